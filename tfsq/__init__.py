@@ -1,0 +1,2 @@
+"""tfsq: surrogates for quantization in learned image compression, for Keras and TFC."""
+

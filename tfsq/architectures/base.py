@@ -1,0 +1,243 @@
+"""The contract of all networks: images in, rate and distortion out."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+# tf.image.ssim_multiscale halves the image four times and then needs its 11x11 window to fit.
+_SMALLEST_MS_SSIM_SIZE = 176
+
+
+def mse_distortion(x, x_hat) -> tf.Tensor:
+    """Mean squared error per image.
+
+    Args:
+      x: float32 tensor [batch, height, width, 3] in 0-255.
+      x_hat: Tensor of the same shape and dtype.
+
+    Returns:
+      float32 tensor [batch].
+    """
+    return tf.reduce_mean(tf.math.squared_difference(x, x_hat), axis=(1, 2, 3))
+
+
+def ms_ssim_distortion(x, x_hat) -> tf.Tensor:
+    """1 - MS-SSIM per image (Z. Wang et al., 2003), the pixels saturated to 0-255.
+
+    Args:
+      x: float32 tensor [batch, height, width, 3] in 0-255, at least 176 pixels a side.
+      x_hat: Tensor of the same shape and dtype.
+
+    Returns:
+      float32 tensor [batch].
+
+    Raises:
+      ValueError: if the images are known to be smaller.
+    """
+    size = x.shape[1:3]
+    if size.is_fully_defined() and min(size) < _SMALLEST_MS_SSIM_SIZE:
+        raise ValueError(
+            f"`distortion='ms-ssim'` needs images of at least {_SMALLEST_MS_SSIM_SIZE} pixels a "
+            f"side. Received: {size[0]}x{size[1]}"
+        )
+    return 1.0 - tf.image.ssim_multiscale(x, x_hat, max_val=255.0)
+
+
+_DISTORTIONS = {"mse": mse_distortion, "ms-ssim": ms_ssim_distortion}
+
+
+def pad_to_multiple(image, multiple: int) -> tf.Tensor:
+    """Repeats the last row and column until both sizes are multiples of `multiple`.
+
+    Args:
+      image: Tensor [batch, height, width, channels] with at least one pixel.
+      multiple: Positive integer.
+
+    Returns:
+      Tensor [batch, ceil(height), ceil(width), channels] of the same dtype.
+    """
+    for axis in (1, 2):
+        size = image.shape[axis]
+        if size is not None and size % multiple == 0:
+            continue
+        size = tf.shape(image)[axis]
+        padded = -(-size // multiple) * multiple
+        image = tf.gather(image, tf.minimum(tf.range(padded), size - 1), axis=axis)
+    return image
+
+
+class CompressionModel(tf.keras.Model):
+    """Base class of the networks.
+
+    A subclass sets `size_multiple` and implements `encode`, `decode` and the three below; all
+    take and return padded images, as float32 in 0-255.
+
+    - `forward(image, training)` -> (reconstruction, {part: bits [batch]})
+    - `compress_parts(image)` -> {part: strings [batch]}
+    - `decompress_parts(parts, size)` -> reconstruction, `size` the padded height and width
+
+    The loss is bits per pixel + lmbda * distortion, as in TFC's examples.
+    """
+
+    size_multiple = 1
+
+    def forward(self, image, training):
+        """Returns the reconstruction and the bits of each part; to be overridden."""
+        raise NotImplementedError
+
+    def compress_parts(self, image):
+        """Returns the strings of each part; to be overridden."""
+        raise NotImplementedError
+
+    def decompress_parts(self, parts, size):
+        """Returns the reconstruction; to be overridden."""
+        raise NotImplementedError
+
+    def call(self, image, training=None):
+        """Reconstructs images.
+
+        Args:
+          image: Tensor [batch, height, width, 3] of any real dtype, values in 0-255, any size.
+          training: Boolean, whether to use the surrogates or to round.
+
+        Returns:
+          (reconstruction, bits): a float32 tensor of the shape of `image`, and a dict from the
+          name of each coded part to its bits, float32 tensors [batch].
+        """
+        image = self._checked(image)
+        shape = tf.shape(image)
+        padded = pad_to_multiple(tf.cast(image, tf.float32), self.size_multiple)
+        reconstruction, bits = self.forward(padded, training)
+        reconstruction = reconstruction[:, : shape[1], : shape[2], :]
+        reconstruction.set_shape(image.shape)
+        return reconstruction, bits
+
+    def compress(self, image):
+        """Compresses images to strings.
+
+        Args:
+          image: As for `call`.
+
+        Returns:
+          Dict from the name of each coded part to its strings, [batch].
+        """
+        image = tf.cast(self._checked(image), tf.float32)
+        return self.compress_parts(pad_to_multiple(image, self.size_multiple))
+
+    def decompress(self, parts, size):
+        """Decompresses what `compress` returned.
+
+        Args:
+          parts: Dict from the name of each coded part to its strings, [batch].
+          size: Height and width of the images, two integers or an int32 tensor [2].
+
+        Returns:
+          float32 tensor [batch, height, width, 3]: what `call` reconstructs with
+          `training=False`.
+        """
+        size = tf.convert_to_tensor(size, tf.int32)
+        padded = -(-size // self.size_multiple) * self.size_multiple
+        reconstruction = self.decompress_parts(parts, padded)
+        return reconstruction[:, : size[0], : size[1], :]
+
+    def compile(self, optimizer="adam", lmbda: float = 0.01, distortion: str = "mse", **kwargs):
+        """Configures training.
+
+        Args:
+          optimizer: Keras optimizer.
+          lmbda: Positive weight of the distortion against bits per pixel.
+          distortion: "mse" on 0-255, or "ms-ssim" for 1 - MS-SSIM.
+          **kwargs: passed to `tf.keras.Model.compile`: `jit_compile`, `run_eagerly`,
+            `steps_per_execution`.
+
+        Raises:
+          ValueError: if `lmbda` is not positive or `distortion` unknown.
+        """
+        if not 0.0 < lmbda < math.inf:
+            raise ValueError(f"`lmbda` must be positive and finite. Received: lmbda={lmbda}")
+        if distortion not in _DISTORTIONS:
+            raise ValueError(
+                f"`distortion` must be one of {sorted(_DISTORTIONS)}. "
+                f"Received: distortion={distortion!r}"
+            )
+        super().compile(optimizer=optimizer, **kwargs)
+        self.lmbda = float(lmbda)
+        self.distortion = distortion
+        self._means = {
+            name: tf.keras.metrics.Mean(name=name) for name in ("loss", "bpp", "mse", "psnr")
+        }
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        return {**config, "lmbda": self.lmbda, "distortion": self.distortion}
+
+    def rate_distortion(self, image, training):
+        """Evaluates the loss and its two parts.
+
+        Args:
+          image: As for `call`.
+          training: Boolean, whether to use the surrogates or to round.
+
+        Returns:
+          Dict of float32 tensors [batch]: "loss", "bpp" (bits per pixel), "distortion" (what
+          `compile` chose), "mse" and "psnr" (dB).
+
+        Raises:
+          RuntimeError: if the model was not compiled.
+        """
+        if not self._is_compiled:
+            raise RuntimeError("The model must be compiled first: its loss depends on `lmbda`.")
+        reconstruction, bits = self(image, training=training)
+        image = tf.cast(image, tf.float32)
+        pixels = tf.cast(tf.reduce_prod(tf.shape(image)[1:3]), tf.float32)
+        bpp = tf.add_n(list(bits.values())) / pixels
+        mse = mse_distortion(image, reconstruction)
+        if self.distortion == "mse":
+            distortion = mse
+        else:
+            distortion = _DISTORTIONS[self.distortion](image, reconstruction)
+        return {
+            "loss": bpp + self.lmbda * distortion,
+            "bpp": bpp,
+            "distortion": distortion,
+            "mse": mse,
+            "psnr": 10.0 * tf.math.log(255.0**2 / mse) / tf.math.log(10.0),
+        }
+
+    def train_step(self, image):
+        """One step of `fit` on a batch of images; see `tf.keras.Model.train_step`."""
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        with tf.GradientTape() as tape:
+            values = self.rate_distortion(image, training=True)
+            # Gradients are summed over the replicas.
+            loss = tf.reduce_mean(values["loss"]) / replicas
+        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
+        return self._update_means(values)
+
+    def test_step(self, image):
+        """One step of `evaluate`, with hard rounding; see `tf.keras.Model.test_step`."""
+        return self._update_means(self.rate_distortion(image, training=False))
+
+    def predict_step(self, image):
+        """One step of `predict`, with hard rounding: the reconstruction."""
+        return self(image, training=False)[0]
+
+    @property
+    def metrics(self):
+        return list(self._means.values()) if self._is_compiled else []
+
+    def _update_means(self, values):
+        for name, mean in self._means.items():
+            mean.update_state(values[name])
+        return {name: mean.result() for name, mean in self._means.items()}
+
+    def _checked(self, image):
+        image = tf.convert_to_tensor(image)
+        if image.shape.rank != 4 or image.shape[-1] not in (3, None):
+            raise ValueError(
+                "`image` must have shape [batch, height, width, 3]. "
+                f"Received: shape={image.shape}"
+            )
+        return image

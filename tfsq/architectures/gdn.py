@@ -1,0 +1,41 @@
+"""Generalized divisive normalization whose parameters Keras saves."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+import tensorflow_compression as tfc
+
+
+@tf.keras.saving.register_keras_serializable(package="tfsq")
+class GDN(tfc.GDN):
+    """TFC's GDN, y_i = x_i / (beta_i + sum_j gamma_ij |x_j|), or its inverse, a product.
+
+    TFC keeps beta and gamma in `tf.Module` objects, which `.keras` and weight files drop without
+    an error. Here the same variables are weights of the layer itself.
+
+    Source: J. Balle, V. Laparra, E. P. Simoncelli, "Density Modeling of Images Using a
+    Generalized Normalization Transformation", ICLR 2016, https://arxiv.org/abs/1511.06281; with
+    the exponents of N. Johnston et al., "Computationally Efficient Neural Image Compression",
+    2019, https://arxiv.org/abs/1912.08771
+
+    Args:
+      inverse: Boolean, whether to multiply instead of dividing.
+      **kwargs: passed to `tf.keras.layers.Layer`.
+
+    Call arguments:
+      inputs: Floating-point tensor [..., channels].
+
+    Returns:
+      Tensor of the shape of `inputs`.
+    """
+
+    def __init__(self, inverse: bool = False, **kwargs):
+        super().__init__(inverse=inverse, **kwargs)
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self._reparameterized = [self.beta_parameter.variable, self.gamma_parameter.variable]
+
+    def get_config(self):
+        # Not TFC's own: after building, that one would contain the parameters.
+        return {**tf.keras.layers.Layer.get_config(self), "inverse": self.inverse}

@@ -1,0 +1,121 @@
+"""A callback that lowers the temperature of annealed quantizers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from tfsq.layers import AnnealedQuantizer
+from tfsq.layers.base import check_temperature
+
+
+class TemperatureCallback(tf.keras.callbacks.Callback):
+    """Sets the temperature from a schedule, before each execution of `model.fit`.
+
+    The step is the optimizer's, so that a resumed run continues where it stopped. With
+    `steps_per_execution > 1` the temperature is constant within an execution. It appears under
+    `name` in the logs that all callbacks receive, whatever their order: the progress bar,
+    History and TensorBoard show it.
+
+    Example:
+
+    >>> schedule = tf.keras.optimizers.schedules.ExponentialDecay(1.0, 1000, 0.5)
+    >>> callback = TemperatureCallback(schedule, minimum=0.05)
+
+    Args:
+      schedule: Callable step -> temperature. Keras' learning-rate schedules are such callables;
+        several of them end at exactly 0, for which `minimum` is meant.
+      layers: The annealed layers to set; None finds all of them in the model, also in nested
+        models and entropy models.
+      minimum: Lower clamp of the temperature, in (0, 1]; None does not clamp.
+      name: Name in the logs.
+
+    Raises:
+      TypeError: if `schedule` is not callable or a layer is not annealed.
+      ValueError: if `minimum` is not in (0, 1]; when training starts, if the model has no
+        annealed layer, or if the schedule leaves (0, 1] at the first or last planned step.
+    """
+
+    def __init__(
+        self,
+        schedule: Callable,
+        layers: Sequence[AnnealedQuantizer] | None = None,
+        minimum: float | None = None,
+        name: str = "temperature",
+    ):
+        super().__init__()
+        if not callable(schedule):
+            raise TypeError(f"`schedule` must be a callable of the step. Received: {schedule!r}")
+        for layer in layers or ():
+            if not isinstance(layer, AnnealedQuantizer):
+                raise TypeError(f"`layers` must be annealed quantizers. Received: {layer!r}")
+        self.schedule = schedule
+        self.layers = None if layers is None else list(layers)
+        self.minimum = None if minimum is None else check_temperature(minimum, "minimum")
+        self.name = name
+        self._annealed: list[AnnealedQuantizer] = []
+
+    def temperature_at(self, step: int) -> float:
+        """Returns the temperature at a step, clamped and checked.
+
+        Args:
+          step: Optimizer step.
+
+        Raises:
+          ValueError: if the schedule leaves (0, 1] there and `minimum` does not mend it.
+        """
+        value = float(self.schedule(step))
+        if self.minimum is not None:
+            value = max(value, self.minimum)
+        return check_temperature(value, f"schedule({step})")
+
+    def on_train_begin(self, logs=None):
+        self._annealed = self._find_layers()
+        if not self._annealed:
+            raise ValueError(
+                f"TemperatureCallback {self.name!r} found no annealed quantizer layer in model "
+                f"{self.model.name!r}."
+            )
+        self._planned = False
+        self._report_temperature()
+
+    def on_train_end(self, logs=None):
+        self.model.train_function = self._train_function
+
+    def on_epoch_begin(self, epoch, logs=None):
+        # Only here both the restored step and the first epoch are known.
+        if not self._planned:
+            self._planned = True
+            self._check_plan(epoch)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        temperature = self.temperature_at(self._step())
+        for layer in self._annealed:
+            layer.temperature = temperature
+
+    def _find_layers(self):
+        if self.layers is not None:
+            return self.layers
+        return [part for part in self.model.submodules if isinstance(part, AnnealedQuantizer)]
+
+    def _step(self):
+        return int(self.model.optimizer.iterations.numpy())
+
+    def _check_plan(self, epoch):
+        first = self._step()
+        self.temperature_at(first)
+        steps = self.params.get("steps")
+        if steps is not None:
+            self.temperature_at(max(first, first + (self.params["epochs"] - epoch) * steps - 1))
+
+    def _report_temperature(self):
+        # Callbacks see only the logs of those listed before them, but all see the logs of the
+        # training function.
+        train_function = self._train_function = self.model.train_function
+
+        def with_temperature(iterator):
+            logs = train_function(iterator)
+            return {**logs, self.name: tf.convert_to_tensor(self._annealed[0].temperature)}
+
+        self.model.train_function = with_temperature

@@ -1,0 +1,162 @@
+"""What both entropy models share: two quantizers, the checks before coding, serialization."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+from tfsq.layers import AdditiveUniformNoise, Quantizer, StraightThroughRounding
+from tfsq.layers.zero_center_quantization import ZeroCenterQuantization
+
+# TFC's range coder is given int32 symbols minus an offset; half that range leaves room for both.
+_LARGEST_SYMBOL = 2.0**30
+
+
+class EntropyModel(tf.keras.layers.Layer):
+    """Base class of the entropy models; holds the quantizers and the words of the constructor.
+
+    Args:
+      coding_rank: Number of innermost dimensions that are coded into one string.
+      rate_quantizer: Quantizer layer in front of the likelihood; additive uniform noise if None.
+      reconstruction_quantizer: Quantizer layer of what is returned; straight-through rounding if
+        None. The same object for both means one noise sample for both.
+      stop_gradient: "partial" or "none", see `tfsq.layers.ZeroCenterQuantization`.
+      compression: Whether to hold coding tables, which `compress` and `decompress` need.
+      tail_mass: Probability that is left to the escape code of the range coder, in (0, 1).
+      range_coder_precision: Bits of the quantized probabilities, 1 to 16.
+      **kwargs: passed to `tf.keras.layers.Layer`.
+    """
+
+    def __init__(
+        self,
+        coding_rank: int,
+        rate_quantizer: Quantizer | None,
+        reconstruction_quantizer: Quantizer | None,
+        stop_gradient: str,
+        compression: bool,
+        tail_mass: float,
+        range_coder_precision: int,
+        **kwargs,
+    ):
+        if int(coding_rank) != coding_rank or coding_rank < 0:
+            raise ValueError(
+                f"`coding_rank` must be an integer of at least 0. Received: {coding_rank}"
+            )
+        if not 0.0 < tail_mass < 1.0:
+            raise ValueError(f"`tail_mass` must be in (0, 1). Received: tail_mass={tail_mass}")
+        if not 1 <= range_coder_precision <= 16:
+            raise ValueError(
+                "`range_coder_precision` must be in [1, 16]. "
+                f"Received: range_coder_precision={range_coder_precision}"
+            )
+        super().__init__(autocast=False, **kwargs)
+        self.coding_rank = int(coding_rank)
+        self.compression = bool(compression)
+        self.tail_mass = float(tail_mass)
+        self.range_coder_precision = int(range_coder_precision)
+        if rate_quantizer is None:
+            rate_quantizer = AdditiveUniformNoise()
+        if reconstruction_quantizer is None:
+            reconstruction_quantizer = StraightThroughRounding()
+        self.zero_center = ZeroCenterQuantization(
+            reconstruction_quantizer,
+            stop_gradient=stop_gradient,
+            rate_quantizer=rate_quantizer,
+        )
+
+    @property
+    def rate_quantizer(self) -> Quantizer:
+        """The quantizer in front of the likelihood."""
+        return self.zero_center.rate_quantizer
+
+    @property
+    def reconstruction_quantizer(self) -> Quantizer:
+        """The quantizer of what is returned to the synthesis."""
+        return self.zero_center.quantizer
+
+    def get_config(self):
+        zero_center = self.zero_center.get_config()
+        return {
+            **super().get_config(),
+            "coding_rank": self.coding_rank,
+            # As in ZeroCenterQuantization, where None for the rate means "the same object".
+            "rate_quantizer": zero_center["rate_quantizer"],
+            "reconstruction_quantizer": zero_center["quantizer"],
+            "stop_gradient": self.zero_center.stop_gradient,
+            "compression": self.compression,
+            "tail_mass": self.tail_mass,
+            "range_coder_precision": self.range_coder_precision,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**deserialize_quantizers(config))
+
+    def _bits(self, bits):
+        """Sums float32 bits over a coding unit."""
+        return tf.reduce_sum(bits, axis=list(range(-self.coding_rank, 0)))
+
+    def _check_compression(self):
+        if not self.compression:
+            raise RuntimeError(
+                f"Entropy model {self.name!r} has no coding tables: construct it with "
+                "`compression=True`."
+            )
+
+    def _check_rank(self, bottleneck):
+        if bottleneck.shape.rank is not None and bottleneck.shape.rank < self.coding_rank:
+            raise ValueError(
+                f"`bottleneck` must have at least coding_rank={self.coding_rank} dimensions. "
+                f"Received: shape={bottleneck.shape}"
+            )
+
+    def _checked_symbols(self, residual):
+        """Rounds; refuses at once what the range coder would hang on or overflow at."""
+        symbols = tf.round(residual)
+        # A comparison with NaN is false, so this refuses NaN too.
+        in_range = tf.reduce_all(tf.abs(symbols) < _LARGEST_SYMBOL)
+        check = refuse_unless(
+            in_range,
+            f"`bottleneck` must be finite and within 2^30 of `loc` in {self.name!r}. Received a "
+            "largest distance of:",
+            tf.reduce_max(tf.where(residual == residual, tf.abs(residual), math.inf)),
+        )
+        with tf.control_dependencies(check):
+            return tf.cast(symbols, tf.float64)
+
+
+def refuse_unless(condition, message: str, received) -> list:
+    """Raises if `condition` is false, now if eager, when it runs if traced.
+
+    Args:
+      condition: Boolean scalar tensor.
+      message: What is required.
+      received: Scalar tensor, what was received instead.
+
+    Returns:
+      A list of control dependencies, empty if eager.
+
+    Raises:
+      tf.errors.InvalidArgumentError: if `condition` is false.
+    """
+    if not tf.executing_eagerly():
+        return [tf.debugging.Assert(condition, [message, received])]
+    if not condition:
+        raise tf.errors.InvalidArgumentError(None, None, f"{message} {received.numpy()}")
+    return []
+
+
+def deserialize_quantizers(config: dict) -> dict:
+    """Returns `config` with its quantizers as layers, shared again where they were shared.
+
+    Args:
+      config: What `get_config` of an entropy model returned.
+    """
+    config = dict(config)
+    for key in ("rate_quantizer", "reconstruction_quantizer"):
+        if isinstance(config.get(key), dict):
+            config[key] = tf.keras.saving.deserialize_keras_object(config[key])
+    if config.get("rate_quantizer") is None:
+        config["rate_quantizer"] = config.get("reconstruction_quantizer")
+    return config

@@ -1,0 +1,283 @@
+"""Deep factorized entropy model, for the hyper-latent."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_compression as tfc
+
+from tfsq.entropy_models.base import EntropyModel
+from tfsq.layers import Quantizer
+from tfsq.surrogates._numerics import widen
+from tfsq.surrogates.straight_through_rounding import straight_through_rounding
+
+
+class _ZeroMedianDeepFactorized(tfc.DeepFactorized):
+    """TFC's deep factorized density, shifted so that its median is zero.
+
+    With the median in a parameter of its own, quantization can be centered on it without the
+    search that TFC runs for it.
+    """
+
+    def _make_variables(self):
+        super()._make_variables()
+        # The last bias cancels in `_logits_cumulative`, so it is no parameter.
+        self._biases = [*self._biases[:-1], np.zeros((), self.dtype.as_numpy_dtype)]
+
+    def _logits_cumulative(self, inputs):
+        at_zero = super()._logits_cumulative(tf.zeros(self.batch_shape, self.dtype))
+        return super()._logits_cumulative(inputs) - at_zero
+
+
+@tf.keras.saving.register_keras_serializable(package="tfsq")
+class FactorizedEntropyModel(EntropyModel):
+    """Codes a tensor under a learned density per channel.
+
+    The density is the deep factorized prior of appendix 6.1 of J. Balle, D. Minnen et al.,
+    "Variational Image Compression with a Scale Hyperprior", ICLR 2018,
+    https://openreview.net/forum?id=rkcQFMZRb, as TFC implements it, over
+    `tfc.ContinuousBatchedEntropyModel`, whose method names, argument order and shapes this layer
+    has. What differs: the median of each channel is a parameter, `loc`, and quantization is
+    centered on it (`tfsq.layers.ZeroCenterQuantization`), so that no offset has to be searched
+    for.
+
+    Coding tables follow the prior: `compress` and `decompress` rebuild them where the prior has
+    changed since, when called eagerly or traced.
+
+    Args:
+      coding_rank: Number of innermost dimensions that are coded into one string, at least 1.
+      rate_quantizer: Quantizer layer in front of the likelihood; additive uniform noise if None.
+      reconstruction_quantizer: Quantizer layer of what is returned; straight-through rounding
+        if None. The same object for both means one noise sample for both.
+      stop_gradient: "partial" or "none", see `tfsq.layers.ZeroCenterQuantization`.
+      compression: Whether to hold coding tables.
+      num_filters: Widths of the hidden layers of the network that is the cumulative.
+      init_scale: Initial width of the density, above 0.
+      tail_mass: Probability that is left to the escape code of the range coder.
+      range_coder_precision: Bits of the quantized probabilities, 1 to 16.
+      **kwargs: passed to `tf.keras.layers.Layer`.
+
+    Call arguments:
+      bottleneck: Floating-point tensor [..., channels]; the number of channels must be known.
+      training: Boolean, whether to use the surrogates or to round.
+
+    Returns:
+      (z_hat, bits): the quantized tensor, of the shape and dtype of `bottleneck`, and a float32
+      tensor of shape bottleneck.shape[:-coding_rank].
+
+    Raises:
+      ValueError: if an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        coding_rank: int,
+        rate_quantizer: Quantizer | None = None,
+        reconstruction_quantizer: Quantizer | None = None,
+        stop_gradient: str = "partial",
+        compression: bool = False,
+        num_filters: tuple[int, ...] = (3, 3),
+        init_scale: float = 10.0,
+        tail_mass: float = 2**-12,
+        range_coder_precision: int = 16,
+        **kwargs,
+    ):
+        if coding_rank < 1:
+            raise ValueError(f"`coding_rank` must be at least 1. Received: {coding_rank}")
+        if not init_scale > 0:
+            raise ValueError(f"`init_scale` must be above 0. Received: init_scale={init_scale}")
+        super().__init__(
+            coding_rank,
+            rate_quantizer,
+            reconstruction_quantizer,
+            stop_gradient,
+            compression,
+            tail_mass,
+            range_coder_precision,
+            **kwargs,
+        )
+        self.num_filters = tuple(num_filters)
+        self.init_scale = float(init_scale)
+
+    def build(self, input_shape):
+        channels = tf.TensorShape(input_shape)[-1]
+        if channels is None:
+            raise ValueError(
+                f"The last dimension of `bottleneck` must be known. Received: shape={input_shape}"
+            )
+        density = _ZeroMedianDeepFactorized(
+            batch_shape=(channels,), num_filters=self.num_filters, init_scale=self.init_scale
+        )
+        noisy = tfc.UniformNoiseAdapter(density)
+        # Keras would save nothing of a tf.Module in a `.keras` file: the variables are tracked
+        # here, and the distribution stays behind a function, which is not tracked.
+        self._prior_weights = list(density.trainable_variables)
+        self._prior = lambda: noisy
+        self.loc = self.add_weight(
+            name="loc", shape=(channels,), dtype=tf.float32, initializer="zeros"
+        )
+        if self.compression:
+            self._build_table_weights()
+        super().build(input_shape)
+
+    def call(self, bottleneck, training=True):
+        """Quantizes and estimates the rate; the class docstring has the arguments."""
+        bottleneck = self._input(bottleneck)
+        wide, loc = self._with_loc(bottleneck)
+        z_hat, residual = self.zero_center(wide, loc, training=training)
+        log_prob = self._prior().log_prob(tf.cast(residual, tf.float32))
+        bits = self._bits(log_prob / -tf.math.log(2.0))
+        return tf.cast(z_hat, bottleneck.dtype), bits
+
+    def quantize(self, bottleneck):
+        """Rounds to integers away from the median, with the straight-through gradient.
+
+        Args:
+          bottleneck: Floating-point tensor [..., channels].
+
+        Returns:
+          round(bottleneck - loc) + loc, of the shape and dtype of `bottleneck`.
+        """
+        bottleneck = self._input(bottleneck)
+        wide, loc = self._with_loc(bottleneck)
+        return tf.cast(straight_through_rounding(wide - loc) + loc, bottleneck.dtype)
+
+    def compress(self, bottleneck):
+        """Codes the rounded tensor with TFC's range coder.
+
+        Args:
+          bottleneck: Floating-point tensor [..., channels].
+
+        Returns:
+          String tensor of shape bottleneck.shape[:-coding_rank].
+
+        Raises:
+          RuntimeError: if constructed with `compression=False`.
+          tf.errors.InvalidArgumentError: at once, if `bottleneck` is not finite or not within
+            2^30 of the median.
+        """
+        self._check_compression()
+        bottleneck = self._input(bottleneck)
+        wide, loc = self._with_loc(bottleneck)
+        return self._coder().compress(self._checked_symbols(wide - loc))
+
+    def decompress(self, strings, broadcast_shape):
+        """Decodes what `compress` coded.
+
+        Args:
+          strings: String tensor.
+          broadcast_shape: Integers, the dimensions between those of `strings` and the channels:
+            height and width at `coding_rank=3`.
+
+        Returns:
+          float32 tensor of shape strings.shape + broadcast_shape + [channels], exactly
+          `quantize(bottleneck)` of the float32 bottleneck.
+
+        Raises:
+          RuntimeError: if constructed with `compression=False`, or not built yet.
+          tf.errors.InvalidArgumentError: if a string does not decode.
+        """
+        self._check_compression()
+        if not self.built:
+            raise RuntimeError(f"Entropy model {self.name!r} must be called or built before.")
+        symbols = self._coder().decompress(strings, broadcast_shape)
+        return tf.cast(symbols, tf.float32) + self.loc
+
+    def compute_output_shape(self, input_shape):
+        shape = tf.TensorShape(input_shape)
+        return shape, shape[: shape.rank - self.coding_rank]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_filters": self.num_filters,
+            "init_scale": self.init_scale,
+        }
+
+    def update_tables(self) -> None:
+        """Builds the coding tables of the present prior, unless they are those already.
+
+        `compress` and `decompress` call this. Inside a `tf.function` it runs when tracing.
+
+        Raises:
+          RuntimeError: if constructed with `compression=False`.
+        """
+        self._check_compression()
+        # The search for the tails uses a gradient tape, which `init_scope` would pause: trace it
+        # outside, run it inside.
+        tables_of_prior = self._tables_of_prior.get_concrete_function()
+        with tf.init_scope():
+            fingerprint = self._fingerprint()
+            if fingerprint != int(self._tables_fingerprint):
+                cdf, cdf_offset = tables_of_prior()
+                self._cdf.assign(cdf)
+                self._cdf_offset.assign(cdf_offset)
+                self._tables_fingerprint.assign(fingerprint)
+
+    def _input(self, bottleneck):
+        bottleneck = tf.convert_to_tensor(bottleneck)
+        if not bottleneck.dtype.is_floating:
+            raise TypeError(
+                f"`bottleneck` must be floating-point. Received: dtype={bottleneck.dtype.name}"
+            )
+        self._check_rank(bottleneck)
+        if not self.built:
+            with tf.init_scope():
+                self.build(bottleneck.shape)
+        return bottleneck
+
+    def _with_loc(self, bottleneck):
+        wide = widen(bottleneck)
+        return wide, tf.broadcast_to(tf.cast(self.loc, wide.dtype), tf.shape(wide))
+
+    def _build_table_weights(self):
+        # Zero is the fingerprint of no prior, so the first use builds the tables.
+        self._tables_fingerprint = self.add_weight(
+            name="tables_fingerprint", shape=(), dtype=tf.int64, initializer="zeros", trainable=False
+        )
+        # The tables grow and shrink with the prior.
+        self._cdf, self._cdf_offset = (
+            tf.Variable(
+                tf.zeros([0], tf.int32),
+                shape=[None],
+                validate_shape=False,
+                trainable=False,
+                name=f"{self.name}/{name}",
+            )
+            for name in ("cdf", "cdf_offset")
+        )
+
+    def _fingerprint(self):
+        values = b"".join(weight.numpy().tobytes() for weight in self._prior_weights)
+        return zlib.crc32(values) + 1
+
+    @tf.function(autograph=False)
+    def _tables_of_prior(self):
+        # Eagerly, the search for the tails takes twenty times as long.
+        model = tfc.ContinuousBatchedEntropyModel(
+            prior=self._prior(), stateless=True, **self._coder_arguments()
+        )
+        return model.cdf, model.cdf_offset
+
+    def _coder(self):
+        self.update_tables()
+        return tfc.ContinuousBatchedEntropyModel(
+            prior_shape=self.loc.shape,
+            cdf=self._cdf,
+            cdf_offset=self._cdf_offset,
+            stateless=True,
+            **self._coder_arguments(),
+        )
+
+    def _coder_arguments(self):
+        return {
+            "coding_rank": self.coding_rank,
+            "compression": True,
+            "offset_heuristic": False,
+            "tail_mass": self.tail_mass,
+            "range_coder_precision": self.range_coder_precision,
+            # Holds every int32 symbol exactly.
+            "bottleneck_dtype": tf.float64,
+        }

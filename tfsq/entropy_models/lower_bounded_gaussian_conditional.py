@@ -1,0 +1,272 @@
+"""Gaussian conditional entropy model with a lower bound on the scale."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+import tensorflow_compression as tfc
+
+from tfsq.entropy_models.base import EntropyModel, refuse_unless
+from tfsq.entropy_models.gaussian_bits import gaussian_bits
+from tfsq.layers import Quantizer
+from tfsq.surrogates._numerics import widen
+from tfsq.surrogates.straight_through_rounding import straight_through_rounding
+
+# Steps of the table in log scale. Coding at the nearest entry then costs less than 0.1 %.
+_LARGEST_LOG_STEP = 0.13
+
+
+class _Coder(tfc.LocationScaleIndexedEntropyModel):
+    """TFC's entropy model, coding with tables that live in the weights of a Keras layer."""
+
+    tables = None
+
+    @property
+    def cdf(self):
+        return super().cdf if self.tables is None else tf.convert_to_tensor(self.tables["cdf"])
+
+    @property
+    def cdf_offset(self):
+        if self.tables is None:
+            return super().cdf_offset
+        return tf.convert_to_tensor(self.tables["cdf_offset"])
+
+
+@tf.keras.saving.register_keras_serializable(package="tfsq")
+class LowerBoundedGaussianConditional(EntropyModel):
+    """Codes a latent under N(loc, max(scale, bound)^2), element by element.
+
+    A Keras layer that owns a `tfc.LocationScaleIndexedEntropyModel` and has its method names,
+    argument order and shapes, with scales in the place of table indexes. What differs:
+
+    - The surrogates for quantization are layers, one for the rate and one for the
+      reconstruction, around the mean (`tfsq.layers.ZeroCenterQuantization`).
+    - The scale has a lower bound, our formulation of the bound on the variance parameter of
+      H. Zhang, L. Li, D. Liu, 2023, https://arxiv.org/abs/2309.17051: scale_b = max(scale,
+      bound). The gradient passes where the scale exceeds the bound or would be raised
+      (`tfc.lower_bound`, "identity_if_towards"); likewise at the upper bound.
+    - Bits with `training=False` are those of the table entry that codes, the nearest in log
+      scale.
+
+    Example:
+
+    >>> entropy_model = LowerBoundedGaussianConditional(coding_rank=1, compression=True)
+    >>> y = tf.constant([[0.2, 3.1, -1.7]])
+    >>> scale, loc = tf.ones_like(y), tf.zeros_like(y)
+    >>> strings = entropy_model.compress(y, scale, loc)
+    >>> entropy_model.decompress(strings, scale, loc).numpy().tolist()
+    [[0.0, 3.0, -2.0]]
+
+    Args:
+      coding_rank: Number of innermost dimensions that are coded into one string.
+      scale_lower_bound: Smallest scale, above 0.
+      scale_upper_bound: Largest scale; larger ones are clamped in training and in coding.
+      num_scales: Size of the table of scales, log-spaced between the bounds. It is raised where
+        steps would exceed 0.13 in log scale, so that the bound does not change the precision.
+      rate_quantizer: Quantizer layer in front of the likelihood; additive uniform noise if None.
+      reconstruction_quantizer: Quantizer layer of y_hat; straight-through rounding if None. The
+        same object for both means one noise sample for both.
+      stop_gradient: "partial" or "none", see `tfsq.layers.ZeroCenterQuantization`.
+      compression: Whether to hold coding tables. They are built here, from constants.
+      tail_mass: Probability that is left to the escape code of the range coder.
+      range_coder_precision: Bits of the quantized probabilities, 1 to 16.
+      **kwargs: passed to `tf.keras.layers.Layer`.
+
+    Call arguments:
+      bottleneck: Floating-point tensor [..., coding unit], the latent.
+      scale: Tensor of the shape of `bottleneck`, the predicted standard deviation.
+      loc: Tensor of the shape and dtype of `bottleneck`, the predicted mean; None is zero.
+      training: Boolean, whether to use the surrogates or to round.
+
+    Returns:
+      (y_hat, bits): the quantized latent, of the shape and dtype of `bottleneck`, and a float32
+      tensor of shape bottleneck.shape[:-coding_rank].
+
+    Raises:
+      ValueError: if an argument is out of its range, or shapes disagree.
+    """
+
+    def __init__(
+        self,
+        coding_rank: int,
+        scale_lower_bound: float = 0.11,
+        scale_upper_bound: float = 256.0,
+        num_scales: int = 64,
+        rate_quantizer: Quantizer | None = None,
+        reconstruction_quantizer: Quantizer | None = None,
+        stop_gradient: str = "partial",
+        compression: bool = False,
+        tail_mass: float = 2**-12,
+        range_coder_precision: int = 16,
+        **kwargs,
+    ):
+        if not 0.0 < scale_lower_bound < scale_upper_bound < math.inf:
+            raise ValueError(
+                "`scale_lower_bound` and `scale_upper_bound` must satisfy "
+                "0 < scale_lower_bound < scale_upper_bound < inf. Received: "
+                f"scale_lower_bound={scale_lower_bound}, scale_upper_bound={scale_upper_bound}"
+            )
+        if num_scales < 2:
+            raise ValueError(f"`num_scales` must be at least 2. Received: num_scales={num_scales}")
+        super().__init__(
+            coding_rank,
+            rate_quantizer,
+            reconstruction_quantizer,
+            stop_gradient,
+            compression,
+            tail_mass,
+            range_coder_precision,
+            **kwargs,
+        )
+        self.scale_lower_bound = float(scale_lower_bound)
+        self.scale_upper_bound = float(scale_upper_bound)
+        log_range = math.log(self.scale_upper_bound / self.scale_lower_bound)
+        self.num_scales = max(int(num_scales), math.ceil(log_range / _LARGEST_LOG_STEP) + 1)
+        self._log_step = log_range / (self.num_scales - 1)
+        if self.compression:
+            self._build_coder()
+
+    def call(self, bottleneck, scale, loc=None, training=True):
+        """Quantizes and estimates the rate; the class docstring has the arguments."""
+        bottleneck, scale, loc = self._inputs(bottleneck, scale, loc)
+        y_hat, residual = self.zero_center(widen(bottleneck), widen(loc), training=training)
+        scale = tf.cast(scale, tf.float32)
+        if tf.is_tensor(training):
+            scale = tf.where(training, self._bounded(scale), self._coded_scale(scale))
+        else:
+            scale = self._bounded(scale) if training else self._coded_scale(scale)
+        return tf.cast(y_hat, bottleneck.dtype), self._bits(gaussian_bits(residual, scale))
+
+    def quantize(self, bottleneck, loc=None):
+        """Rounds to integers away from `loc`, with the straight-through gradient.
+
+        Args:
+          bottleneck: Floating-point tensor of any shape.
+          loc: Tensor of the shape and dtype of `bottleneck`; None is zero.
+
+        Returns:
+          round(bottleneck - loc) + loc, of the shape and dtype of `bottleneck`.
+        """
+        bottleneck, _, loc = self._inputs(bottleneck, bottleneck, loc)
+        wide_loc = widen(loc)
+        y_hat = straight_through_rounding(widen(bottleneck) - wide_loc) + wide_loc
+        return tf.cast(y_hat, bottleneck.dtype)
+
+    def compress(self, bottleneck, scale, loc=None):
+        """Codes the rounded latent with TFC's range coder.
+
+        Args:
+          bottleneck: Floating-point tensor [..., coding unit].
+          scale: Tensor of the same shape.
+          loc: Tensor of the same shape; None is zero.
+
+        Returns:
+          String tensor of shape bottleneck.shape[:-coding_rank].
+
+        Raises:
+          RuntimeError: if constructed with `compression=False`.
+          tf.errors.InvalidArgumentError: at once, if `bottleneck` is not finite or not within
+            2^30 of `loc`, or if `scale` is NaN.
+        """
+        self._check_compression()
+        bottleneck, scale, loc = self._inputs(bottleneck, scale, loc)
+        symbols = self._checked_symbols(widen(bottleneck) - widen(loc))
+        return self._coder.compress(symbols, self._checked_indexes(scale))
+
+    def decompress(self, strings, scale, loc=None):
+        """Decodes what `compress` coded, given the same `scale` and `loc`.
+
+        Args:
+          strings: String tensor of shape scale.shape[:-coding_rank].
+          scale: Floating-point tensor [..., coding unit].
+          loc: Tensor of the shape and dtype of `scale`; None is zero.
+
+        Returns:
+          Exactly `quantize(bottleneck, loc)`, of the shape and dtype of `scale`.
+
+        Raises:
+          RuntimeError: if constructed with `compression=False`.
+          tf.errors.InvalidArgumentError: if a string does not decode, or if `scale` is NaN.
+        """
+        self._check_compression()
+        _, scale, loc = self._inputs(scale, scale, loc)
+        symbols = self._coder.decompress(strings, self._checked_indexes(scale))
+        loc_wide = widen(loc)
+        return tf.cast(tf.cast(symbols, loc_wide.dtype) + loc_wide, scale.dtype)
+
+    def compute_output_shape(self, input_shape):
+        shape = tf.TensorShape(input_shape)
+        return shape, shape[: shape.rank - self.coding_rank]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "scale_lower_bound": self.scale_lower_bound,
+            "scale_upper_bound": self.scale_upper_bound,
+            "num_scales": self.num_scales,
+        }
+
+    def _inputs(self, bottleneck, scale, loc):
+        bottleneck, scale = tf.convert_to_tensor(bottleneck), tf.convert_to_tensor(scale)
+        loc = tf.zeros_like(bottleneck) if loc is None else tf.convert_to_tensor(loc)
+        self._check_rank(bottleneck)
+        for name, value in (("scale", scale), ("loc", loc)):
+            if not value.shape.is_compatible_with(bottleneck.shape) or not value.dtype.is_floating:
+                raise ValueError(
+                    f"`{name}` must be floating-point and of the shape {bottleneck.shape}. "
+                    f"Received: shape={value.shape}, dtype={value.dtype.name}"
+                )
+        return bottleneck, scale, loc
+
+    def _bounded(self, scale):
+        scale = tfc.lower_bound(scale, self.scale_lower_bound)
+        return tfc.upper_bound(scale, self.scale_upper_bound)
+
+    def _indexes(self, scale):
+        """Index of the nearest table entry in log scale, as float32 integers."""
+        log_ratio = tf.math.log(self._bounded(tf.cast(scale, tf.float32)) / self.scale_lower_bound)
+        return tf.round(log_ratio / self._log_step)
+
+    def _scale_of(self, indexes):
+        return self.scale_lower_bound * tf.exp(indexes * self._log_step)
+
+    def _coded_scale(self, scale):
+        return self._scale_of(self._indexes(scale))
+
+    def _checked_indexes(self, scale):
+        is_nan = tf.math.is_nan(scale)
+        check = refuse_unless(
+            tf.logical_not(tf.reduce_any(is_nan)),
+            f"`scale` must not be NaN in {self.name!r}. Received a count of NaN of:",
+            tf.math.count_nonzero(is_nan),
+        )
+        with tf.control_dependencies(check):
+            return self._indexes(scale)
+
+    def _build_coder(self):
+        with tf.init_scope():
+            self._coder = _Coder(
+                prior_fn=tfc.NoisyNormal,
+                num_scales=self.num_scales,
+                scale_fn=self._scale_of,
+                coding_rank=self.coding_rank,
+                compression=True,
+                stateless=True,
+                tail_mass=self.tail_mass,
+                range_coder_precision=self.range_coder_precision,
+                # Holds every int32 symbol exactly.
+                bottleneck_dtype=tf.float64,
+            )
+            del self._coder.prior
+            tables = {"cdf": self._coder.cdf, "cdf_offset": self._coder.cdf_offset}
+            self._coder.tables = {
+                name: self.add_weight(
+                    name=name,
+                    shape=table.shape,
+                    dtype=tf.int32,
+                    initializer=tf.constant_initializer(table.numpy()),
+                    trainable=False,
+                )
+                for name, table in tables.items()
+            }

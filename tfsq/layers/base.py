@@ -1,0 +1,186 @@
+"""What all quantizer layers share: dtypes, noise, temperature and the hard path."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfsq.surrogates._numerics import arithmetic_dtype
+
+
+def check_temperature(value, name: str = "temperature") -> float:
+    """Returns `value` as a float.
+
+    Args:
+      value: A number.
+      name: The argument to name in the error.
+
+    Raises:
+      ValueError: if `value` is not in (0, 1].
+    """
+    number = float(value)
+    if not 0.0 < number <= 1.0:
+        raise ValueError(f"`{name}` must be in (0, 1]. Received: {name}={value}")
+    return number
+
+
+class Quantizer(tf.keras.layers.Layer):
+    """Base class: a surrogate while training, rounding (half to even) otherwise.
+
+    A subclass overrides `surrogate(y, noise)`, and `noise_shape` where the noise is not of the
+    latent's shape. Floating-point input of any shape and dtype comes back in its own dtype,
+    whatever the layer's dtype policy; nothing is cast on the way in.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.supports_masking = True
+
+    def surrogate(self, y, noise):
+        """Returns what training uses in the place of round(y); to be overridden.
+
+        Args:
+          y: Floating-point tensor, the latent.
+          noise: What `sample_noise` returned for the shape of `y`.
+
+        Returns:
+          Tensor of the shape and dtype of `y`.
+        """
+        raise NotImplementedError
+
+    def sample_noise(self, shape, dtype=tf.float32):
+        """Draws the noise that one call on a latent consumes.
+
+        Args:
+          shape: Shape of the latent, a `tf.TensorShape`, tuple or integer tensor.
+          dtype: Floating-point dtype of the noise.
+
+        Returns:
+          A tensor of dtype `dtype`; None for a surrogate that is deterministic.
+        """
+        del shape, dtype
+        return None
+
+    def call(self, y, training=None, noise=None):
+        """Quantizes.
+
+        Args:
+          y: Floating-point tensor of any shape, the latent.
+          training: Python boolean or boolean tensor. The surrogate if true, otherwise rounding.
+          noise: The noise to use instead of a fresh draw; same contract as `sample_noise`.
+
+        Returns:
+          Tensor of the shape and dtype of `y`.
+
+        Raises:
+          TypeError: if `y` is not floating-point.
+          ValueError: if `noise` does not have the shape that `sample_noise` gives.
+        """
+        y = self._checked(y)
+        noise = None if noise is None else self._checked_noise(noise, y)
+        if tf.is_tensor(training):
+            return tf.cond(
+                tf.cast(training, tf.bool),
+                lambda: self._train(y, noise),
+                lambda: tf.round(y),
+            )
+        return self._train(y, noise) if training else tf.round(y)
+
+    def compute_output_shape(self, input_shape):
+        return tf.TensorShape(input_shape)
+
+    def draw_noise(self, y):
+        """Draws the noise for a call on the tensor `y`, as `call` itself does.
+
+        Args:
+          y: Floating-point tensor, the latent.
+
+        Returns:
+          What `sample_noise` returns for the shape of `y`, in at least float32.
+        """
+        shape = y.shape if y.shape.is_fully_defined() else tf.shape(y)
+        return self.sample_noise(shape, arithmetic_dtype(y.dtype))
+
+    def _train(self, y, noise):
+        return self.surrogate(y, self.draw_noise(y) if noise is None else noise)
+
+    def _checked(self, y):
+        y = tf.convert_to_tensor(y)
+        if not y.dtype.is_floating:
+            raise TypeError(
+                f"`y` must be floating-point for layer {self.name!r}. Received: dtype={y.dtype.name}"
+            )
+        return y
+
+    def _checked_noise(self, noise, y):
+        noise = tf.convert_to_tensor(noise)
+        if not noise.shape.is_compatible_with(y.shape):
+            raise ValueError(
+                f"`noise` must have the shape of `y`, {y.shape}, for layer {self.name!r}. "
+                f"Received: shape={noise.shape}"
+            )
+        return noise
+
+
+class StochasticQuantizer(Quantizer):
+    """Base class of the surrogates with uniform noise.
+
+    Args:
+      seed: None draws from TensorFlow's global random state, which
+        `tf.keras.utils.set_random_seed` sets. An integer gives the layer a generator of its own,
+        whose state is saved in checkpoints, and which repeats its sequence for the same seed,
+        compiled by XLA or not.
+      **kwargs: `name`, `dtype` and the like, passed to `tf.keras.layers.Layer`.
+    """
+
+    def __init__(self, seed: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+        self._generator = None if seed is None else tf.random.Generator.from_seed(seed)
+
+    def sample_noise(self, shape, dtype=tf.float32):
+        """Draws u ~ Uniform(-1/2, 1/2); see `Quantizer.sample_noise`."""
+        draw = tf.random.uniform if self._generator is None else self._generator.uniform
+        return draw(shape, minval=-0.5, maxval=0.5, dtype=dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}
+
+
+class AnnealedQuantizer(Quantizer):
+    """Base class of the surrogates with a temperature, to be listed first among the bases.
+
+    The temperature is a non-trainable float32 weight, which mixed precision does not cast.
+
+    Args:
+      temperature: Initial temperature, in (0, 1]. A callback lowers it during training.
+      **kwargs: passed on.
+
+    Raises:
+      ValueError: if `temperature` is not in (0, 1].
+    """
+
+    def __init__(self, temperature: float = 1.0, **kwargs):
+        temperature = check_temperature(temperature)
+        super().__init__(**kwargs)
+        self._initial_temperature = temperature
+        self._temperature = self.add_weight(
+            name="temperature",
+            shape=(),
+            dtype=tf.float32,
+            initializer=tf.keras.initializers.Constant(temperature),
+            trainable=False,
+            experimental_autocast=False,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+
+    @property
+    def temperature(self) -> tf.Variable:
+        """The temperature, a float32 scalar variable; assigning a number to it is checked."""
+        return self._temperature
+
+    @temperature.setter
+    def temperature(self, value):
+        self._temperature.assign(check_temperature(value))
+
+    def get_config(self):
+        return {**super().get_config(), "temperature": self._initial_temperature}

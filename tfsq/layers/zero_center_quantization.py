@@ -1,0 +1,101 @@
+"""Zero-center quantization with partial stop-gradient."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfsq.layers.base import Quantizer
+from tfsq.surrogates._numerics import widen
+
+_STOP_GRADIENTS = ("partial", "none")
+
+
+@tf.keras.saving.register_keras_serializable(package="tfsq")
+class ZeroCenterQuantization(tf.keras.layers.Layer):
+    """Quantizes the residual y - loc, so that quantization is centered on the predicted mean.
+
+    Two paths leave this layer (our formulation of the zero-center quantization with partial
+    stop-gradient of H. Zhang, L. Li, D. Liu, 2023, https://arxiv.org/abs/2309.17051):
+
+        residual = Q(y - loc)              for the rate, under a likelihood centered on zero
+        y_hat    = Q(y - loc) + loc        for the reconstruction
+
+    With `stop_gradient="partial"` the reconstruction sees stop_gradient(loc) in both places, so
+    that loc learns from the rate alone: dy_hat/dloc = 0. With "none" it sees loc itself:
+    dy_hat/dloc = 1 - Q'. Where Q' = 1 the two are identical.
+
+    Args:
+      quantizer: Quantizer layer of the reconstruction, and of the rate too unless
+        `rate_quantizer` is given. One quantizer for both paths uses one noise sample for both.
+      stop_gradient: "partial" or "none".
+      rate_quantizer: Another quantizer layer for the residual, with noise of its own.
+      **kwargs: passed to `tf.keras.layers.Layer`.
+
+    Call arguments:
+      y: Floating-point tensor of any shape, the latent.
+      loc: Tensor of the shape and dtype of `y`, its predicted mean.
+      training: Boolean, whether to use the surrogates or to round.
+      noise: Noise for both paths, to be used instead of a fresh draw.
+
+    Returns:
+      (y_hat, residual), both of the shape and dtype of `y`.
+
+    Raises:
+      ValueError: if `stop_gradient` is not one of the above, or if `loc` and `y` disagree.
+    """
+
+    def __init__(
+        self,
+        quantizer: Quantizer,
+        stop_gradient: str = "partial",
+        rate_quantizer: Quantizer | None = None,
+        **kwargs,
+    ):
+        if stop_gradient not in _STOP_GRADIENTS:
+            raise ValueError(
+                f"`stop_gradient` must be one of {_STOP_GRADIENTS}. "
+                f"Received: stop_gradient={stop_gradient!r}"
+            )
+        for name, layer in (("quantizer", quantizer), ("rate_quantizer", rate_quantizer)):
+            if not isinstance(layer, Quantizer) and not (layer is None and name != "quantizer"):
+                raise TypeError(f"`{name}` must be a tfsq quantizer layer. Received: {layer!r}")
+        super().__init__(autocast=False, **kwargs)
+        self.quantizer = quantizer
+        self.rate_quantizer = quantizer if rate_quantizer is None else rate_quantizer
+        self.stop_gradient = stop_gradient
+
+    def call(self, y, loc, training=None, noise=None):
+        """Quantizes around `loc`; the class docstring has the arguments."""
+        y, loc = tf.convert_to_tensor(y), tf.convert_to_tensor(loc)
+        if loc.dtype != y.dtype or not loc.shape.is_compatible_with(y.shape):
+            raise ValueError(
+                f"`loc` must have the shape and dtype of `y`, {y.shape} and {y.dtype.name}. "
+                f"Received: shape={loc.shape}, dtype={loc.dtype.name}"
+            )
+        dtype, y, loc = y.dtype, widen(y), widen(loc)
+        shared = self.rate_quantizer is self.quantizer
+        if shared and noise is None and (tf.is_tensor(training) or training):
+            noise = self.quantizer.draw_noise(y)
+        residual = self.rate_quantizer(y - loc, training=training, noise=noise)
+        if self.stop_gradient == "partial":
+            loc = tf.stop_gradient(loc)
+        y_hat = self.quantizer(y - loc, training=training, noise=noise) + loc
+        return tf.cast(y_hat, dtype), tf.cast(residual, dtype)
+
+    def get_config(self):
+        shared = self.rate_quantizer is self.quantizer
+        serialize = tf.keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "quantizer": serialize(self.quantizer),
+            "stop_gradient": self.stop_gradient,
+            "rate_quantizer": None if shared else serialize(self.rate_quantizer),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        for key in ("quantizer", "rate_quantizer"):
+            if isinstance(config.get(key), dict):
+                config[key] = tf.keras.saving.deserialize_keras_object(config[key])
+        return cls(**config)

@@ -1,0 +1,33 @@
+"""Additive uniform noise (Balle et al., 2017)."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfsq.surrogates._numerics import arithmetic_dtype, widen
+
+
+def additive_uniform_noise(y, noise) -> tf.Tensor:
+    """Adds uniform noise: y~ = y + u, with gradient dy~/dy = 1.
+
+    The density of y + u is that of y convolved with the unit box, which interpolates the
+    probability masses of round(y).
+
+    Source: J. Balle, V. Laparra, E. P. Simoncelli, "End-to-end Optimized Image Compression",
+    ICLR 2017, https://openreview.net/forum?id=rJxdQ3jeg
+
+    Args:
+      y: Floating-point tensor of any shape, the latent.
+      noise: Floating-point tensor of the shape of `y`, u ~ Uniform(-1/2, 1/2). Receives no
+        gradient.
+
+    Returns:
+      Tensor of the shape and dtype of `y`. The arithmetic is done in at least float32.
+    """
+
+    @tf.custom_gradient
+    def surrogate(y, noise):
+        y_tilde = widen(y) + tf.cast(noise, arithmetic_dtype(y.dtype))
+        return tf.cast(y_tilde, y.dtype), lambda dy: (dy, None)
+
+    return surrogate(tf.convert_to_tensor(y), tf.convert_to_tensor(noise))

@@ -1,0 +1,108 @@
+"""Stochastic uniform annealing, our formulation."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfsq.surrogates._numerics import arithmetic_dtype, widen
+
+
+def _fraction(y):
+    # An infinite latent has no fraction; zero keeps it infinite instead of making it NaN.
+    return tf.where(tf.math.is_finite(y), y - tf.floor(y), tf.zeros_like(y))
+
+
+def _staircase(y, t):
+    """The conditional mean h_t(y): risers of width t around the ties."""
+    return tf.floor(y) + tf.clip_by_value((_fraction(y) - 0.5) / t + 0.5, 0.0, 1.0)
+
+
+def _staircase_slope(y, t):
+    # `<=` and not `<`: at t = 1 the risers touch, and the slope is 1 at the integers too.
+    inside = tf.abs(_fraction(y) - 0.5) <= t / 2
+    return tf.where(inside, 1 / t, tf.zeros_like(y))
+
+
+def _round_with_noise(y, u, t):
+    hard = tf.round(y)
+    # Floating-point addition may carry y + t u onto a tie that the exact sum stays short of.
+    out_of_reach = 0.5 - tf.abs(y - hard) > t / 2
+    return tf.where(out_of_reach, hard, tf.round(y + t * u))
+
+
+_FORMS = {
+    "dithered": lambda y, u, t: _round_with_noise(y, u, t) - t * u,
+    "additive": lambda y, u, t: _staircase(y, t) + t * u,
+    "rounding": _round_with_noise,
+}
+
+_SLOPES = {
+    "straight_through": lambda y, t: tf.ones_like(y),
+    "expected": _staircase_slope,
+}
+
+
+def check_form_and_gradient(form: str, gradient: str) -> None:
+    """Raises ValueError unless `form` and `gradient` name a form and a gradient of SUA."""
+    for name, value, known in (("form", form, _FORMS), ("gradient", gradient, _SLOPES)):
+        if value not in known:
+            raise ValueError(f"`{name}` must be one of {sorted(known)}. Received: {name}={value!r}")
+
+
+def stochastic_uniform_annealing(
+    y, noise, temperature, form: str = "dithered", gradient: str = "straight_through"
+) -> tf.Tensor:
+    """Quantizes with uniform noise whose width, the temperature t, is annealed to zero.
+
+    Our formulation of the stochastic uniform annealing that H. Zhang, L. Li, D. Liu describe in
+    "On Uniform Scalar Quantization for Learned Image Compression", 2023,
+    https://arxiv.org/abs/2309.17051. The three forms share the conditional mean
+
+        E[y~ | y] = h_t(y) = floor(y) + clip((y - floor(y) - 1/2) / t + 1/2, 0, 1),
+
+    a staircase whose risers have width t; h_1 is the identity and h_0 is rounding:
+
+        "dithered"  y~ = round(y + t u) - t u    at t = 1: universal quantization
+        "additive"  y~ = h_t(y) + t u            at t = 1: additive uniform noise
+        "rounding"  y~ = round(y + t u)          at t = 1: stochastic rounding
+
+    In every form |y~ - round(y)| <= t/2 wherever y is further than t/2 from a tie. The gradient
+    is
+
+        "straight_through"  dy~/dy = 1
+        "expected"          dy~/dy = h_t'(y), that is 1/t inside a riser and 0 outside.
+
+    Args:
+      y: Floating-point tensor of any shape, the latent.
+      noise: Floating-point tensor of the shape of `y`, u ~ Uniform(-1/2, 1/2). Receives no
+        gradient.
+      temperature: Scalar t, a number, tensor or variable. The result and its gradient are finite
+        for t in [1e-6, 1], for float16 latents in [1e-4, 1]; this is not checked. Receives no
+        gradient.
+      form: "dithered", "additive" or "rounding".
+      gradient: "straight_through" or "expected".
+
+    Returns:
+      Tensor of the shape and dtype of `y`. The arithmetic is done in at least float32.
+
+    Raises:
+      ValueError: if `form` or `gradient` is not one of the names above.
+    """
+    check_form_and_gradient(form, gradient)
+
+    @tf.custom_gradient
+    def surrogate(y, noise, temperature):
+        wide = widen(y)
+        u = tf.cast(noise, wide.dtype)
+        t = tf.cast(temperature, wide.dtype)
+
+        def grad(dy):
+            slope = _SLOPES[gradient](wide, t)
+            return tf.cast(widen(dy) * slope, dy.dtype), None, None
+
+        return tf.cast(_FORMS[form](wide, u, t), y.dtype), grad
+
+    y = tf.convert_to_tensor(y)
+    noise = tf.convert_to_tensor(noise)
+    temperature = tf.cast(tf.convert_to_tensor(temperature), arithmetic_dtype(y.dtype))
+    return surrogate(y, noise, temperature)
