@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import types
 
 import tensorflow as tf
 
@@ -71,8 +72,9 @@ def pad_to_multiple(image, multiple: int) -> tf.Tensor:
 class CompressionModel(tf.keras.Model):
     """Base class of the networks.
 
-    A subclass sets `size_multiple` and implements `encode`, `decode` and the three below; all
-    take and return padded images, as float32 in 0-255.
+    A subclass sets `size_multiple`, of which it needs both sizes to be multiples, and `parts`,
+    the names of what it codes. It implements the three methods below, on padded images, as
+    float32 in 0-255.
 
     - `forward(image, training)` -> (reconstruction, {part: bits [batch]})
     - `compress_parts(image)` -> {part: strings [batch]}
@@ -82,6 +84,7 @@ class CompressionModel(tf.keras.Model):
     """
 
     size_multiple = 1
+    parts: tuple[str, ...] = ()
 
     def forward(self, image, training):
         """Returns the reconstruction and the bits of each part; to be overridden."""
@@ -165,13 +168,21 @@ class CompressionModel(tf.keras.Model):
         super().compile(optimizer=optimizer, **kwargs)
         self.lmbda = float(lmbda)
         self.distortion = distortion
-        self._means = {
-            name: tf.keras.metrics.Mean(name=name) for name in ("loss", "bpp", "mse", "psnr")
-        }
+        # Keras would count metrics in an attribute or a dict among the weights of the model.
+        self._means = types.SimpleNamespace(
+            **{name: tf.keras.metrics.Mean(name=name) for name in ("loss", "bpp", "mse", "psnr")}
+        )
 
     def get_compile_config(self):
         config = super().get_compile_config()
         return {**config, "lmbda": self.lmbda, "distortion": self.distortion}
+
+    def compile_from_config(self, config):
+        config = dict(config)
+        config["optimizer"] = tf.keras.optimizers.deserialize(config["optimizer"])
+        self.compile(**config)
+        # Creates the slots, so that loading can restore them.
+        self.optimizer.build(self.trainable_variables)
 
     def rate_distortion(self, image, training):
         """Evaluates the loss and its two parts.
@@ -226,18 +237,17 @@ class CompressionModel(tf.keras.Model):
 
     @property
     def metrics(self):
-        return list(self._means.values()) if self._is_compiled else []
+        return list(vars(self._means).values()) if self._is_compiled else []
 
     def _update_means(self, values):
-        for name, mean in self._means.items():
-            mean.update_state(values[name])
-        return {name: mean.result() for name, mean in self._means.items()}
+        for mean in self.metrics:
+            mean.update_state(values[mean.name])
+        return {mean.name: mean.result() for mean in self.metrics}
 
     def _checked(self, image):
         image = tf.convert_to_tensor(image)
         if image.shape.rank != 4 or image.shape[-1] not in (3, None):
             raise ValueError(
-                "`image` must have shape [batch, height, width, 3]. "
-                f"Received: shape={image.shape}"
+                f"`image` must have shape [batch, height, width, 3]. Received: shape={image.shape}"
             )
         return image

@@ -23,7 +23,7 @@ class GDN(tfc.GDN):
       **kwargs: passed to `tf.keras.layers.Layer`.
 
     Call arguments:
-      inputs: Floating-point tensor [..., channels].
+      inputs: Floating-point tensor [batch, height, width, channels].
 
     Returns:
       Tensor of the shape of `inputs`.
@@ -35,6 +35,12 @@ class GDN(tfc.GDN):
     def build(self, input_shape):
         super().build(input_shape)
         self._reparameterized = [self.beta_parameter.variable, self.gamma_parameter.variable]
+
+    def call(self, inputs):
+        # TFC's own `call` branches on tensors, which Keras cannot trace for a SavedModel.
+        gamma = self.gamma[tf.newaxis, tf.newaxis]
+        norm = tf.nn.bias_add(tf.nn.convolution(tf.abs(inputs), gamma), self.beta)
+        return inputs * norm if self.inverse else inputs / norm
 
     def get_config(self):
         # Not TFC's own: after building, that one would contain the parameters.

@@ -101,6 +101,7 @@ class MeanScaleHyperprior(CompressionModel):
     """
 
     size_multiple = _LATENT_STRIDE * _HYPER_STRIDE
+    parts = (_HYPER_LATENT, _LATENT)
 
     def __init__(
         self,
@@ -141,6 +142,7 @@ class MeanScaleHyperprior(CompressionModel):
         self.hyper_analysis.build((None, None, None, self.num_latents))
         self.hyper_synthesis.build((None, None, None, self.num_filters))
         self.hyper_latent_model.build((None, None, None, self.num_filters))
+        self.built = True
 
     def forward(self, image, training):
         """See `CompressionModel`."""
@@ -163,9 +165,7 @@ class MeanScaleHyperprior(CompressionModel):
 
     def decompress_parts(self, parts, size):
         """See `CompressionModel`."""
-        z_hat = self.hyper_latent_model.decompress(
-            parts[_HYPER_LATENT], size // self.size_multiple
-        )
+        z_hat = self.hyper_latent_model.decompress(parts[_HYPER_LATENT], size // self.size_multiple)
         loc, scale = self._predict(z_hat)
         return self._synthesize(self.latent_model.decompress(parts[_LATENT], scale, loc))
 

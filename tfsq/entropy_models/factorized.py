@@ -235,7 +235,11 @@ class FactorizedEntropyModel(EntropyModel):
     def _build_table_weights(self):
         # Zero is the fingerprint of no prior, so the first use builds the tables.
         self._tables_fingerprint = self.add_weight(
-            name="tables_fingerprint", shape=(), dtype=tf.int64, initializer="zeros", trainable=False
+            name="tables_fingerprint",
+            shape=(),
+            dtype=tf.int64,
+            initializer="zeros",
+            trainable=False,
         )
         # The tables grow and shrink with the prior.
         self._cdf, self._cdf_offset = (

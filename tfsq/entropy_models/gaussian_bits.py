@@ -27,7 +27,7 @@ def _mills_ratio(z):
 
 
 def _log_mass(x, s):
-    """log P and its derivatives, P = Phi((x + 1/2) / s) - Phi((x - 1/2) / s), for x >= 0.
+    """Log-probability and its derivatives, P = Phi((x + 1/2) / s) - Phi((x - 1/2) / s), for x >= 0.
 
     Three expressions, each exact where the others cancel, with a = (x - 1/2) / s,
     b = (x + 1/2) / s and the Mills ratio M:
@@ -78,8 +78,7 @@ def _log_mass(x, s):
     is_narrow = (width < _NARROW_WIDTH) & (slope < _NARROW_SLOPE)
     is_center = x < 0.5
     return tuple(
-        tf.where(is_narrow, n, tf.where(is_center, c, t))
-        for n, c, t in zip(narrow, center, tail)
+        tf.where(is_narrow, n, tf.where(is_center, c, t)) for n, c, t in zip(narrow, center, tail)
     )
 
 

@@ -17,7 +17,7 @@ from tfsq.surrogates.straight_through_rounding import straight_through_rounding
 _LARGEST_LOG_STEP = 0.13
 
 
-class _Coder(tfc.LocationScaleIndexedEntropyModel):
+class TableCoder(tfc.LocationScaleIndexedEntropyModel):
     """TFC's entropy model, coding with tables that live in the weights of a Keras layer."""
 
     tables = None
@@ -246,7 +246,7 @@ class LowerBoundedGaussianConditional(EntropyModel):
 
     def _build_coder(self):
         with tf.init_scope():
-            self._coder = _Coder(
+            self._coder = TableCoder(
                 prior_fn=tfc.NoisyNormal,
                 num_scales=self.num_scales,
                 scale_fn=self._scale_of,

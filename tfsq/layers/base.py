@@ -107,7 +107,8 @@ class Quantizer(tf.keras.layers.Layer):
         y = tf.convert_to_tensor(y)
         if not y.dtype.is_floating:
             raise TypeError(
-                f"`y` must be floating-point for layer {self.name!r}. Received: dtype={y.dtype.name}"
+                f"`y` must be floating-point for layer {self.name!r}. "
+                f"Received: dtype={y.dtype.name}"
             )
         return y
 

@@ -104,5 +104,6 @@ def stochastic_uniform_annealing(
 
     y = tf.convert_to_tensor(y)
     noise = tf.convert_to_tensor(noise)
-    temperature = tf.cast(tf.convert_to_tensor(temperature), arithmetic_dtype(y.dtype))
+    # The hint keeps a Python float as precise as the arithmetic.
+    temperature = tf.convert_to_tensor(temperature, dtype_hint=arithmetic_dtype(y.dtype))
     return surrogate(y, noise, temperature)

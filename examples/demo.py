@@ -1,0 +1,137 @@
+"""The demo: train, export, compress in a second process, decompress in a third, measure.
+
+Trains on crops of three photographs of scikit-image and compresses a fourth. Writes everything
+under demo_output/. `make demo` runs it; it takes a few minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import skimage.data
+from rich.console import Console
+from rich.table import Table
+
+from tfsq import codec, training
+from tfsq.cli import _progress_callback
+
+OUTPUT = pathlib.Path("demo_output")
+TRAINING_PHOTOGRAPHS = ("astronaut", "coffee", "rocket")
+HELD_OUT = "chelsea"
+SETTINGS = training.TrainingSettings(
+    lmbda=0.01,
+    steps=3000,
+    steps_per_epoch=150,
+    batch_size=8,
+    crop_size=64,
+    num_filters=32,
+    num_latents=48,
+)
+
+
+def write_photographs() -> dict[str, pathlib.Path]:
+    """Writes the photographs as PNG files and returns their paths by name."""
+    folder = OUTPUT / "photographs"
+    folder.mkdir(parents=True)
+    paths = {name: folder / f"{name}.png" for name in (*TRAINING_PHOTOGRAPHS, HELD_OUT)}
+    for name, path in paths.items():
+        codec.write_image(getattr(skimage.data, name)(), path)
+    return paths
+
+
+def run_tfsq(*arguments) -> None:
+    """Runs the command line in a process of its own."""
+    subprocess.run([sys.executable, "-m", "tfsq", *map(str, arguments)], check=True)
+
+
+def draw_comparison(original, decoded, figures: codec.Evaluation, path: pathlib.Path) -> None:
+    """Draws the original, the decoded image and their difference side by side."""
+    error = np.abs(original.astype(float) - decoded).mean(axis=-1)
+    _, axes = plt.subplots(1, 3, figsize=(15, 4), layout="constrained")
+    axes[0].imshow(original)
+    axes[0].set_title(f"{HELD_OUT}, held out: 24 bits per pixel")
+    axes[1].imshow(decoded)
+    axes[1].set_title(f"decoded: {figures.bpp:.3f} bits per pixel, {figures.psnr:.2f} dB")
+    shown = axes[2].imshow(error, cmap="magma", vmin=0)
+    axes[2].set_title("absolute error, mean over channels (0-255)")
+    plt.colorbar(shown, ax=axes[2])
+    for axis in axes:
+        axis.axis("off")
+    plt.savefig(path, dpi=100)
+    plt.close()
+
+
+def draw_training(history: pathlib.Path, path: pathlib.Path) -> None:
+    """Draws rate, distortion, temperature and train-test gap against the step."""
+    rows = list(csv.DictReader(history.open()))
+    steps = [(int(row["epoch"]) + 1) * SETTINGS.steps_per_epoch for row in rows]
+    panels = {
+        "rate (bits per pixel)": ["bpp"],
+        "distortion (PSNR, dB)": ["psnr"],
+        "temperature": ["temperature"],
+        "train_test_gap of the loss": ["train_test_gap"],
+    }
+    _, axes = plt.subplots(2, 2, figsize=(10, 6), sharex=True, layout="constrained")
+    for axis, (title, names) in zip(axes.flat, panels.items()):
+        for name in names:
+            axis.plot(steps, [float(row[name]) for row in rows], marker=".")
+        axis.set_title(title)
+        axis.grid(alpha=0.3)
+    axes[0, 1].set_ylim(bottom=float(rows[0]["psnr"]) - 1)
+    axes[1, 0].set_yscale("log")
+    axes[1, 1].axhline(0, color="black", linewidth=0.8)
+    for axis in axes[1]:
+        axis.set_xlabel("optimizer step")
+    plt.savefig(path, dpi=100)
+    plt.close()
+
+
+def main() -> None:
+    """Runs the demo."""
+    shutil.rmtree(OUTPUT, ignore_errors=True)
+    paths = write_photographs()
+    started = time.monotonic()
+    training.train(
+        [paths[name] for name in TRAINING_PHOTOGRAPHS],
+        OUTPUT / "run",
+        SETTINGS,
+        callbacks=[_progress_callback(SETTINGS.steps)],
+    )
+    train_seconds = time.monotonic() - started
+
+    model, compressed = OUTPUT / "run" / "codec", OUTPUT / f"{HELD_OUT}.tfsq"
+    run_tfsq("compress", paths[HELD_OUT], compressed, "--model", model)
+    run_tfsq("decompress", compressed, OUTPUT / f"{HELD_OUT}.png", "--model", model)
+
+    original = codec.read_image(paths[HELD_OUT])
+    decoded = codec.read_image(OUTPUT / f"{HELD_OUT}.png")
+    figures = codec.measure(original, compressed.read_bytes(), decoded, codec.load(model))
+    draw_comparison(original, decoded, figures, OUTPUT / "comparison.png")
+    draw_training(OUTPUT / "run" / "history.csv", OUTPUT / "training.png")
+
+    report = {k: v for k, v in dataclasses.asdict(figures).items() if k != "ms_ssim"}
+    report |= {"train_seconds": round(train_seconds, 1), "steps": SETTINGS.steps}
+    (OUTPUT / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    table = Table(title="demo_output/report.json", show_header=False)
+    for name, value in report.items():
+        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

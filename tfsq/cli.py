@@ -1,0 +1,183 @@
+"""The command line: a thin shell over `tfsq.codec` and `tfsq.training`."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import glob
+import os
+import statistics
+import sys
+from pathlib import Path
+from typing import List, Optional
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+# TensorFlow, imported by the commands that need it, would otherwise print its build options.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Learned image compression with annealed quantization.",
+)
+_ModelOption = typer.Option(..., "--model", help="Folder of an exported codec.")
+
+
+@contextlib.contextmanager
+def _errors_as_sentences():
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(1) from error
+
+
+def _in_table(title: str, rows: dict) -> None:
+    table = Table(title=title, show_header=False)
+    for name, value in rows.items():
+        table.add_row(name, str(value))
+    Console().print(table)
+
+
+def _progress_callback(steps: int):
+    """A Keras callback that shows a bar; it runs below, where TensorFlow is imported."""
+    import tensorflow as tf
+
+    class ProgressBar(tf.keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self._bar = Progress(
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.description}"),
+            )
+            self._task = self._bar.add_task("", total=steps)
+            self._bar.start()
+
+        def on_train_batch_end(self, batch, logs=None):
+            step = int(self.model.optimizer.iterations.numpy())
+            names = ("loss", "bpp", "psnr", "temperature")
+            text = "  ".join(f"{name} {float(logs[name]):.3f}" for name in names)
+            self._bar.update(self._task, completed=step, description=text)
+
+        def on_train_end(self, logs=None):
+            self._bar.stop()
+
+    return ProgressBar()
+
+
+@app.command()
+def train(
+    images: List[str] = typer.Argument(..., help="Image files or globs, '**' included."),
+    output: Path = typer.Option(..., "--output", help="Folder of the run; resumed if it exists."),
+    lmbda: float = typer.Option(0.01, help="Weight of the distortion against bits per pixel."),
+    distortion: str = typer.Option("mse", help="'mse' or 'ms-ssim'."),
+    steps: int = typer.Option(10_000, help="Optimizer steps."),
+    steps_per_epoch: int = typer.Option(500, help="Steps between checkpoints."),
+    batch_size: int = typer.Option(8, help="Crops per step."),
+    crop_size: int = typer.Option(128, help="Height and width of the crops."),
+    num_filters: int = typer.Option(32, help="Channels of the hidden layers."),
+    num_latents: int = typer.Option(48, help="Channels of the latent."),
+    learning_rate: float = typer.Option(1e-3, help="Adam's learning rate."),
+    final_temperature: float = typer.Option(0.05, help="Where SUA's annealing ends."),
+    scale_lower_bound: float = typer.Option(0.11, help="Lower bound of the predicted scale."),
+    seed: int = typer.Option(0, help="Seed of weights, crops and noise."),
+):
+    """Train a mean-scale hyperprior with annealed SUA; run again to resume."""
+    settings = {key: value for key, value in locals().items() if key not in ("images", "output")}
+    with _errors_as_sentences():
+        from tfsq import training
+
+        paths = sorted({path for item in images for path in glob.glob(item, recursive=True)})
+        try:
+            training.train(
+                paths,
+                output,
+                training.TrainingSettings(**settings),
+                callbacks=[_progress_callback(steps)],
+            )
+        except KeyboardInterrupt:
+            print("interrupted; the same command continues this run", file=sys.stderr)
+            raise typer.Exit(130) from None
+    print(f"codec written to {output / 'codec'}")
+
+
+@app.command()
+def compress(
+    source: Path = typer.Argument(..., metavar="IN", help="Image file."),
+    target: Path = typer.Argument(..., metavar="OUT", help=".tfsq file to write."),
+    model: Path = _ModelOption,
+):
+    """Compress an image file to a .tfsq file."""
+    with _errors_as_sentences():
+        from tfsq import codec
+
+        size = codec.compress_file(source, target, model)
+    print(f"{target}: {size} bytes")
+
+
+@app.command()
+def decompress(
+    source: Path = typer.Argument(..., metavar="IN", help=".tfsq file."),
+    target: Path = typer.Argument(..., metavar="OUT", help="Image file to write."),
+    model: Path = _ModelOption,
+):
+    """Decompress a .tfsq file to an image file."""
+    with _errors_as_sentences():
+        from tfsq import codec
+
+        codec.decompress_file(source, target, model)
+    print(target)
+
+
+@app.command()
+def evaluate(
+    files: List[Path] = typer.Argument(..., help="Image files."),
+    model: Path = _ModelOption,
+    csv_file: Optional[Path] = typer.Option(None, "--csv", help="CSV file to write."),
+):
+    """Compress, decompress and measure image files."""
+    with _errors_as_sentences():
+        from tfsq import codec
+
+        loaded = codec.load(model)
+        columns = ("bpp", "psnr", "ms_ssim")
+        rows = []
+        for file in files:
+            figures = dataclasses.asdict(codec.evaluate(codec.read_image(file), loaded))
+            rows.append([str(file), *(figures[name] for name in columns)])
+        known = [[value for value in column if value is not None] for column in zip(*rows)][1:]
+        rows.append(["mean", *(statistics.fmean(column) if column else None for column in known)])
+        if csv_file:
+            with open(csv_file, "w", newline="") as opened:
+                csv.writer(opened).writerows([["file", *columns], *rows])
+    table = Table("file", "bpp", "PSNR (dB)", "MS-SSIM")
+    for name, *values in rows:
+        table.add_row(name, *("n/a" if value is None else f"{value:.4f}" for value in values))
+    Console().print(table)
+
+
+@app.command()
+def info(file: Path = typer.Argument(..., help=".tfsq file.")):
+    """Show what a .tfsq file holds."""
+    with _errors_as_sentences():
+        from tfsq.codec.container import unpack
+
+        data = file.read_bytes()
+        container = unpack(data)
+    _in_table(
+        str(file),
+        {
+            "model": container.model_id.hex(),
+            "size": f"{container.width}x{container.height}",
+            "strings": ", ".join(f"{len(string)} bytes" for string in container.strings),
+            "file": f"{len(data)} bytes",
+            "bits per pixel": f"{8 * len(data) / (container.width * container.height):.4f}",
+        },
+    )

@@ -1,0 +1,11 @@
+"""The errors of the codec."""
+
+from __future__ import annotations
+
+
+class BitstreamError(ValueError):
+    """The bytes are not a `.tfsq` file, are damaged, or belong to another model."""
+
+
+class ModelError(ValueError):
+    """A folder is not an exported codec, or its contents do not match its metadata."""

@@ -1,0 +1,85 @@
+"""Rate and distortion of a codec on images, from real bytes and decoded pixels."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from tfsq.codec.api import check_image, compress, decompress
+from tfsq.codec.container import unpack
+from tfsq.codec.saved_model import Codec
+
+# Below, tf.image.ssim_multiscale cannot halve the image four times.
+_SMALLEST_MS_SSIM_SIZE = 161
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What an image costs and what comes back.
+
+    Attributes:
+      bpp: Bits per pixel of the whole file.
+      psnr: Of the decoded pixels, in dB; infinite where they are equal.
+      ms_ssim: Multi-scale structural similarity; None below 161 pixels a side.
+      estimated_bits: What the model predicts for the strings.
+      payload_bytes: Length of the strings.
+      file_bytes: Length of the file.
+      decoder_matches_encoder: Whether the decoded pixels are the encoder's own reconstruction.
+    """
+
+    bpp: float
+    psnr: float
+    ms_ssim: float | None
+    estimated_bits: float
+    payload_bytes: int
+    file_bytes: int
+    decoder_matches_encoder: bool
+
+
+def evaluate(image, codec: Codec) -> Evaluation:
+    """Compresses and decompresses an image.
+
+    Args:
+      image: uint8 array [height, width, 3].
+      codec: The codec.
+
+    Returns:
+      The figures.
+
+    Raises:
+      ValueError: if `image` is not such an array.
+    """
+    image = check_image(image)
+    data = compress(image, codec)
+    return measure(image, data, decompress(data, codec), codec)
+
+
+def measure(image, data: bytes, decoded, codec: Codec) -> Evaluation:
+    """Measures a decoded file against the image that was compressed.
+
+    Args:
+      image: uint8 array [height, width, 3].
+      data: The bytes of the `.tfsq` file.
+      decoded: uint8 array of the same shape, what a decoder made of `data`.
+      codec: The codec.
+
+    Returns:
+      The figures.
+    """
+    own = codec.reconstruct(image=tf.constant(image))
+    mse = np.mean(np.square(image.astype(np.float64) - decoded))
+    height, width = image.shape[:2]
+    ms_ssim = None
+    if min(height, width) >= _SMALLEST_MS_SSIM_SIZE:
+        ms_ssim = float(tf.image.ssim_multiscale(image[None], decoded[None], max_val=255)[0])
+    return Evaluation(
+        bpp=8 * len(data) / (height * width),
+        psnr=float(10 * np.log10(255**2 / mse)) if mse else float("inf"),
+        ms_ssim=ms_ssim,
+        estimated_bits=float(tf.reduce_sum(own["bits"])),
+        payload_bytes=unpack(data).payload_bytes,
+        file_bytes=len(data),
+        decoder_matches_encoder=bool(np.array_equal(own["image"].numpy(), decoded)),
+    )

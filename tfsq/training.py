@@ -1,0 +1,205 @@
+"""Training of a codec on a folder of images: resumable, with everything in one run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Sequence
+
+import tensorflow as tf
+from PIL import Image, UnidentifiedImageError
+
+from tfsq.architectures import MeanScaleHyperprior
+from tfsq.callbacks import TemperatureCallback, TrainTestGap
+from tfsq.codec import export
+
+_SETTINGS_FILE = "settings.json"
+# Where the learning rate drops tenfold and the temperature arrives at its end.
+_DECAY_END = 0.8
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSettings:
+    """What determines a training run, beside the images.
+
+    Attributes:
+      lmbda: Weight of the distortion against bits per pixel.
+      distortion: "mse" or "ms-ssim".
+      steps: Optimizer steps, a multiple of `steps_per_epoch`.
+      steps_per_epoch: Steps between two checkpoints.
+      batch_size: Crops per step.
+      crop_size: Height and width of the crops, a multiple of 64.
+      num_filters: Channels of the hidden layers.
+      num_latents: Channels of the latent.
+      learning_rate: Adam's, until four fifths of the steps; a tenth of it then.
+      final_temperature: SUA's temperature falls exponentially from 1 to this over four fifths
+        of the steps.
+      scale_lower_bound: Lower bound of the predicted scale.
+      seed: Seeds weights, crops and noise.
+
+    Raises:
+      ValueError: if a value is out of its range.
+    """
+
+    lmbda: float = 0.01
+    distortion: str = "mse"
+    steps: int = 10_000
+    steps_per_epoch: int = 500
+    batch_size: int = 8
+    crop_size: int = 128
+    num_filters: int = 32
+    num_latents: int = 48
+    learning_rate: float = 1e-3
+    final_temperature: float = 0.05
+    scale_lower_bound: float = 0.11
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("steps", "steps_per_epoch", "batch_size", "crop_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1. Received: {getattr(self, name)}")
+        if self.steps % self.steps_per_epoch:
+            raise ValueError(
+                "`steps` must be a multiple of `steps_per_epoch`. Received: "
+                f"steps={self.steps}, steps_per_epoch={self.steps_per_epoch}"
+            )
+        if self.crop_size % MeanScaleHyperprior.size_multiple:
+            raise ValueError(
+                f"`crop_size` must be a multiple of {MeanScaleHyperprior.size_multiple}. "
+                f"Received: crop_size={self.crop_size}"
+            )
+        if not self.learning_rate > 0:
+            raise ValueError(f"`learning_rate` must be above 0. Received: {self.learning_rate}")
+
+
+def crops_dataset(paths: Sequence, crop_size: int, batch_size: int, seed: int) -> tf.data.Dataset:
+    """Random crops, flipped left-right at random, forever.
+
+    Args:
+      paths: PNG, JPEG or BMP files; they stay decoded in memory.
+      crop_size: Height and width of the crops.
+      batch_size: Crops per element.
+      seed: Seed of order, crops and flips.
+
+    Returns:
+      Dataset of uint8 tensors [batch_size, crop_size, crop_size, 3].
+
+    Raises:
+      ValueError: if there is no file, or one that is not an image or smaller than a crop.
+    """
+    paths = [str(path) for path in paths]
+    if not paths:
+        raise ValueError("No images to train on.")
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                size = image.size
+        except UnidentifiedImageError as error:
+            raise ValueError(f"Not an image file: {path}") from error
+        if min(size) < crop_size:
+            raise ValueError(f"{path} is {size[0]}x{size[1]}, smaller than a crop of {crop_size}.")
+
+    def decode(path):
+        return tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+
+    def crop(counter, image):
+        seeds = tf.random.split(tf.stack([counter, seed]), 2)
+        image = tf.image.stateless_random_crop(image, [crop_size, crop_size, 3], seeds[0])
+        return tf.image.stateless_random_flip_left_right(image, seeds[1])
+
+    images = tf.data.Dataset.from_tensor_slices(paths).map(decode).cache()
+    images = images.shuffle(len(paths), seed=seed).repeat()
+    # A seed of its own for each crop makes them the same however many threads there are.
+    crops = tf.data.Dataset.zip((tf.data.Dataset.counter(), images))
+    crops = crops.map(crop, num_parallel_calls=tf.data.AUTOTUNE)
+    return crops.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _compiled_model(settings: TrainingSettings) -> MeanScaleHyperprior:
+    model = MeanScaleHyperprior(
+        settings.num_filters,
+        settings.num_latents,
+        scale_lower_bound=settings.scale_lower_bound,
+    )
+    rate = tf.keras.optimizers.schedules.PiecewiseConstantDecay(
+        [int(_DECAY_END * settings.steps)],
+        [settings.learning_rate, settings.learning_rate / 10],
+    )
+    # With the loss in pixel units, a step on a steep crop would undo many others.
+    optimizer = tf.keras.optimizers.Adam(rate, global_clipnorm=1.0)
+    model.compile(optimizer, lmbda=settings.lmbda, distortion=settings.distortion)
+    return model
+
+
+def _temperature_callback(settings: TrainingSettings) -> TemperatureCallback:
+    schedule = tf.keras.optimizers.schedules.ExponentialDecay(
+        1.0, _DECAY_END * settings.steps, settings.final_temperature
+    )
+    return TemperatureCallback(schedule, minimum=settings.final_temperature)
+
+
+def _check_same_settings(settings: TrainingSettings, output: pathlib.Path) -> None:
+    file = output / _SETTINGS_FILE
+    now = dataclasses.asdict(settings)
+    if file.exists():
+        before = json.loads(file.read_text())
+        changed = [name for name in now if before.get(name) != now[name]]
+        if changed:
+            raise ValueError(
+                f"{output} holds a run with other settings: "
+                + ", ".join(f"{name}={before.get(name)}, now {now[name]}" for name in changed)
+            )
+    output.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(now, indent=2) + "\n")
+
+
+def train(
+    paths: Sequence,
+    output,
+    settings: TrainingSettings | None = None,
+    callbacks: Sequence[tf.keras.callbacks.Callback] = (),
+) -> MeanScaleHyperprior:
+    """Trains a mean-scale hyperprior with annealed SUA, and exports it.
+
+    The folder `output` receives `settings.json`, `backup/` (a checkpoint an epoch), `logs/` for
+    TensorBoard, `history.csv` (a row an epoch: loss, bpp, mse, psnr, temperature,
+    train_test_gap) and, at the end, `codec/`, the SavedModel. A run that was interrupted
+    continues from its last epoch when called again with the same settings.
+
+    Args:
+      paths: Image files to train on.
+      output: Folder of the run.
+      settings: What to train; the defaults if None.
+      callbacks: Further Keras callbacks, to show progress for instance.
+
+    Returns:
+      The trained model.
+
+    Raises:
+      ValueError: if the images do not serve, or `output` holds a run with other settings.
+    """
+    settings = settings or TrainingSettings()
+    output = pathlib.Path(output)
+    _check_same_settings(settings, output)
+    tf.keras.utils.set_random_seed(settings.seed)
+    data = crops_dataset(paths, settings.crop_size, settings.batch_size, settings.seed)
+    model = _compiled_model(settings)
+    model.fit(
+        data,
+        steps_per_epoch=settings.steps_per_epoch,
+        epochs=settings.steps // settings.steps_per_epoch,
+        verbose=0,
+        callbacks=[
+            # What adds to the logs comes before what writes them.
+            TrainTestGap(next(iter(data))),
+            _temperature_callback(settings),
+            tf.keras.callbacks.TerminateOnNaN(),
+            tf.keras.callbacks.CSVLogger(str(output / "history.csv"), append=True),
+            tf.keras.callbacks.TensorBoard(str(output / "logs"), profile_batch=0),
+            tf.keras.callbacks.BackupAndRestore(str(output / "backup"), delete_checkpoint=False),
+            *callbacks,
+        ],
+    )
+    export(model, output / "codec")
+    return model
