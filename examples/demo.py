@@ -35,8 +35,8 @@ TRAINING_PHOTOGRAPHS = ("astronaut", "coffee", "rocket")
 HELD_OUT = "chelsea"
 SETTINGS = training.TrainingSettings(
     lmbda=0.01,
-    steps=3000,
-    steps_per_epoch=150,
+    steps=2400,
+    steps_per_epoch=120,
     batch_size=8,
     crop_size=64,
     num_filters=32,
@@ -67,9 +67,9 @@ def draw_comparison(original, decoded, figures: codec.Evaluation, path: pathlib.
     axes[0].set_title(f"{HELD_OUT}, held out: 24 bits per pixel")
     axes[1].imshow(decoded)
     axes[1].set_title(f"decoded: {figures.bpp:.3f} bits per pixel, {figures.psnr:.2f} dB")
-    shown = axes[2].imshow(error, cmap="magma", vmin=0)
+    shown = axes[2].imshow(error, cmap="magma", vmin=0, vmax=np.quantile(error, 0.999))
     axes[2].set_title("absolute error, mean over channels (0-255)")
-    plt.colorbar(shown, ax=axes[2])
+    plt.colorbar(shown, ax=axes[2], shrink=0.8, extend="max")
     for axis in axes:
         axis.axis("off")
     plt.savefig(path, dpi=100)
@@ -78,7 +78,7 @@ def draw_comparison(original, decoded, figures: codec.Evaluation, path: pathlib.
 
 def draw_training(history: pathlib.Path, path: pathlib.Path) -> None:
     """Draws rate, distortion, temperature and train-test gap against the step."""
-    rows = list(csv.DictReader(history.open()))
+    rows = list(csv.DictReader(history.read_text().splitlines()))
     steps = [(int(row["epoch"]) + 1) * SETTINGS.steps_per_epoch for row in rows]
     panels = {
         "rate (bits per pixel)": ["bpp"],

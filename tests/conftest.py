@@ -13,6 +13,10 @@ with warnings.catch_warnings():
 import hypothesis
 import pytest
 
+from tests.photographs import crops
+from tfsq import codec
+from tfsq.architectures import MeanScaleHyperprior
+
 hypothesis.settings.register_profile(
     "tfsq", deadline=None, max_examples=50, derandomize=True, print_blob=True
 )
@@ -28,3 +32,27 @@ assert tensorflow_compression is not None
 @pytest.fixture(autouse=True)
 def _reproducible():
     tf.keras.utils.set_random_seed(20231)
+
+
+@pytest.fixture(scope="session")
+def model():
+    """A model that was trained for a moment."""
+    tf.keras.utils.set_random_seed(1)
+    model = MeanScaleHyperprior(num_filters=6, num_latents=8)
+    model.compile(tf.keras.optimizers.Adam(1e-3), lmbda=0.02)
+    model.fit(tf.data.Dataset.from_tensors(crops()).repeat(20), verbose=0)
+    return model
+
+
+@pytest.fixture(scope="session")
+def folder(model, tmp_path_factory):
+    """The folder of the exported model."""
+    path = tmp_path_factory.mktemp("codec") / "exported"
+    codec.export(model, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def loaded(folder):
+    """The loaded codec."""
+    return codec.load(folder)

@@ -155,7 +155,7 @@ def evaluate(
         known = [[value for value in column if value is not None] for column in zip(*rows)][1:]
         rows.append(["mean", *(statistics.fmean(column) if column else None for column in known)])
         if csv_file:
-            with open(csv_file, "w", newline="") as opened:
+            with csv_file.open("w", newline="") as opened:
                 csv.writer(opened).writerows([["file", *columns], *rows])
     table = Table("file", "bpp", "PSNR (dB)", "MS-SSIM")
     for name, *values in rows:

@@ -95,10 +95,10 @@ def _check_mixed_precision(make_layer):
 
 
 def _check_training_step(make_layer):
-    model = tf.keras.Sequential([tf.keras.layers.Dense(3), make_layer(), tf.keras.layers.Dense(1)])
+    dense = tf.keras.layers.Dense
+    model = tf.keras.Sequential([tf.keras.Input([4]), dense(3), make_layer(), dense(1)])
     model.compile("sgd", "mse")
     x = latents((8, 4))
-    model(x)
     before = [weight.numpy() for weight in model.trainable_weights]
     model.fit(x, tf.ones([8, 1]), epochs=1, batch_size=8, verbose=0)
     after = [weight.numpy() for weight in model.trainable_weights]

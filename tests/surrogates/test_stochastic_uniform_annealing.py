@@ -48,7 +48,7 @@ def test_expected_gradient_is_the_derivative_of_the_expectation(form, nonlinear,
         f = lambda v: (2 * np.tanh(0.7 * v) + 0.3 * v - 0.9) ** 2  # noqa: E731
         f_tf = lambda v: (2 * tf.tanh(0.7 * v) + 0.3 * v - 0.9) ** 2  # noqa: E731
     else:
-        f = f_tf = lambda v: 3 * v - 1  # noqa: E731
+        f = f_tf = lambda v: 3 * v - 1
     # Between breakpoints the mean is linear in y, so that a linear f allows a long step, in which
     # the quadrature of a discontinuous form counts enough cells.
     step = 1e-3 if nonlinear else 0.02

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 from tfsq.architectures.base import CompressionModel
@@ -119,7 +121,7 @@ class MeanScaleHyperprior(CompressionModel):
         super().__init__(**kwargs)
         self.num_filters = int(num_filters)
         self.num_latents = int(num_latents)
-        entropy_model_arguments = {
+        entropy_model_arguments: dict[str, Any] = {
             "coding_rank": 3,
             "rate_quantizer": rate_quantizer or AdditiveUniformNoise(),
             "reconstruction_quantizer": reconstruction_quantizer or StochasticUniformAnnealing(),

@@ -34,7 +34,7 @@ def read_image(path) -> np.ndarray:
         raise ValueError(f"Not an image file: {path}") from error
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA"):
         image = image.convert("RGBA")
-        if image.getextrema()[3][0] < 255:
+        if np.asarray(image)[..., 3].min() < 255:
             raise ValueError(f"{path} has transparent pixels, which tfsq does not code.")
         image = image.convert("RGB")
     if image.mode in _PALETTE_OR_GRAY:

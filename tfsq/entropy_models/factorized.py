@@ -24,7 +24,8 @@ class _ZeroMedianDeepFactorized(tfc.DeepFactorized):
     def _make_variables(self):
         super()._make_variables()
         # The last bias cancels in `_logits_cumulative`, so it is no parameter.
-        self._biases = [*self._biases[:-1], np.zeros((), self.dtype.as_numpy_dtype)]
+        biases = list(self._biases)  # type: ignore[has-type]
+        self._biases = [*biases[:-1], np.zeros((), self.dtype.as_numpy_dtype)]
 
     def _logits_cumulative(self, inputs):
         at_zero = super()._logits_cumulative(tf.zeros(self.batch_shape, self.dtype))
@@ -177,7 +178,8 @@ class FactorizedEntropyModel(EntropyModel):
 
         Raises:
           RuntimeError: if constructed with `compression=False`, or not built yet.
-          tf.errors.InvalidArgumentError: if a string does not decode.
+          tf.errors.InvalidArgumentError: if TFC's check finds a string corrupt, which does not
+            notice every corruption.
         """
         self._check_compression()
         if not self.built:
@@ -210,7 +212,7 @@ class FactorizedEntropyModel(EntropyModel):
         tables_of_prior = self._tables_of_prior.get_concrete_function()
         with tf.init_scope():
             fingerprint = self._fingerprint()
-            if fingerprint != int(self._tables_fingerprint):
+            if fingerprint != self._tables_fingerprint.numpy():
                 cdf, cdf_offset = tables_of_prior()
                 self._cdf.assign(cdf)
                 self._cdf_offset.assign(cdf_offset)

@@ -20,7 +20,7 @@ _LARGEST_LOG_STEP = 0.13
 class TableCoder(tfc.LocationScaleIndexedEntropyModel):
     """TFC's entropy model, coding with tables that live in the weights of a Keras layer."""
 
-    tables = None
+    tables: dict[str, tf.Variable] | None = None
 
     @property
     def cdf(self):
@@ -187,7 +187,8 @@ class LowerBoundedGaussianConditional(EntropyModel):
 
         Raises:
           RuntimeError: if constructed with `compression=False`.
-          tf.errors.InvalidArgumentError: if a string does not decode, or if `scale` is NaN.
+          tf.errors.InvalidArgumentError: if TFC's check finds a string corrupt, which does not
+            notice every corruption, or if `scale` is NaN.
         """
         self._check_compression()
         _, scale, loc = self._inputs(scale, scale, loc)

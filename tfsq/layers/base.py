@@ -23,6 +23,24 @@ def check_temperature(value, name: str = "temperature") -> float:
     return number
 
 
+def checked_latent(y, layer_name: str) -> tf.Tensor:
+    """Returns `y` as a tensor.
+
+    Args:
+      y: A tensor or array.
+      layer_name: The layer to name in the error.
+
+    Raises:
+      TypeError: if `y` is not floating-point.
+    """
+    y = tf.convert_to_tensor(y)
+    if not y.dtype.is_floating:
+        raise TypeError(
+            f"`y` must be floating-point for layer {layer_name!r}. Received: dtype={y.dtype.name}"
+        )
+    return y
+
+
 class Quantizer(tf.keras.layers.Layer):
     """Base class: a surrogate while training, rounding (half to even) otherwise.
 
@@ -75,7 +93,7 @@ class Quantizer(tf.keras.layers.Layer):
           TypeError: if `y` is not floating-point.
           ValueError: if `noise` does not have the shape that `sample_noise` gives.
         """
-        y = self._checked(y)
+        y = checked_latent(y, self.name)
         noise = None if noise is None else self._checked_noise(noise, y)
         if tf.is_tensor(training):
             return tf.cond(
@@ -102,15 +120,6 @@ class Quantizer(tf.keras.layers.Layer):
 
     def _train(self, y, noise):
         return self.surrogate(y, self.draw_noise(y) if noise is None else noise)
-
-    def _checked(self, y):
-        y = tf.convert_to_tensor(y)
-        if not y.dtype.is_floating:
-            raise TypeError(
-                f"`y` must be floating-point for layer {self.name!r}. "
-                f"Received: dtype={y.dtype.name}"
-            )
-        return y
 
     def _checked_noise(self, noise, y):
         noise = tf.convert_to_tensor(noise)

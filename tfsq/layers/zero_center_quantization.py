@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfsq.layers.base import Quantizer
+from tfsq.layers.base import Quantizer, checked_latent
 from tfsq.surrogates._numerics import widen
 
 _STOP_GRADIENTS = ("partial", "none")
@@ -41,6 +41,7 @@ class ZeroCenterQuantization(tf.keras.layers.Layer):
       (y_hat, residual), both of the shape and dtype of `y`.
 
     Raises:
+      TypeError: if `quantizer` is not a quantizer layer, or `y` not floating-point.
       ValueError: if `stop_gradient` is not one of the above, or if `loc` and `y` disagree.
     """
 
@@ -66,7 +67,7 @@ class ZeroCenterQuantization(tf.keras.layers.Layer):
 
     def call(self, y, loc, training=None, noise=None):
         """Quantizes around `loc`; the class docstring has the arguments."""
-        y, loc = tf.convert_to_tensor(y), tf.convert_to_tensor(loc)
+        y, loc = checked_latent(y, self.name), tf.convert_to_tensor(loc)
         if loc.dtype != y.dtype or not loc.shape.is_compatible_with(y.shape):
             raise ValueError(
                 f"`loc` must have the shape and dtype of `y`, {y.shape} and {y.dtype.name}. "

@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_compression as tfc
+
+from tfsq.architectures import GDN
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+def test_is_the_gdn_of_tfc(inverse):
+    x = tf.random.stateless_normal([2, 4, 4, 3], (1, 1))
+    ours, theirs = GDN(inverse), tfc.GDN(inverse)
+    np.testing.assert_allclose(ours(x), theirs(x), rtol=1e-6)
+    assert len(ours.trainable_weights) == 2
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model_tf", "model.weights.h5"])
+def test_files_keep_its_parameters(tmp_path, name):
+    make = lambda: tf.keras.Sequential([tf.keras.Input([4, 4, 3]), GDN(inverse=True)])  # noqa: E731
+    model = make()
+    for weight in model.weights:
+        weight.assign_add(tf.random.stateless_uniform(weight.shape, (1, 1)))
+    if name.endswith("weights.h5"):
+        model.save_weights(tmp_path / name)
+        loaded = make()
+        loaded.load_weights(tmp_path / name)
+    else:
+        model.save(tmp_path / name)
+        loaded = tf.keras.models.load_model(tmp_path / name)
+    assert loaded.layers[-1].inverse
+    for a, b in zip(model.weights, loaded.weights):
+        assert np.array_equal(a, b)
+    x = tf.random.stateless_normal([2, 4, 4, 3], (1, 1))
+    np.testing.assert_allclose(model(x), loaded(x), rtol=1e-6)

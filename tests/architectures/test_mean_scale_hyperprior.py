@@ -1,0 +1,262 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.photographs import crops, photograph
+from tfsq.architectures import MeanScaleHyperprior
+from tfsq.architectures.base import pad_to_multiple
+from tfsq.callbacks import TemperatureCallback, TrainTestGap
+from tfsq.layers import AdditiveUniformNoise, StochasticUniformAnnealing, StraightThroughRounding
+
+
+def make_model(compiled=True, **kwargs):
+    model = MeanScaleHyperprior(num_filters=6, num_latents=8, **kwargs)
+    if compiled:
+        model.compile(tf.keras.optimizers.Adam(1e-3), lmbda=0.01)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    tf.keras.utils.set_random_seed(1)
+    model = make_model()
+    # Weights that nothing initializes to, tables that are not those of the initial prior.
+    model.fit(tf.data.Dataset.from_tensors(crops()).repeat(3), verbose=0)
+    model.latent_model.reconstruction_quantizer.temperature = 0.25
+    model.compress(crops())
+    return model
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64", "int32"])
+@pytest.mark.parametrize("size", [(64, 64), (1, 1), (65, 63), (100, 30)])
+def test_images_of_any_size_and_real_dtype(model, dtype, size):
+    image = tf.cast(photograph()[None, : size[0], : size[1]], dtype)
+    for training in (False, True):
+        reconstruction, bits = model(image, training=training)
+        assert reconstruction.shape == image.shape
+        assert reconstruction.dtype == tf.float32
+        assert sorted(bits) == ["hyper_latent", "latent"]
+        assert all(value.shape == (1,) and value.dtype == tf.float32 for value in bits.values())
+
+
+@pytest.mark.parametrize("size", [(64, 128), (1, 1), (77, 130)])
+def test_decodes_exactly_in_the_predicted_length(model, size):
+    image = photograph()[None, : size[0], : size[1]]
+    parts = model.compress(image)
+    reconstruction, bits = model(image, training=False)
+    assert np.array_equal(model.decompress(parts, size), reconstruction)
+    for name in model.parts:
+        actual = 8 * len(parts[name].numpy()[0])
+        assert abs(actual - float(bits[name][0])) <= 0.01 * actual + 32
+
+
+def test_padding_repeats_the_border():
+    image = tf.reshape(tf.range(6), [1, 2, 3, 1])
+    padded = pad_to_multiple(image, 4)[0, :, :, 0]
+    rows = [[0, 1, 2, 2], [3, 4, 5, 5], [3, 4, 5, 5], [3, 4, 5, 5]]
+    assert padded.numpy().tolist() == rows
+    assert pad_to_multiple(image, 1) is image
+
+
+def assert_same_weights(model, loaded):
+    assert len(model.weights) == len(loaded.weights)
+    for a, b in zip(model.weights, loaded.weights):
+        assert np.array_equal(a, b), a.name
+    image = crops(1)
+    strings, again = model.compress(image), loaded.compress(image)
+    for name in model.parts:
+        assert np.array_equal(strings[name], again[name])
+    assert np.array_equal(model(image, training=False)[0], loaded(image, training=False)[0])
+
+
+def temperature(model):
+    return float(model.latent_model.reconstruction_quantizer.temperature)
+
+
+# What the pinned Keras warns of when it saves.
+@pytest.mark.filterwarnings("ignore:.*h5.*:UserWarning")
+@pytest.mark.parametrize("name", ["weights.weights.h5", "weights.h5", "checkpoint"])
+def test_weight_files_keep_every_variable(model, tmp_path, name):
+    model.save_weights(tmp_path / name)
+    loaded = make_model()
+    status = loaded.load_weights(tmp_path / name)
+    if status is not None:
+        status.expect_partial()
+    assert_same_weights(model, loaded)
+    assert temperature(loaded) == 0.25
+
+
+@pytest.mark.parametrize("name", ["model.keras", "saved_model"])
+def test_model_files_keep_every_variable(model, tmp_path, name):
+    model.save(tmp_path / name)
+    loaded = tf.keras.models.load_model(tmp_path / name)
+    assert_same_weights(model, loaded)
+    assert temperature(loaded) == 0.25
+    for key in ("num_filters", "num_latents", "scale_lower_bound", "stop_gradient"):
+        assert loaded.get_config()[key] == model.get_config()[key]
+    assert (loaded.lmbda, loaded.distortion) == (model.lmbda, model.distortion)
+    assert int(loaded.optimizer.iterations) == int(model.optimizer.iterations) == 3
+
+
+def test_tf_checkpoint_keeps_every_variable(model, tmp_path):
+    path = tf.train.Checkpoint(model=model).save(tmp_path / "checkpoint")
+    loaded = make_model()
+    tf.train.Checkpoint(model=loaded).restore(path).expect_partial()
+    assert_same_weights(model, loaded)
+    assert temperature(loaded) == 0.25
+
+
+def test_loss_is_bits_per_pixel_plus_lmbda_times_mse(model):
+    image = crops()
+    for training in (False, True):
+        values = model.rate_distortion(image, training=training)
+        assert all(value.shape == (4,) for value in values.values())
+        np.testing.assert_allclose(
+            values["loss"], values["bpp"] + 0.01 * values["distortion"], rtol=1e-6
+        )
+    reconstruction, bits = model(image, training=False)
+    values = model.rate_distortion(image, training=False)
+    mse = np.mean((reconstruction - image.astype(np.float32)) ** 2, axis=(1, 2, 3))
+    np.testing.assert_allclose(values["mse"], mse, rtol=1e-5)
+    np.testing.assert_allclose(values["psnr"], 10 * np.log10(255**2 / mse), rtol=1e-5)
+    np.testing.assert_allclose(values["bpp"], sum(bits.values()) / 64**2, rtol=1e-6)
+
+
+def test_evaluation_rounds_and_reports(model):
+    images = tf.data.Dataset.from_tensors(crops())
+    figures = model.evaluate(images, return_dict=True, verbose=0)
+    assert list(figures) == ["loss", "bpp", "mse", "psnr"]
+    hard = model.rate_distortion(crops(), training=False)
+    for name, value in figures.items():
+        assert value == pytest.approx(float(tf.reduce_mean(hard[name])), rel=1e-5)
+    assert np.array_equal(
+        model.predict(images, verbose=0), model(crops(), training=False)[0].numpy()
+    )
+
+
+def test_training_lowers_the_loss_under_annealing():
+    model = make_model()
+    images = tf.data.Dataset.from_tensors(crops(8)).repeat()
+    history = model.fit(
+        images,
+        steps_per_epoch=20,
+        epochs=5,
+        verbose=0,
+        callbacks=[
+            TrainTestGap(crops()),
+            TemperatureCallback(
+                tf.keras.optimizers.schedules.ExponentialDecay(1.0, 20, 0.5), minimum=0.1
+            ),
+        ],
+    ).history
+    assert history["loss"][-1] < 0.7 * history["loss"][0]
+    assert history["temperature"] == pytest.approx(
+        [0.5 ** max(0, (20 * n - 1) / 20) for n in (1, 2, 3)] + [0.1] * 2
+    )
+    assert set(history) >= {"bpp", "mse", "psnr", "train_test_gap", "train_test_gap_rate"}
+
+
+def test_ms_ssim():
+    model = make_model(compiled=False)
+    model.compile("adam", lmbda=10.0, distortion="ms-ssim")
+    image = photograph()[None, :192, :192]
+    values = model.rate_distortion(image, training=False)
+    assert 0 < float(values["distortion"][0]) <= 1
+    np.testing.assert_allclose(values["loss"], values["bpp"] + 10 * values["distortion"], rtol=1e-6)
+    with pytest.raises(ValueError, match="needs images of at least 176 pixels a side.*128x192"):
+        model.rate_distortion(image[:, :128], training=False)
+
+
+def test_arguments_reach_the_entropy_models():
+    rate, reconstruction = AdditiveUniformNoise(), StraightThroughRounding()
+    model = make_model(
+        rate_quantizer=rate,
+        reconstruction_quantizer=reconstruction,
+        scale_lower_bound=0.01,
+        stop_gradient="none",
+    )
+    for entropy_model in (model.latent_model, model.hyper_latent_model):
+        assert entropy_model.rate_quantizer is rate
+        assert entropy_model.reconstruction_quantizer is reconstruction
+        assert entropy_model.zero_center.stop_gradient == "none"
+    assert model.latent_model.scale_lower_bound == 0.01
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_config_keeps_what_was_shared(shared):
+    quantizer = StochasticUniformAnnealing(0.5)
+    model = make_model(
+        rate_quantizer=quantizer if shared else None, reconstruction_quantizer=quantizer
+    )
+    again = MeanScaleHyperprior.from_config(model.get_config())
+    assert again.get_config() == model.get_config()
+    for entropy_model in (again.latent_model, again.hyper_latent_model):
+        same = entropy_model.rate_quantizer is entropy_model.reconstruction_quantizer
+        assert same == shared
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_trains_in_mixed_precision(policy):
+    tf.keras.mixed_precision.set_global_policy(policy)
+    try:
+        model = make_model()
+    finally:
+        tf.keras.mixed_precision.set_global_policy("float32")
+    assert {weight.dtype for weight in model.trainable_weights} == {tf.float32}
+    assert temperature(model) == 1.0
+    history = model.fit(tf.data.Dataset.from_tensors(crops()).repeat(3), verbose=0).history
+    assert all(np.isfinite(value).all() for value in history.values())
+
+
+def test_trains_under_a_strategy():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        model = make_model(compiled=False)
+        model.compile(tf.keras.optimizers.SGD(1e-3, clipnorm=1.0), lmbda=0.01)
+    images = tf.data.Dataset.from_tensor_slices(crops(8)).batch(4, drop_remainder=True)
+    history = model.fit(
+        images, verbose=0, callbacks=[TemperatureCallback(lambda step: 0.5)]
+    ).history
+    assert np.isfinite(history["loss"][0])
+    assert history["temperature"] == [0.5]
+    image = crops(1)
+    assert np.array_equal(
+        model.decompress(model.compress(image), (64, 64)), model(image, training=False)[0]
+    )
+
+
+def test_training_step_compiles_under_xla():
+    model = make_model(compiled=False)
+    model.compile(tf.keras.optimizers.Adam(1e-3), lmbda=0.01, jit_compile=True)
+    history = model.fit(tf.data.Dataset.from_tensors(crops()).repeat(2), verbose=0).history
+    assert np.isfinite(history["loss"][0])
+
+
+def test_bad_arguments_are_refused(model):
+    with pytest.raises(ValueError, match="`num_filters` must be a positive integer"):
+        MeanScaleHyperprior(num_filters=0)
+    for lmbda in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="`lmbda` must be positive and finite"):
+            make_model(compiled=False).compile("adam", lmbda=lmbda)
+    with pytest.raises(ValueError, match="`distortion` must be one of.*'lpips'"):
+        make_model(compiled=False).compile("adam", distortion="lpips")
+    with pytest.raises(ValueError, match=r"must have shape \[batch, height, width, 3\]"):
+        model(tf.zeros([64, 64, 3]))
+    with pytest.raises(RuntimeError, match="must be compiled"):
+        make_model(compiled=False).rate_distortion(crops(), training=True)
+
+
+def test_parameter_count_at_the_size_of_the_paper():
+    # 5x5 and 3x3 convolutions of N=128 and M=192 filters, GDN, and the factorized prior.
+    n, m = 128, 192
+    conv = lambda size, i, o: size * size * i * o + o  # noqa: E731
+    gdn = n * n + n
+    analysis = conv(5, 3, n) + 2 * conv(5, n, n) + conv(5, n, m) + 3 * gdn
+    synthesis = conv(5, m, n) + 2 * conv(5, n, n) + conv(5, n, 3) + 3 * gdn
+    hyper_analysis = conv(3, m, n) + 2 * conv(5, n, n)
+    hyper_synthesis = conv(5, n, m) + conv(5, m, 3 * m // 2) + conv(3, 3 * m // 2, 2 * m)
+    # Matrices 3, 9, 3; biases 3, 3; factors 3, 3; the median.
+    prior = n * (3 + 9 + 3 + 3 + 3 + 3 + 3 + 1)
+    expected = analysis + synthesis + hyper_analysis + hyper_synthesis + prior
+    model = MeanScaleHyperprior()
+    assert sum(int(tf.size(weight)) for weight in model.trainable_weights) == expected

@@ -1,0 +1,164 @@
+import dataclasses
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.photographs import photograph
+from tfsq import codec
+from tfsq.architectures import MeanScaleHyperprior
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 200), (64, 64), (65, 127), (300, 451)])
+def test_decoded_pixels_are_the_reconstruction_of_the_encoder(loaded, size):
+    image = photograph()[: size[0], : size[1]]
+    figures = codec.evaluate(image, loaded)
+    assert figures.decoder_matches_encoder
+    assert abs(8 * figures.payload_bytes - figures.estimated_bits) <= (
+        0.01 * figures.estimated_bits + 2 * 32
+    )
+    assert figures.file_bytes <= figures.payload_bytes + 64 + 2 * 4
+    assert figures.bpp == 8 * figures.file_bytes / (size[0] * size[1])
+    assert (figures.ms_ssim is None) == (min(size) < 161)
+
+
+def test_reconstruction_is_that_of_the_keras_model(model, loaded):
+    image = photograph()[:100, :90]
+    decoded = codec.decompress(codec.compress(image, loaded), loaded)
+    expected, _ = model(image[None], training=False)
+    expected = tf.saturate_cast(tf.round(expected[0]), tf.uint8)
+    # Two graphs may differ in the last bit before rounding.
+    assert np.max(np.abs(decoded.astype(int) - expected.numpy())) <= 1
+    assert decoded.dtype == np.uint8
+
+
+def test_psnr_is_that_of_the_decoded_pixels(loaded):
+    image = photograph()[:100, :90]
+    figures = codec.evaluate(image, loaded)
+    decoded = codec.decompress(codec.compress(image, loaded), loaded)
+    mse = np.mean((image.astype(float) - decoded) ** 2)
+    assert figures.psnr == pytest.approx(10 * np.log10(255**2 / mse))
+
+
+def test_another_process_decodes_the_same_pixels(loaded, folder, tmp_path):
+    image = photograph()[:70, :90]
+    data = codec.compress(image, loaded)
+    (tmp_path / "image.tfsq").write_bytes(data)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "tfsq",
+            "decompress",
+            "image.tfsq",
+            "image.png",
+            "--model",
+            str(folder),
+        ],
+        cwd=tmp_path,
+        check=True,
+    )
+    decoded = codec.decompress(data, loaded)
+    assert np.array_equal(codec.read_image(tmp_path / "image.png"), decoded)
+
+
+def test_files(folder, tmp_path):
+    image, names = photograph()[:40, :50], ("in.png", "file.tfsq", "out.png")
+    source, compressed, target = (tmp_path / name for name in names)
+    codec.write_image(image, source)
+    size = codec.compress_file(source, compressed, folder)
+    assert size == compressed.stat().st_size
+    assert compressed.read_bytes() == codec.compress(image, folder)
+    codec.decompress_file(compressed, target, folder)
+    decoded = codec.decompress(compressed.read_bytes(), folder)
+    assert np.array_equal(codec.read_image(target), decoded)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+
+
+def test_metadata(model, folder, loaded):
+    metadata = json.loads((folder / "tfsq.json").read_text())
+    assert metadata == loaded.metadata
+    assert metadata["architecture"] == "MeanScaleHyperprior"
+    assert metadata["lmbda"] == 0.02
+    assert metadata["parts"] == ["hyper_latent", "latent"]
+    assert metadata["tfc_version"] == "2.14.1"
+    assert re.fullmatch("[0-9a-f]{64}", metadata["model_hash"])
+    again = MeanScaleHyperprior.from_config(metadata["config"])
+    assert again.num_filters == model.num_filters
+
+
+def test_hash_is_of_weights_and_tables(model, folder, loaded, tmp_path):
+    assert codec.export(model, tmp_path / "same")["model_hash"] == loaded.metadata["model_hash"]
+    weight = model.synthesis.trainable_weights[0]
+    weight.assign_add(tf.ones_like(weight) * 1e-6)
+    try:
+        other = codec.export(model, tmp_path / "other")["model_hash"]
+    finally:
+        weight.assign_sub(tf.ones_like(weight) * 1e-6)
+    assert other != loaded.metadata["model_hash"]
+    # Weights that are not those of the metadata are noticed.
+    shutil.copy(folder / "tfsq.json", tmp_path / "other" / "tfsq.json")
+    with pytest.raises(codec.ModelError, match="are not those that"):
+        codec.load(tmp_path / "other")
+
+
+def test_file_of_another_model_is_refused(loaded):
+    data = codec.compress(photograph()[:20, :20], loaded)
+    metadata = {**loaded.metadata, "model_hash": "ab" * 32}
+    other = dataclasses.replace(loaded, metadata=metadata)
+    with pytest.raises(codec.BitstreamError, match=f"made with model .*this is {'ab' * 16}"):
+        codec.decompress(data, other)
+
+
+def test_strings_that_do_not_decode_are_refused(loaded):
+    container = codec.unpack(codec.compress(photograph()[:200, :200], loaded))
+    longer = tuple(string + b"more" for string in container.strings)
+    with pytest.raises(codec.BitstreamError, match="do not decode"):
+        codec.decompress(codec.pack(dataclasses.replace(container, strings=longer)), loaded)
+    fewer = dataclasses.replace(container, strings=container.strings[:1])
+    with pytest.raises(codec.BitstreamError, match="has 1 strings, the model codes 2"):
+        codec.decompress(codec.pack(fewer), loaded)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros([4, 4], np.uint8),
+        np.zeros([4, 4, 4], np.uint8),
+        np.zeros([0, 4, 3], np.uint8),
+        np.zeros([4, 4, 3], np.float32),
+        np.zeros([1, 4, 4, 3], np.uint8),
+    ],
+)
+def test_arrays_that_are_no_images_are_refused(loaded, image):
+    with pytest.raises(ValueError, match=r"`image` must be a uint8 array.*Received: shape"):
+        codec.compress(image, loaded)
+
+
+def test_folders_that_are_no_codecs_are_refused(folder, tmp_path):
+    with pytest.raises(codec.ModelError, match="Not a codec exported by tfsq"):
+        codec.load(tmp_path)
+    (tmp_path / "tfsq.json").write_text("{")
+    with pytest.raises(codec.ModelError, match="Not a codec exported by tfsq"):
+        codec.load(tmp_path)
+    shutil.copy(folder / "tfsq.json", tmp_path)
+    with pytest.raises(codec.ModelError, match="Not a codec exported by tfsq"):
+        codec.load(tmp_path)
+
+
+def test_export_refuses_what_it_cannot_export(tmp_path):
+    with pytest.raises(TypeError, match="`model` must be a tfsq CompressionModel"):
+        codec.export(tf.keras.Sequential(), tmp_path)
+    model = MeanScaleHyperprior(num_filters=2, num_latents=2)
+    with pytest.raises(RuntimeError, match="must be compiled before export"):
+        codec.export(model, tmp_path)
+    model.compile("adam")
+    weight = model.synthesis.trainable_weights[0]
+    weight.assign(tf.fill(weight.shape, np.nan))
+    with pytest.raises(ValueError, match="not finite: "):
+        codec.export(model, tmp_path)

@@ -1,0 +1,131 @@
+"""The command line, in process: `tests/codec/test_codec.py` runs it as a process."""
+
+import csv
+import os
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.photographs import photograph
+from tfsq import codec
+from tfsq.cli import app
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def image(tmp_path):
+    path = tmp_path / "image.png"
+    codec.write_image(photograph()[:170, :180], path)
+    return path
+
+
+def test_compress_info_decompress(image, folder, loaded, tmp_path):
+    compressed, decoded = tmp_path / "image.tfsq", tmp_path / "decoded.png"
+    result = run("compress", image, compressed, "--model", folder)
+    assert result.exit_code == 0, result.output
+    assert f"{compressed.stat().st_size} bytes" in result.output
+    result = run("info", compressed)
+    assert result.exit_code == 0, result.output
+    assert "180x170" in result.output
+    assert loaded.model_id.hex() in result.output
+    result = run("decompress", compressed, decoded, "--model", folder)
+    assert result.exit_code == 0, result.output
+    assert codec.read_image(decoded).shape == (170, 180, 3)
+
+
+def test_evaluate(image, folder, loaded, tmp_path):
+    small, file = tmp_path / "small.png", tmp_path / "figures.csv"
+    codec.write_image(photograph()[:40, :50], small)
+    result = run("evaluate", image, small, "--model", folder, "--csv", file)
+    assert result.exit_code == 0, result.output
+    assert "n/a" in result.output
+    rows = list(csv.DictReader(file.read_text().splitlines()))
+    assert [row["file"] for row in rows] == [str(image), str(small), "mean"]
+    figures = [codec.evaluate(codec.read_image(path), loaded) for path in (image, small)]
+    for row, figure in zip(rows, figures):
+        assert float(row["bpp"]) == pytest.approx(figure.bpp)
+        assert float(row["psnr"]) == pytest.approx(figure.psnr)
+    assert float(rows[0]["ms_ssim"]) == pytest.approx(figures[0].ms_ssim)
+    assert rows[1]["ms_ssim"] == ""
+    assert float(rows[2]["bpp"]) == pytest.approx((figures[0].bpp + figures[1].bpp) / 2)
+    assert float(rows[2]["ms_ssim"]) == pytest.approx(figures[0].ms_ssim)
+
+
+def test_errors_are_sentences(image, folder, tmp_path):
+    bad = tmp_path / "bad.tfsq"
+    bad.write_bytes(b"TFSQ")
+    out = tmp_path / "out.png"
+    for arguments, message in (
+        (("compress", "missing.png", out, "--model", folder), "No such file"),
+        (("compress", bad, out, "--model", folder), "Not an image file"),
+        (("compress", image, tmp_path / "no" / "folder", "--model", folder), "No such file"),
+        (("compress", image, out, "--model", tmp_path), "Not a codec exported by tfsq"),
+        (("decompress", bad, out, "--model", folder), "Truncated .tfsq file"),
+        (("info", image), "Not a .tfsq file"),
+        (("evaluate", bad, "--model", folder), "Not an image file"),
+        (("train", "no/*.png", "--output", tmp_path / "run"), "No images to train on"),
+        (("train", image, "--output", tmp_path / "run", "--steps", 7), "multiple of"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 1, result.output
+        assert message in result.output
+        assert "Traceback" not in result.output
+        assert isinstance(result.exception, SystemExit)
+    assert not out.exists()
+
+
+def test_usage_errors_exit_with_2():
+    assert run("compress", "only-one-argument").exit_code == 2
+    assert run("no-such-command").exit_code == 2
+    assert run("--help").exit_code == 0
+
+
+def test_train_interrupted_and_resumed(tmp_path):
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    codec.write_image(photograph("coffee")[:80, :90], photographs / "a.png")
+    codec.write_image(photograph("rocket")[:90, :80], photographs / "b.png")
+    settings = {
+        "--steps": 6,
+        "--steps-per-epoch": 2,
+        "--batch-size": 2,
+        "--crop-size": 64,
+        "--num-filters": 3,
+        "--num-latents": 4,
+        "--final-temperature": 0.25,
+    }
+    output = tmp_path / "run"
+    arguments = ["train", str(photographs / "*.png"), "--output", str(output)]
+    arguments += [str(word) for pair in settings.items() for word in pair]
+
+    import tfsq.training
+
+    class Interrupt(tfsq.training.TrainTestGap):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tfsq.training, "TrainTestGap", Interrupt)
+        result = run(*arguments)
+    assert result.exit_code == 130, result.output
+    assert "the same command continues" in result.output
+    assert not (output / "codec").exists()
+
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    rows = list(csv.DictReader((output / "history.csv").read_text().splitlines()))
+    assert [int(row["epoch"]) for row in rows] == [0, 1, 2]
+    # At steps 1, 3 and 5 of a fall to a quarter over 4.8 steps.
+    expected = [0.25 ** (min(step, 4.8) / 4.8) for step in (1, 3, 5)]
+    assert [float(row["temperature"]) for row in rows] == pytest.approx(expected, rel=1e-4)
+    assert {"loss", "bpp", "mse", "psnr", "train_test_gap"} <= set(rows[0])
+    assert os.listdir(output / "logs")
+    assert codec.load(output / "codec").metadata["lmbda"] == 0.01
+
+    other = run(*arguments, "--lmbda", 0.5)
+    assert other.exit_code == 1
+    assert "holds a run with other settings: lmbda=0.01, now 0.5" in other.output
