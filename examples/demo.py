@@ -27,21 +27,18 @@ import skimage.data
 from rich.console import Console
 from rich.table import Table
 
-from tfsq import codec, training
-from tfsq.cli import _progress_callback
+from tfsq import codec
 
 OUTPUT = pathlib.Path("demo_output")
 TRAINING_PHOTOGRAPHS = ("astronaut", "coffee", "rocket")
 HELD_OUT = "chelsea"
-SETTINGS = training.TrainingSettings(
-    lmbda=0.01,
-    steps=2400,
-    steps_per_epoch=120,
-    batch_size=8,
-    crop_size=64,
-    num_filters=32,
-    num_latents=48,
-)
+STEPS, STEPS_PER_EPOCH = 2400, 120
+TRAINING_OPTIONS = {
+    "--lmbda": 0.01,
+    "--steps": STEPS,
+    "--steps-per-epoch": STEPS_PER_EPOCH,
+    "--crop-size": 64,
+}
 
 
 def write_photographs() -> dict[str, pathlib.Path]:
@@ -79,7 +76,7 @@ def draw_comparison(original, decoded, figures: codec.Evaluation, path: pathlib.
 def draw_training(history: pathlib.Path, path: pathlib.Path) -> None:
     """Draws rate, distortion, temperature and train-test gap against the step."""
     rows = list(csv.DictReader(history.read_text().splitlines()))
-    steps = [(int(row["epoch"]) + 1) * SETTINGS.steps_per_epoch for row in rows]
+    steps = [(int(row["epoch"]) + 1) * STEPS_PER_EPOCH for row in rows]
     panels = {
         "rate (bits per pixel)": ["bpp"],
         "distortion (PSNR, dB)": ["psnr"],
@@ -106,12 +103,9 @@ def main() -> None:
     shutil.rmtree(OUTPUT, ignore_errors=True)
     paths = write_photographs()
     started = time.monotonic()
-    training.train(
-        [paths[name] for name in TRAINING_PHOTOGRAPHS],
-        OUTPUT / "run",
-        SETTINGS,
-        callbacks=[_progress_callback(SETTINGS.steps)],
-    )
+    options = [word for option in TRAINING_OPTIONS.items() for word in option]
+    training_paths = [paths[name] for name in TRAINING_PHOTOGRAPHS]
+    run_tfsq("train", *training_paths, "--output", OUTPUT / "run", *options)
     train_seconds = time.monotonic() - started
 
     model, compressed = OUTPUT / "run" / "codec", OUTPUT / f"{HELD_OUT}.tfsq"
@@ -125,7 +119,7 @@ def main() -> None:
     draw_training(OUTPUT / "run" / "history.csv", OUTPUT / "training.png")
 
     report = {k: v for k, v in dataclasses.asdict(figures).items() if k != "ms_ssim"}
-    report |= {"train_seconds": round(train_seconds, 1), "steps": SETTINGS.steps}
+    report |= {"train_seconds": round(train_seconds, 1), "steps": STEPS}
     (OUTPUT / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     table = Table(title="demo_output/report.json", show_header=False)
     for name, value in report.items():

@@ -1,6 +1,8 @@
 """The command line, in process: `tests/codec/test_codec.py` runs it as a process."""
 
 import csv
+import dataclasses
+import inspect
 import os
 
 import pytest
@@ -81,6 +83,15 @@ def test_usage_errors_exit_with_2():
     assert run("compress", "only-one-argument").exit_code == 2
     assert run("no-such-command").exit_code == 2
     assert run("--help").exit_code == 0
+
+
+def test_defaults_are_those_of_the_settings():
+    from tfsq.cli import train
+    from tfsq.training import TrainingSettings
+
+    parameters = inspect.signature(train).parameters
+    for field in dataclasses.fields(TrainingSettings):
+        assert parameters[field.name].default.default == field.default
 
 
 def test_train_interrupted_and_resumed(tmp_path):

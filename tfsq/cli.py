@@ -26,6 +26,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Learned image compression with annealed quantization.",
 )
+_SHOWN_WHILE_TRAINING = ("loss", "bpp", "psnr", "temperature")
+_PROGRESS_COLUMNS = (
+    BarColumn(),
+    MofNCompleteColumn(),
+    TimeRemainingColumn(),
+    TextColumn("{task.description}"),
+)
 _ModelOption = typer.Option(..., "--model", help="Folder of an exported codec.")
 
 
@@ -45,31 +52,18 @@ def _in_table(title: str, rows: dict) -> None:
     Console().print(table)
 
 
-def _progress_callback(steps: int):
-    """A Keras callback that shows a bar; it runs below, where TensorFlow is imported."""
+def _progress_callback(bar: Progress, steps: int):
     import tensorflow as tf
 
-    class ProgressBar(tf.keras.callbacks.Callback):
-        def on_train_begin(self, logs=None):
-            self._bar = Progress(
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.description}"),
-            )
-            self._task = self._bar.add_task("", total=steps)
-            self._bar.start()
+    task = bar.add_task("", total=steps)
 
-        def on_train_batch_end(self, batch, logs=None):
-            step = int(self.model.optimizer.iterations.numpy())
-            names = ("loss", "bpp", "psnr", "temperature")
-            text = "  ".join(f"{name} {float(logs[name]):.3f}" for name in names)
-            self._bar.update(self._task, completed=step, description=text)
+    def show(batch, logs, model):
+        text = "  ".join(f"{name} {float(logs[name]):.3f}" for name in _SHOWN_WHILE_TRAINING)
+        bar.update(task, completed=int(model.optimizer.iterations.numpy()), description=text)
 
-        def on_train_end(self, logs=None):
-            self._bar.stop()
-
-    return ProgressBar()
+    callback = tf.keras.callbacks.LambdaCallback()
+    callback.on_train_batch_end = lambda batch, logs: show(batch, logs, callback.model)
+    return callback
 
 
 @app.command()
@@ -95,13 +89,10 @@ def train(
         from tfsq import training
 
         paths = sorted({path for item in images for path in glob.glob(item, recursive=True)})
+        run = training.TrainingSettings(**settings)
         try:
-            training.train(
-                paths,
-                output,
-                training.TrainingSettings(**settings),
-                callbacks=[_progress_callback(steps)],
-            )
+            with Progress(*_PROGRESS_COLUMNS) as bar:
+                training.train(paths, output, run, callbacks=[_progress_callback(bar, steps)])
         except KeyboardInterrupt:
             print("interrupted; the same command continues this run", file=sys.stderr)
             raise typer.Exit(130) from None

@@ -49,20 +49,8 @@ def test_another_process_decodes_the_same_pixels(loaded, folder, tmp_path):
     image = photograph()[:70, :90]
     data = codec.compress(image, loaded)
     (tmp_path / "image.tfsq").write_bytes(data)
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "tfsq",
-            "decompress",
-            "image.tfsq",
-            "image.png",
-            "--model",
-            str(folder),
-        ],
-        cwd=tmp_path,
-        check=True,
-    )
+    command = ["decompress", "image.tfsq", "image.png", "--model", str(folder)]
+    subprocess.run([sys.executable, "-m", "tfsq", *command], cwd=tmp_path, check=True)
     decoded = codec.decompress(data, loaded)
     assert np.array_equal(codec.read_image(tmp_path / "image.png"), decoded)
 
@@ -157,7 +145,7 @@ def test_export_refuses_what_it_cannot_export(tmp_path):
     model = MeanScaleHyperprior(num_filters=2, num_latents=2)
     with pytest.raises(RuntimeError, match="must be compiled before export"):
         codec.export(model, tmp_path)
-    model.compile("adam")
+    model.compile("adam", lmbda=0.01)
     weight = model.synthesis.trainable_weights[0]
     weight.assign(tf.fill(weight.shape, np.nan))
     with pytest.raises(ValueError, match="not finite: "):

@@ -145,8 +145,11 @@ class CompressionModel(tf.keras.Model):
         reconstruction = self.decompress_parts(parts, padded)
         return reconstruction[:, : size[0], : size[1], :]
 
-    def compile(self, optimizer="adam", lmbda: float = 0.01, distortion: str = "mse", **kwargs):
+    def compile(self, optimizer, lmbda: float | None = None, distortion: str = "mse", **kwargs):
         """Configures training.
+
+        A `.keras` file keeps the arguments. A model that Keras loads from a SavedModel folder,
+        where there is no place for them, has to be compiled again.
 
         Args:
           optimizer: Keras optimizer.
@@ -156,9 +159,11 @@ class CompressionModel(tf.keras.Model):
             `steps_per_execution`.
 
         Raises:
-          ValueError: if `lmbda` is not positive or `distortion` unknown.
+          ValueError: if `lmbda` is not positive and finite, or `distortion` unknown.
         """
-        if not 0.0 < lmbda < math.inf:
+        if kwargs.pop("from_serialized", False):
+            return
+        if lmbda is None or not 0.0 < lmbda < math.inf:
             raise ValueError(f"`lmbda` must be positive and finite. Received: lmbda={lmbda}")
         if distortion not in _DISTORTIONS:
             raise ValueError(

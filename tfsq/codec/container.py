@@ -50,7 +50,11 @@ class Container:
 
 
 def pack(container: Container) -> bytes:
-    """Returns the bytes of a `.tfsq` file: those of the strings, plus 34, plus 4 a string."""
+    """Returns the bytes of a `.tfsq` file: those of the strings, plus 34, plus 4 a string.
+
+    Args:
+      container: What the file is to hold.
+    """
     header = _HEADER.pack(
         _MAGIC,
         _VERSION,
