@@ -45,25 +45,18 @@ def _errors_as_sentences():
         raise typer.Exit(1) from error
 
 
-def _in_table(title: str, rows: dict) -> None:
-    table = Table(title=title, show_header=False)
-    for name, value in rows.items():
-        table.add_row(name, str(value))
-    Console().print(table)
-
-
 def _progress_callback(bar: Progress, steps: int):
     import tensorflow as tf
 
     task = bar.add_task("", total=steps)
 
-    def show(batch, logs, model):
-        text = "  ".join(f"{name} {float(logs[name]):.3f}" for name in _SHOWN_WHILE_TRAINING)
-        bar.update(task, completed=int(model.optimizer.iterations.numpy()), description=text)
+    class Show(tf.keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            text = "  ".join(f"{name} {float(logs[name]):.3f}" for name in _SHOWN_WHILE_TRAINING)
+            step = int(self.model.optimizer.iterations.numpy())
+            bar.update(task, completed=step, description=text)
 
-    callback = tf.keras.callbacks.LambdaCallback()
-    callback.on_train_batch_end = lambda batch, logs: show(batch, logs, callback.model)
-    return callback
+    return Show()
 
 
 @app.command()
@@ -162,13 +155,14 @@ def info(file: Path = typer.Argument(..., help=".tfsq file.")):
 
         data = file.read_bytes()
         container = unpack(data)
-    _in_table(
-        str(file),
-        {
-            "model": container.model_id.hex(),
-            "size": f"{container.width}x{container.height}",
-            "strings": ", ".join(f"{len(string)} bytes" for string in container.strings),
-            "file": f"{len(data)} bytes",
-            "bits per pixel": f"{8 * len(data) / (container.width * container.height):.4f}",
-        },
-    )
+    rows = {
+        "model": container.model_id.hex(),
+        "size": f"{container.width}x{container.height}",
+        "strings": ", ".join(f"{len(string)} bytes" for string in container.strings),
+        "file": f"{len(data)} bytes",
+        "bits per pixel": f"{8 * len(data) / (container.width * container.height):.4f}",
+    }
+    table = Table(title=str(file), show_header=False)
+    for row in rows.items():
+        table.add_row(*row)
+    Console().print(table)

@@ -215,12 +215,13 @@ def test_trains_in_mixed_precision(policy):
 def test_trains_under_a_strategy():
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
-        model = make_model(compiled=False)
+        quantizer = StochasticUniformAnnealing(seed=1)
+        model = make_model(compiled=False, reconstruction_quantizer=quantizer)
         model.compile(tf.keras.optimizers.SGD(1e-3, clipnorm=1.0), lmbda=0.01)
     images = tf.data.Dataset.from_tensor_slices(crops(8)).batch(4, drop_remainder=True)
-    history = model.fit(
-        images, verbose=0, callbacks=[TemperatureCallback(lambda step: 0.5)]
-    ).history
+    callbacks = [TrainTestGap(crops()), TemperatureCallback(lambda step: 0.5)]
+    history = model.fit(images, verbose=0, callbacks=callbacks).history
+    assert np.isfinite(history["train_test_gap"][0])
     assert np.isfinite(history["loss"][0])
     assert history["temperature"] == [0.5]
     image = crops(1)

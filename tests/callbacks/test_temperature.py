@@ -158,6 +158,18 @@ def test_two_callbacks_side_by_side():
     assert [float(first.temperature), float(second.temperature)] == [0.25, 0.75]
 
 
+def test_nothing_stays_behind_after_two_callbacks():
+    first, second = StochasticUniformAnnealing(), StochasticUniformAnnealing()
+    model = make_model(first, second)
+    for _ in range(2):
+        fit(
+            model,
+            TemperatureCallback(lambda step: 0.25, layers=[first], name="a"),
+            TemperatureCallback(lambda step: 0.75, layers=[second], name="b"),
+        )
+    assert list(fit(model).history) == ["loss"]
+
+
 def test_works_under_a_strategy():
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():

@@ -10,6 +10,22 @@ from tfsq.layers import AnnealedQuantizer
 from tfsq.layers.base import check_temperature
 
 
+class _ReportingTrainFunction:
+    """A model's training function that adds the temperatures to its logs.
+
+    Callbacks see only the logs of those listed before them, but all see the logs of the training
+    function. One such object serves all temperature callbacks of a model.
+    """
+
+    def __init__(self, train_function):
+        self.train_function = train_function
+        self.temperatures: dict[str, tf.Variable] = {}
+
+    def __call__(self, iterator):
+        reports = {name: tf.convert_to_tensor(value) for name, value in self.temperatures.items()}
+        return {**self.train_function(iterator), **reports}
+
+
 class TemperatureCallback(tf.keras.callbacks.Callback):
     """Sets the temperature from a schedule, before each execution of `model.fit`.
 
@@ -78,10 +94,15 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
                 f"{self.model.name!r}."
             )
         self._planned = False
-        self._report_temperature()
+        if not isinstance(self.model.train_function, _ReportingTrainFunction):
+            self.model.train_function = _ReportingTrainFunction(self.model.train_function)
+        self.model.train_function.temperatures[self.name] = self._annealed[0].temperature
 
     def on_train_end(self, logs=None):
-        self.model.train_function = self._train_function
+        reporting = self.model.train_function
+        del reporting.temperatures[self.name]
+        if not reporting.temperatures:
+            self.model.train_function = reporting.train_function
 
     def on_epoch_begin(self, epoch, logs=None):
         # Only here both the restored step and the first epoch are known.
@@ -108,14 +129,3 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
         steps = self.params.get("steps")
         if steps is not None:
             self.temperature_at(max(first, first + (self.params["epochs"] - epoch) * steps - 1))
-
-    def _report_temperature(self):
-        # Callbacks see only the logs of those listed before them, but all see the logs of the
-        # training function.
-        train_function = self._train_function = self.model.train_function
-
-        def with_temperature(iterator):
-            logs = train_function(iterator)
-            return {**logs, self.name: tf.convert_to_tensor(self._annealed[0].temperature)}
-
-        self.model.train_function = with_temperature

@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+# Suffix in the logs -> key of `rate_distortion`.
+_LOGGED = {"": "loss", "_rate": "bpp", "_distortion": "distortion"}
+
 
 class TrainTestGap(tf.keras.callbacks.Callback):
     """Measures, once an epoch, what the surrogates hide: hard loss minus surrogate loss.
@@ -38,11 +41,18 @@ class TrainTestGap(tf.keras.callbacks.Callback):
                 f"TrainTestGap needs `rate_distortion`: model {self.model.name!r} has no method "
                 "of that name."
             )
-        self._evaluate = tf.function(rate_distortion)
+        strategy = self.model.distribute_strategy
+
+        # In the replicas, where a layer with a seed draws its noise.
+        @tf.function
+        def evaluate(batch, training):
+            values = strategy.run(rate_distortion, args=(batch, training))
+            return {key: strategy.reduce("MEAN", values[key], None) for key in _LOGGED.values()}
+
+        self._evaluate = evaluate
 
     def on_epoch_end(self, epoch, logs=None):
         hard, surrogate = (self._evaluate(self.batch, training) for training in (False, True))
-        names = {"": "loss", "_rate": "bpp", "_distortion": "distortion"}
-        for suffix, key in names.items():
+        for suffix, key in _LOGGED.items():
             gap = tf.reduce_mean(hard[key]) - tf.reduce_mean(surrogate[key])
             logs[f"train_test_gap{suffix}"] = float(gap)
