@@ -26,7 +26,7 @@ docs: $(VENV)/.docs
 	$(BIN)/mkdocs build --strict
 
 $(INSTALLED): pyproject.toml
-	@test -n "$(PYTHON)" || { \
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(not (3, 9) <= sys.version_info < (3, 12))' || { \
 		echo "tfsq needs Python 3.9, 3.10 or 3.11: TensorFlow 2.14 has no wheels for others."; \
 		exit 1; }
 	$(PYTHON) -m venv $(VENV)

@@ -63,12 +63,12 @@ def test_errors_are_sentences(image, folder, tmp_path):
     for arguments, message in (
         (("compress", "missing.png", out, "--model", folder), "No such file"),
         (("compress", bad, out, "--model", folder), "Not an image file"),
-        (("compress", image, tmp_path / "no" / "folder", "--model", folder), "No such file"),
+        (("compress", image, tmp_path / "no" / "folder", "--model", folder), "No such folder"),
         (("compress", image, out, "--model", tmp_path), "Not a codec exported by tfsq"),
         (("decompress", bad, out, "--model", folder), "Truncated .tfsq file"),
         (("info", image), "Not a .tfsq file"),
         (("evaluate", bad, "--model", folder), "Not an image file"),
-        (("train", "no/*.png", "--output", tmp_path / "run"), "No images to train on"),
+        (("train", "no/*.png", "--output", tmp_path / "run"), "nothing that matches: no/*.png"),
         (("train", image, "--output", tmp_path / "run", "--steps", 7), "multiple of"),
     ):
         result = run(*arguments)
@@ -77,6 +77,29 @@ def test_errors_are_sentences(image, folder, tmp_path):
         assert "Traceback" not in result.output
         assert isinstance(result.exception, SystemExit)
     assert not out.exists()
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_that_were_refused_do_not_stay_behind(image, tmp_path):
+    arguments = ("train", image, "--output", tmp_path / "run", "--steps", 2, "--steps-per-epoch", 2)
+    for wrong, message in (
+        (("--crop-size", 192), "is 180x170, smaller than a crop of 192"),
+        (("--lmbda", -1), "`lmbda` must be positive"),
+        (("--distortion", "lpips"), "`distortion` must be one of"),
+        (("--distortion", "ms-ssim"), "`crop_size` must be at least 176 for ms-ssim"),
+        (("--final-temperature", 0), "`minimum` must be in"),
+    ):
+        result = run(*arguments, *wrong)
+        assert result.exit_code == 1
+        assert message in result.output
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_file_whose_name_is_a_glob_is_that_file(tmp_path):
+    path = tmp_path / "a[1].png"
+    codec.write_image(photograph()[:20, :20], path)
+    result = run("train", path, "--output", tmp_path / "run")
+    assert "a[1].png is 20x20, smaller than a crop" in result.output
 
 
 def test_usage_errors_exit_with_2():

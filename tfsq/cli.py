@@ -45,6 +45,14 @@ def _errors_as_sentences():
         raise typer.Exit(1) from error
 
 
+def _files_of(item: str):
+    """The file of that name, or those that match it as a glob."""
+    found = [item] if Path(item).is_file() else glob.glob(item, recursive=True)
+    if not found:
+        raise ValueError(f"No such file, and nothing that matches: {item}")
+    return found
+
+
 def _progress_callback(bar: Progress, steps: int):
     import tensorflow as tf
 
@@ -81,7 +89,7 @@ def train(
     with _errors_as_sentences():
         from tfsq import training
 
-        paths = sorted({path for item in images for path in glob.glob(item, recursive=True)})
+        paths = sorted({path for item in images for path in _files_of(item)})
         run = training.TrainingSettings(**settings)
         try:
             with Progress(*_PROGRESS_COLUMNS) as bar:
@@ -138,13 +146,13 @@ def evaluate(
             rows.append([str(file), *(figures[name] for name in columns)])
         known = [[value for value in column if value is not None] for column in zip(*rows)][1:]
         rows.append(["mean", *(statistics.fmean(column) if column else None for column in known)])
+        table = Table("file", "bpp", "PSNR (dB)", "MS-SSIM")
+        for name, *values in rows:
+            table.add_row(name, *("n/a" if value is None else f"{value:.4f}" for value in values))
+        Console().print(table)
         if csv_file:
             with csv_file.open("w", newline="") as opened:
                 csv.writer(opened).writerows([["file", *columns], *rows])
-    table = Table("file", "bpp", "PSNR (dB)", "MS-SSIM")
-    for name, *values in rows:
-        table.add_row(name, *("n/a" if value is None else f"{value:.4f}" for value in values))
-    Console().print(table)
 
 
 @app.command()

@@ -7,12 +7,13 @@ import json
 import pathlib
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
-from PIL import Image, UnidentifiedImageError
 
 from tfsq.architectures import MeanScaleHyperprior
+from tfsq.architectures.base import SMALLEST_MS_SSIM_SIZE
 from tfsq.callbacks import TemperatureCallback, TrainTestGap
-from tfsq.codec import export
+from tfsq.codec import export, read_image
 
 _SETTINGS_FILE = "settings.json"
 # Where the learning rate drops tenfold and the temperature arrives at its end.
@@ -29,7 +30,7 @@ class TrainingSettings:
       steps: Optimizer steps, a multiple of `steps_per_epoch`.
       steps_per_epoch: Steps between two checkpoints.
       batch_size: Crops per step.
-      crop_size: Height and width of the crops, a multiple of 64.
+      crop_size: Height and width of the crops, a multiple of 64; at least 192 for "ms-ssim".
       num_filters: Channels of the hidden layers.
       num_latents: Channels of the latent.
       learning_rate: Adam's, until four fifths of the steps; a tenth of it then.
@@ -69,6 +70,11 @@ class TrainingSettings:
                 f"`crop_size` must be a multiple of {MeanScaleHyperprior.size_multiple}. "
                 f"Received: crop_size={self.crop_size}"
             )
+        if self.distortion == "ms-ssim" and self.crop_size < SMALLEST_MS_SSIM_SIZE:
+            raise ValueError(
+                f"`crop_size` must be at least {SMALLEST_MS_SSIM_SIZE} for ms-ssim, 192 for "
+                f"instance. Received: crop_size={self.crop_size}"
+            )
         if not self.learning_rate > 0:
             raise ValueError(f"`learning_rate` must be above 0. Received: {self.learning_rate}")
 
@@ -77,42 +83,39 @@ def crops_dataset(paths: Sequence, crop_size: int, batch_size: int, seed: int) -
     """Random crops, flipped left-right at random, forever.
 
     Args:
-      paths: PNG, JPEG or BMP files; they stay decoded in memory.
+      paths: Image files, see `tfsq.codec.read_image`; they stay decoded in memory.
       crop_size: Height and width of the crops.
       batch_size: Crops per element.
-      seed: Seed of order, crops and flips.
+      seed: Seed of images, places and flips.
 
     Returns:
       Dataset of uint8 tensors [batch_size, crop_size, crop_size, 3].
 
     Raises:
       ValueError: if there is no file, or one that is not an image or smaller than a crop.
+      OSError: if a file cannot be read.
     """
-    paths = [str(path) for path in paths]
-    if not paths:
+    images = [read_image(path) for path in paths]
+    if not images:
         raise ValueError("No images to train on.")
-    for path in paths:
-        try:
-            with Image.open(path) as image:
-                size = image.size
-        except UnidentifiedImageError as error:
-            raise ValueError(f"Not an image file: {path}") from error
-        if min(size) < crop_size:
-            raise ValueError(f"{path} is {size[0]}x{size[1]}, smaller than a crop of {crop_size}.")
+    for path, image in zip(paths, images):
+        height, width, _ = image.shape
+        if min(height, width) < crop_size:
+            raise ValueError(f"{path} is {width}x{height}, smaller than a crop of {crop_size}.")
 
-    def decode(path):
-        return tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+    def crop(number):
+        # A generator of its own for each crop makes them the same however many threads there are.
+        rng = np.random.default_rng((seed, number))
+        image = images[rng.integers(len(images))]
+        row, column = (rng.integers(size - crop_size + 1) for size in image.shape[:2])
+        window = image[row : row + crop_size, column : column + crop_size]
+        return window[:, ::-1] if rng.integers(2) else window
 
-    def crop(counter, image):
-        seeds = tf.random.split(tf.stack([counter, seed]), 2)
-        image = tf.image.stateless_random_crop(image, [crop_size, crop_size, 3], seeds[0])
-        return tf.image.stateless_random_flip_left_right(image, seeds[1])
+    def crop_tensor(number):
+        window = tf.numpy_function(crop, [number], tf.uint8)
+        return tf.ensure_shape(window, [crop_size, crop_size, 3])
 
-    images = tf.data.Dataset.from_tensor_slices(paths).map(decode).cache()
-    images = images.shuffle(len(paths), seed=seed).repeat()
-    # A seed of its own for each crop makes them the same however many threads there are.
-    crops = tf.data.Dataset.zip((tf.data.Dataset.counter(), images))
-    crops = crops.map(crop, num_parallel_calls=tf.data.AUTOTUNE)
+    crops = tf.data.Dataset.counter().map(crop_tensor, num_parallel_calls=tf.data.AUTOTUNE)
     return crops.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
@@ -141,17 +144,21 @@ def _temperature_callback(settings: TrainingSettings) -> TemperatureCallback:
 
 def _check_same_settings(settings: TrainingSettings, output: pathlib.Path) -> None:
     file = output / _SETTINGS_FILE
-    now = dataclasses.asdict(settings)
-    if file.exists():
-        before = json.loads(file.read_text())
-        changed = [name for name in now if before.get(name) != now[name]]
-        if changed:
-            raise ValueError(
-                f"{output} holds a run with other settings: "
-                + ", ".join(f"{name}={before.get(name)}, now {now[name]}" for name in changed)
-            )
+    if not file.exists():
+        return
+    before, now = json.loads(file.read_text()), dataclasses.asdict(settings)
+    changed = [name for name in now if before.get(name) != now[name]]
+    if changed:
+        raise ValueError(
+            f"{output} holds a run with other settings: "
+            + ", ".join(f"{name}={before.get(name)}, now {now[name]}" for name in changed)
+        )
+
+
+def _write_settings(settings: TrainingSettings, output: pathlib.Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(now, indent=2) + "\n")
+    text = json.dumps(dataclasses.asdict(settings), indent=2)
+    (output / _SETTINGS_FILE).write_text(text + "\n")
 
 
 def train(
@@ -185,6 +192,9 @@ def train(
     tf.keras.utils.set_random_seed(settings.seed)
     data = crops_dataset(paths, settings.crop_size, settings.batch_size, settings.seed)
     model = _compiled_model(settings)
+    annealing = _temperature_callback(settings)
+    # Not before everything that may refuse them has accepted them.
+    _write_settings(settings, output)
     model.fit(
         data,
         steps_per_epoch=settings.steps_per_epoch,
@@ -193,7 +203,7 @@ def train(
         callbacks=[
             # What adds to the logs comes before what writes them.
             TrainTestGap(next(iter(data))),
-            _temperature_callback(settings),
+            annealing,
             tf.keras.callbacks.TerminateOnNaN(),
             tf.keras.callbacks.CSVLogger(str(output / "history.csv"), append=True),
             tf.keras.callbacks.TensorBoard(str(output / "logs"), profile_batch=0),

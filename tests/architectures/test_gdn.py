@@ -14,6 +14,11 @@ def test_is_the_gdn_of_tfc(inverse):
     assert len(ours.trainable_weights) == 2
 
 
+def test_arguments_of_tfc_that_it_does_not_have_are_refused():
+    with pytest.raises(TypeError, match="alpha_parameter"):
+        GDN(alpha_parameter=2)
+
+
 @pytest.mark.parametrize("name", ["model.keras", "model_tf", "model.weights.h5"])
 def test_files_keep_its_parameters(tmp_path, name):
     make = lambda: tf.keras.Sequential([tf.keras.Input([4, 4, 3]), GDN(inverse=True)])  # noqa: E731

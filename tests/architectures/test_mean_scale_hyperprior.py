@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tests.photographs import crops, photograph
+from tfsq import codec
 from tfsq.architectures import MeanScaleHyperprior
 from tfsq.architectures.base import pad_to_multiple
 from tfsq.callbacks import TemperatureCallback, TrainTestGap
@@ -171,6 +172,53 @@ def test_ms_ssim():
         model.rate_distortion(image[:, :128], training=False)
 
 
+def test_trains_for_ms_ssim():
+    model = make_model(compiled=False)
+    model.compile(tf.keras.optimizers.Adam(1e-3), lmbda=50.0, distortion="ms-ssim")
+    history = model.fit(
+        tf.data.Dataset.from_tensors(crops(2, size=192)).repeat(),
+        steps_per_epoch=5,
+        epochs=2,
+        verbose=0,
+    ).history
+    assert np.isfinite(history["loss"]).all()
+    assert history["loss"][1] < history["loss"][0]
+
+
+def test_keras_file_keeps_what_compile_was_given_or_that_it_was_not_called(tmp_path):
+    model = make_model(compiled=False, name="a_name")
+    model.save(tmp_path / "uncompiled.keras")
+    loaded = tf.keras.models.load_model(tmp_path / "uncompiled.keras")
+    assert_same_weights(model, loaded)
+    assert loaded.name == "a_name"
+    model.compile("adam", lmbda=0.3, distortion="ms-ssim")
+    model.save(tmp_path / "string.keras")
+    loaded = tf.keras.models.load_model(tmp_path / "string.keras")
+    assert (loaded.lmbda, loaded.distortion) == (0.3, "ms-ssim")
+    assert isinstance(loaded.optimizer, tf.keras.optimizers.Adam)
+
+
+def test_keras_file_keeps_the_precision(tmp_path):
+    model = make_model(compiled=False, dtype="mixed_bfloat16")
+    assert {layer.compute_dtype for layer in model.analysis.layers} == {"bfloat16"}
+    assert tf.keras.mixed_precision.global_policy().name == "float32"
+    model.save(tmp_path / "model.keras")
+    assert_same_weights(model, tf.keras.models.load_model(tmp_path / "model.keras"))
+
+
+def test_losses_of_regularizers_are_trained_on():
+    def loss_of(factor):
+        tf.keras.utils.set_random_seed(1)
+        model = make_model(compiled=False)
+        model.compile(tf.keras.optimizers.SGD(1e-2, clipnorm=1.0), lmbda=0.02)
+        kernel = model.synthesis.trainable_weights[0]
+        model.add_loss(lambda: factor * tf.reduce_sum(tf.square(kernel)))
+        model.fit(tf.data.Dataset.from_tensors(crops()).repeat(3), verbose=0)
+        return float(tf.reduce_sum(tf.square(kernel)))
+
+    assert loss_of(1e6) < loss_of(0.0)
+
+
 def test_arguments_reach_the_entropy_models():
     rate, reconstruction = AdditiveUniformNoise(), StraightThroughRounding()
     model = make_model(
@@ -212,7 +260,7 @@ def test_trains_in_mixed_precision(policy):
     assert all(np.isfinite(value).all() for value in history.values())
 
 
-def test_trains_under_a_strategy():
+def test_trains_and_exports_under_a_strategy(tmp_path):
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
         quantizer = StochasticUniformAnnealing(seed=1)
@@ -228,6 +276,9 @@ def test_trains_under_a_strategy():
     assert np.array_equal(
         model.decompress(model.compress(image), (64, 64)), model(image, training=False)[0]
     )
+    codec.export(model, tmp_path)
+    figures = codec.evaluate(image[0], codec.load(tmp_path))
+    assert figures.decoder_matches_encoder
 
 
 def test_training_step_compiles_under_xla():

@@ -140,6 +140,55 @@ def test_finds_annealed_layers_wherever_they_are():
     assert [float(layer.temperature) for layer in found] == [0.25] * 3
 
 
+def test_nothing_stays_behind_after_an_interruption():
+    class Interrupt(tf.keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    layer = StochasticUniformAnnealing()
+    model = make_model(layer)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, TemperatureCallback(HALVING, name="old"), Interrupt())
+    assert list(fit(model).history) == ["loss"]
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, TemperatureCallback(HALVING, name="old"), Interrupt())
+    history = fit(model, TemperatureCallback(HALVING, name="new", minimum=0.01)).history
+    assert list(history) == ["loss", "new"]
+    assert list(fit(model).history) == ["loss"]
+
+
+def test_two_callbacks_of_one_name_are_refused():
+    first, second = StochasticUniformAnnealing(), StochasticUniformAnnealing()
+    with pytest.raises(ValueError, match="Two TemperatureCallbacks of one `fit`"):
+        fit(
+            make_model(first, second),
+            TemperatureCallback(HALVING, layers=[first]),
+            TemperatureCallback(HALVING, layers=[second]),
+        )
+
+
+def test_plan_of_a_run_resumed_within_an_epoch_ends_where_it_did(tmp_path):
+    class Interrupt(tf.keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if self.model.optimizer.iterations == 6:
+                raise KeyboardInterrupt
+
+    def run(*callbacks):
+        tf.keras.utils.set_random_seed(1)
+        layer = StochasticUniformAnnealing()
+        backup = tf.keras.callbacks.BackupAndRestore(tmp_path, save_freq=2)
+        # Leaves (0, 1] right after the last planned step.
+        annealing = TemperatureCallback(tf.keras.optimizers.schedules.PolynomialDecay(1.0, 16, 0.0))
+        recorder = Recorder(layer)
+        model = make_model(layer)
+        fit(model, annealing, recorder, backup, *callbacks, epochs=2, steps=8)
+        return recorder.temperatures
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Interrupt())
+    np.testing.assert_allclose(run()[-1], 1 / 16, rtol=1e-5)
+
+
 def test_sets_only_the_layers_given():
     first, second = StochasticUniformAnnealing(), StochasticUniformAnnealing()
     fit(make_model(first, second), TemperatureCallback(lambda step: 0.25, layers=[second]))

@@ -139,6 +139,23 @@ def test_folders_that_are_no_codecs_are_refused(folder, tmp_path):
         codec.load(tmp_path)
 
 
+def test_damaged_variables_are_refused(folder, tmp_path):
+    for damage in ("truncate", "flip", "remove"):
+        copy = tmp_path / damage
+        shutil.copytree(folder, copy)
+        file = copy / "variables" / "variables.data-00000-of-00001"
+        data = bytearray(file.read_bytes())
+        if damage == "remove":
+            file.unlink()
+        elif damage == "truncate":
+            file.write_bytes(data[: len(data) // 2])
+        else:
+            data[len(data) // 2] ^= 255
+            file.write_bytes(data)
+        with pytest.raises(codec.ModelError):
+            codec.load(copy)
+
+
 def test_export_refuses_what_it_cannot_export(tmp_path):
     with pytest.raises(TypeError, match="`model` must be a tfsq CompressionModel"):
         codec.export(tf.keras.Sequential(), tmp_path)

@@ -66,5 +66,8 @@ def test_writing_is_whole_or_not_at_all(tmp_path):
         write_image(np.zeros([2, 2, 5], np.uint8), path)
     assert path.read_bytes() == b"before"
     assert len(list(tmp_path.iterdir())) == 1
-    with pytest.raises(ValueError, match="names no image format"):
-        write_image(photograph(), tmp_path / "image.tfsq")
+    for ending in ("tfsq", "psd", "mpg"):
+        with pytest.raises(ValueError, match="names no image format that Pillow writes"):
+            write_image(photograph(), tmp_path / f"image.{ending}")
+    with pytest.raises(FileNotFoundError, match="No such folder: .*missing"):
+        write_image(photograph(), tmp_path / "missing" / "image.png")

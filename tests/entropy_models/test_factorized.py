@@ -74,7 +74,7 @@ def test_decodes_exactly_in_the_predicted_length(fitted):
     strings = model.compress(z)
     assert np.array_equal(model.decompress(strings, z.shape[1:3]), z_hat)
     actual = np.array([8 * len(string) for string in strings.numpy()])
-    assert np.all(np.abs(actual - bits) <= 0.005 * bits + 32)
+    assert np.all(np.abs(actual - bits) <= 0.005 * bits + 16)
 
 
 def test_decodes_what_lies_far_outside_of_the_tables(fitted):
@@ -95,8 +95,14 @@ def test_tables_follow_the_prior():
     traced = tf.function(model.compress)
     assert np.array_equal(traced(z), model.compress(z))
     before = model._cdf.numpy()
+    decompress = tf.function(model.decompress)
     for weight in model.trainable_weights:
         weight.assign_add(tf.ones_like(weight) * 0.5)
+    # Strings decode in whatever order traced and eager calls come.
+    for compress in (traced, model.compress, traced):
+        strings = compress(z)
+        for decode in (model.decompress, decompress):
+            assert np.array_equal(decode(strings, z.shape[1:3]), model.quantize(z))
     strings = model.compress(z)
     assert not np.array_equal(model._cdf, before)
     assert np.array_equal(model.decompress(strings, z.shape[1:3]), model.quantize(z))
@@ -148,7 +154,7 @@ def test_bad_arguments_are_refused():
         with pytest.raises(ValueError, match=message):
             FactorizedEntropyModel(**arguments)
     model = FactorizedEntropyModel(coding_rank=1)
-    with pytest.raises(TypeError, match="`bottleneck` must be floating-point"):
+    with pytest.raises(TypeError, match="The latent must be floating-point"):
         model(tf.zeros([2, 3], tf.int32))
     with pytest.raises(RuntimeError, match="compression=True"):
         model.compress(tf.zeros([2, 3]))

@@ -59,9 +59,14 @@ def test_tail_is_not_clipped():
     residual = tf.constant(1e6)
     with tf.GradientTape() as tape:
         tape.watch(residual)
-        bits = gaussian_bits(residual, 1.0)
+        bits = gaussian_bits(residual, tf.constant(1.0))
     assert float(bits) == pytest.approx(float(oracle(mpmath.mpf(10) ** 6, mpmath.mpf(1))), rel=1e-6)
     assert float(tape.gradient(bits, residual)) == pytest.approx(1e6 / np.log(2), rel=1e-5)
+
+
+def test_shapes_that_differ_are_refused():
+    with pytest.raises(ValueError, match="`scale` must have the shape of `residual`"):
+        gaussian_bits(tf.zeros([3]), 1.0)
 
 
 def test_is_symmetric_and_odd():

@@ -245,8 +245,22 @@ def test_inputs_that_disagree_are_refused(model):
     y = tf.zeros([2, 3])
     with pytest.raises(ValueError, match=r"`scale` must be floating-point and of the shape"):
         model(y, tf.ones([3]))
-    with pytest.raises(ValueError, match=r"`loc` must be floating-point and of the shape"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"[Ii]ncompatible shapes"):
         model(y, tf.ones([2, 3]), tf.zeros([2, 4]))
+    with pytest.raises(ValueError, match="`loc` must have the dtype float32"):
+        model.compress(y, tf.ones([2, 3]), tf.zeros([2, 3], "float64"))
+    for call in (model.quantize, lambda y: model(y, tf.ones([2, 3]))):
+        with pytest.raises(TypeError, match="The latent must be floating-point"):
+            call(tf.zeros([2, 3], "int32"))
+
+
+def test_loc_may_broadcast_as_with_tfc(model):
+    y, scale, _ = random_inputs()
+    loc = tf.linspace(-3.0, 3.0, 50)
+    wide = tf.broadcast_to(loc, y.shape)
+    assert np.array_equal(model.compress(y, scale, loc), model.compress(y, scale, wide))
+    decoded = model.decompress(model.compress(y, scale, loc), scale, loc)
+    assert np.array_equal(decoded, model.quantize(y, wide))
     with pytest.raises(ValueError, match="must have at least coding_rank=2"):
         LowerBoundedGaussianConditional(coding_rank=2)(tf.zeros([3]), tf.ones([3]))
 

@@ -32,7 +32,9 @@ def test_layer_is_the_function(row):
 @pytest.mark.parametrize("dtype", ["int32", "int64", "uint8", "bool", "complex64"])
 def test_input_that_is_not_floating_point_is_refused(row, dtype):
     layer = row.make_layer(name="my_quantizer")
-    with pytest.raises(TypeError, match=f"`y` must be floating-point.*my_quantizer.*{dtype}"):
+    with pytest.raises(
+        TypeError, match=f"The latent must be floating-point.*my_quantizer.*{dtype}"
+    ):
         layer(tf.cast([0, 1], dtype), training=False)
 
 
@@ -89,7 +91,7 @@ def test_replicas_draw_different_noise(row, seed):
 
 
 @annealed_rows
-@pytest.mark.parametrize("temperature", [0.0, -0.1, 1.5, float("nan"), float("inf")])
+@pytest.mark.parametrize("temperature", [0.0, -0.1, 1.5, 1e-60, float("nan"), float("inf")])
 def test_temperature_outside_of_its_domain_is_refused(row, temperature):
     message = r"`temperature` must be in \(0, 1\]. Received: temperature="
     with pytest.raises(ValueError, match=message):

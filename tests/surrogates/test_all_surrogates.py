@@ -103,8 +103,8 @@ def test_eager_traced_and_compiled_agree(row, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("temperature", (1.0, 0.5, 1e-4, 1e-6))
 def test_everything_is_finite(row, dtype, temperature):
-    if dtype == "float16" and temperature < 1e-4:
-        pytest.skip("outside of the domain of float16")
+    if dtype == "float16":
+        temperature = max(temperature, 1e-4)
     y = np.concatenate(
         [
             np.linspace(-2, 2, 401),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import types
 
 import tensorflow as tf
 
-# tf.image.ssim_multiscale halves the image four times and then needs its 11x11 window to fit.
-_SMALLEST_MS_SSIM_SIZE = 176
+from tfsq.architectures.ms_ssim import ms_ssim
+
+# Sixteen times the 11x11 window of SSIM: below, padding would make up the coarsest scale.
+SMALLEST_MS_SSIM_SIZE = 176
 
 
 def mse_distortion(x, x_hat) -> tf.Tensor:
@@ -25,7 +28,7 @@ def mse_distortion(x, x_hat) -> tf.Tensor:
 
 
 def ms_ssim_distortion(x, x_hat) -> tf.Tensor:
-    """1 - MS-SSIM per image (Z. Wang et al., 2003), the pixels saturated to 0-255.
+    """1 - MS-SSIM per image, see `ms_ssim`.
 
     Args:
       x: float32 tensor [batch, height, width, 3] in 0-255, at least 176 pixels a side.
@@ -38,15 +41,26 @@ def ms_ssim_distortion(x, x_hat) -> tf.Tensor:
       ValueError: if the images are known to be smaller.
     """
     size = x.shape[1:3]
-    if size.is_fully_defined() and min(size) < _SMALLEST_MS_SSIM_SIZE:
+    if size.is_fully_defined() and min(size) < SMALLEST_MS_SSIM_SIZE:
         raise ValueError(
-            f"`distortion='ms-ssim'` needs images of at least {_SMALLEST_MS_SSIM_SIZE} pixels a "
+            f"`distortion='ms-ssim'` needs images of at least {SMALLEST_MS_SSIM_SIZE} pixels a "
             f"side. Received: {size[0]}x{size[1]}"
         )
-    return 1.0 - tf.image.ssim_multiscale(x, x_hat, max_val=255.0)
+    return 1.0 - ms_ssim(x, x_hat)
 
 
 _DISTORTIONS = {"mse": mse_distortion, "ms-ssim": ms_ssim_distortion}
+
+
+@contextlib.contextmanager
+def dtype_policy(policy):
+    """Makes `policy` the global Keras policy, so that layers built inside have it."""
+    before = tf.keras.mixed_precision.global_policy()
+    tf.keras.mixed_precision.set_global_policy(policy)
+    try:
+        yield
+    finally:
+        tf.keras.mixed_precision.set_global_policy(before)
 
 
 def pad_to_multiple(image, multiple: int) -> tf.Tensor:
@@ -179,12 +193,14 @@ class CompressionModel(tf.keras.Model):
         )
 
     def get_compile_config(self):
+        if not self._is_compiled:
+            return None
         config = super().get_compile_config()
         return {**config, "lmbda": self.lmbda, "distortion": self.distortion}
 
     def compile_from_config(self, config):
         config = dict(config)
-        config["optimizer"] = tf.keras.optimizers.deserialize(config["optimizer"])
+        config["optimizer"] = tf.keras.optimizers.get(config["optimizer"])
         self.compile(**config)
         # Creates the slots, so that loading can restore them.
         self.optimizer.build(self.trainable_variables)
@@ -227,8 +243,8 @@ class CompressionModel(tf.keras.Model):
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
             values = self.rate_distortion(image, training=True)
-            # Gradients are summed over the replicas.
-            loss = tf.reduce_mean(values["loss"]) / replicas
+            # Gradients are summed over the replicas. `losses` are those of regularizers.
+            loss = (tf.reduce_mean(values["loss"]) + sum(self.losses)) / replicas
         self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
         return self._update_means(values)
 

@@ -20,7 +20,9 @@ class GDN(tfc.GDN):
 
     Args:
       inverse: Boolean, whether to multiply instead of dividing.
-      **kwargs: passed to `tf.keras.layers.Layer`.
+      name: Name of the layer.
+      dtype: Dtype or policy of the layer.
+      trainable: Boolean, whether beta and gamma are trained.
 
     Call arguments:
       inputs: Floating-point tensor [batch, height, width, channels].
@@ -29,8 +31,8 @@ class GDN(tfc.GDN):
       Tensor of the shape of `inputs`.
     """
 
-    def __init__(self, inverse: bool = False, **kwargs):
-        super().__init__(inverse=inverse, **kwargs)
+    def __init__(self, inverse: bool = False, name=None, dtype=None, trainable: bool = True):
+        super().__init__(inverse=inverse, name=name, dtype=dtype, trainable=trainable)
 
     def build(self, input_shape):
         super().build(input_shape)

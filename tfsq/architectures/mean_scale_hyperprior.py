@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
-from tfsq.architectures.base import CompressionModel
+from tfsq.architectures.base import CompressionModel, dtype_policy
 from tfsq.architectures.gdn import GDN
 from tfsq.entropy_models import FactorizedEntropyModel, LowerBoundedGaussianConditional
 from tfsq.entropy_models.base import deserialize_quantizers
@@ -95,7 +93,7 @@ class MeanScaleHyperprior(CompressionModel):
         temperature 1 if None. The same object for both means one noise sample for both.
       scale_lower_bound: Lower bound of the predicted scale.
       stop_gradient: "partial" or "none", see `tfsq.layers.ZeroCenterQuantization`.
-      **kwargs: passed to `tf.keras.Model`.
+      **kwargs: passed to `tf.keras.Model`: `name`, and `dtype`, the policy of all parts.
 
     Call arguments:
       image: Tensor [batch, height, width, 3] of any real dtype, values in 0-255, any size.
@@ -121,13 +119,18 @@ class MeanScaleHyperprior(CompressionModel):
         super().__init__(**kwargs)
         self.num_filters = int(num_filters)
         self.num_latents = int(num_latents)
-        entropy_model_arguments: dict[str, Any] = {
-            "coding_rank": 3,
-            "rate_quantizer": rate_quantizer or AdditiveUniformNoise(),
-            "reconstruction_quantizer": reconstruction_quantizer or StochasticUniformAnnealing(),
-            "stop_gradient": stop_gradient,
-            "compression": True,
-        }
+        with dtype_policy(self.dtype_policy):
+            self._build_parts(
+                scale_lower_bound,
+                coding_rank=3,
+                rate_quantizer=rate_quantizer or AdditiveUniformNoise(),
+                reconstruction_quantizer=reconstruction_quantizer or StochasticUniformAnnealing(),
+                stop_gradient=stop_gradient,
+                compression=True,
+            )
+        self.built = True
+
+    def _build_parts(self, scale_lower_bound, **entropy_model_arguments):
         self.analysis = _analysis(self.num_filters, self.num_latents)
         self.synthesis = _synthesis(self.num_filters)
         self.hyper_analysis = _hyper_analysis(self.num_filters)
@@ -144,7 +147,6 @@ class MeanScaleHyperprior(CompressionModel):
         self.hyper_analysis.build((None, None, None, self.num_latents))
         self.hyper_synthesis.build((None, None, None, self.num_filters))
         self.hyper_latent_model.build((None, None, None, self.num_filters))
-        self.built = True
 
     def forward(self, image, training):
         """See `CompressionModel`."""
@@ -175,7 +177,8 @@ class MeanScaleHyperprior(CompressionModel):
         latent_model = self.latent_model.get_config()
         shared = ("rate_quantizer", "reconstruction_quantizer", "scale_lower_bound")
         return {
-            **super().get_config(),
+            "name": self.name,
+            "dtype": self.dtype_policy.name,
             "num_filters": self.num_filters,
             "num_latents": self.num_latents,
             **{key: latent_model[key] for key in (*shared, "stop_gradient")},

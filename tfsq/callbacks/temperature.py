@@ -14,15 +14,22 @@ class _ReportingTrainFunction:
     """A model's training function that adds the temperatures to its logs.
 
     Callbacks see only the logs of those listed before them, but all see the logs of the training
-    function. One such object serves all temperature callbacks of a model.
+    function. One such object serves all temperature callbacks of a call of `fit`.
     """
 
-    def __init__(self, train_function):
-        self.train_function = train_function
+    def __init__(self, model):
+        self.train_function = model.train_function
         self.temperatures: dict[str, tf.Variable] = {}
+        self._model, self._history = model, model.history
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this belongs to the running `fit`; one that was interrupted leaves it behind."""
+        return self._model.history is self._history
 
     def __call__(self, iterator):
-        reports = {name: tf.convert_to_tensor(value) for name, value in self.temperatures.items()}
+        temperatures = self.temperatures if self.is_current else {}
+        reports = {name: tf.convert_to_tensor(value) for name, value in temperatures.items()}
         return {**self.train_function(iterator), **reports}
 
 
@@ -50,7 +57,8 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
     Raises:
       TypeError: if `schedule` is not callable or a layer is not annealed.
       ValueError: if `minimum` is not in (0, 1]; when training starts, if the model has no
-        annealed layer, or if the schedule leaves (0, 1] at the first or last planned step.
+        annealed layer, if another such callback has the same `name`, or if the schedule leaves
+        (0, 1] at the first or last planned step.
     """
 
     def __init__(
@@ -94,23 +102,19 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
                 f"{self.model.name!r}."
             )
         self._planned = False
-        if not isinstance(self.model.train_function, _ReportingTrainFunction):
-            self.model.train_function = _ReportingTrainFunction(self.model.train_function)
-        self.model.train_function.temperatures[self.name] = self._annealed[0].temperature
+        self._report_temperature()
 
     def on_train_end(self, logs=None):
-        reporting = self.model.train_function
-        del reporting.temperatures[self.name]
-        if not reporting.temperatures:
-            self.model.train_function = reporting.train_function
+        self._stop_reporting()
 
     def on_epoch_begin(self, epoch, logs=None):
-        # Only here both the restored step and the first epoch are known.
-        if not self._planned:
-            self._planned = True
-            self._check_plan(epoch)
+        self._epoch = epoch
 
     def on_train_batch_begin(self, batch, logs=None):
+        # Only here the restored step and the place in the planned run are known.
+        if not self._planned:
+            self._planned = True
+            self._check_plan(batch)
         temperature = self.temperature_at(self._step())
         for layer in self._annealed:
             layer.temperature = temperature
@@ -123,9 +127,26 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
     def _step(self):
         return int(self.model.optimizer.iterations.numpy())
 
-    def _check_plan(self, epoch):
+    def _check_plan(self, batch):
         first = self._step()
         self.temperature_at(first)
         steps = self.params.get("steps")
         if steps is not None:
-            self.temperature_at(max(first, first + (self.params["epochs"] - epoch) * steps - 1))
+            planned = (self.params["epochs"] - self._epoch) * steps - batch
+            self.temperature_at(first + planned - 1)
+
+    def _report_temperature(self):
+        reporting = self.model.train_function
+        if not (isinstance(reporting, _ReportingTrainFunction) and reporting.is_current):
+            self._stop_reporting()
+            reporting = self.model.train_function = _ReportingTrainFunction(self.model)
+        if self.name in reporting.temperatures:
+            raise ValueError(
+                f"Two TemperatureCallbacks of one `fit` have the name {self.name!r}; give each "
+                "another `name`."
+            )
+        reporting.temperatures[self.name] = self._annealed[0].temperature
+
+    def _stop_reporting(self):
+        if isinstance(self.model.train_function, _ReportingTrainFunction):
+            self.model.train_function = self.model.train_function.train_function

@@ -14,7 +14,8 @@ class TrainTestGap(tf.keras.callbacks.Callback):
     """Measures, once an epoch, what the surrogates hide: hard loss minus surrogate loss.
 
     Both are evaluated at the same weights on one fixed batch, the surrogate loss with one fresh
-    draw of the noise. The differences are logged as `train_test_gap` (the loss),
+    draw of the noise and with whatever else `training=True` does in the model's layers. The
+    differences are logged as `train_test_gap` (the loss),
     `train_test_gap_rate` (bits per pixel) and `train_test_gap_distortion`. Positive values mean
     that training sees a better codec than there is.
 

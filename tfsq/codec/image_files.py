@@ -55,10 +55,9 @@ def write_image(image: np.ndarray, path) -> None:
       ValueError: if the ending names no format that Pillow writes.
       OSError: if the file cannot be written.
     """
-    ending = pathlib.Path(path).suffix.lower()
-    if ending not in Image.registered_extensions():
-        raise ValueError(f"The ending of {path} names no image format that Pillow knows.")
-    image_format = Image.registered_extensions()[ending]
+    image_format = Image.registered_extensions().get(pathlib.Path(path).suffix.lower())
+    if image_format not in Image.SAVE:
+        raise ValueError(f"The ending of {path} names no image format that Pillow writes.")
     write_whole(path, lambda file: Image.fromarray(image).save(file, format=image_format))
 
 
@@ -70,6 +69,8 @@ def write_whole(path, write) -> None:
       write: Callable that is given the open binary file.
     """
     path = pathlib.Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"No such folder: {path.parent}")
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

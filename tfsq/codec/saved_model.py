@@ -19,6 +19,15 @@ from tfsq.codec.errors import ModelError
 
 _METADATA_FILE = "tfsq.json"
 _SIGNATURES = ("compress", "decompress", "reconstruct")
+# What json and TensorFlow raise at files that are missing, truncated or damaged.
+_LOADING_ERRORS = (
+    OSError,
+    KeyError,
+    AttributeError,
+    IndexError,
+    json.JSONDecodeError,
+    tf.errors.OpError,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +135,12 @@ def export(model: CompressionModel, path) -> dict:
     for weight in model.weights:
         if weight.dtype.is_floating and not np.isfinite(weight.numpy()).all():
             raise ValueError(f"`model` has a weight that is not finite: {weight.name}")
+    # TensorFlow saves functions of distributed variables inside of their strategy only.
+    with model.distribute_strategy.scope():
+        return _export(model, pathlib.Path(path))
+
+
+def _export(model, path: pathlib.Path) -> dict:
     signatures = _signatures_of(model)
     # The weights are all that is saved beside the functions; the Keras model is not. Tracing
     # `compress` has built the tables, so the hash covers them.
@@ -145,8 +160,7 @@ def export(model: CompressionModel, path) -> dict:
     # A codec is never differentiated; saving the gradients would double time and size.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(module, str(path), signatures=signatures, options=options)
-    text = json.dumps(metadata, indent=2, default=str)
-    (pathlib.Path(path) / _METADATA_FILE).write_text(text + "\n")
+    (path / _METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n")
     return metadata
 
 
@@ -170,7 +184,7 @@ def load(path) -> Codec:
             module = tf.saved_model.load(str(path))
         functions = {name: module.signatures[name] for name in _SIGNATURES}
         model_hash = _hash_of(module.model_weights)
-    except (OSError, KeyError, AttributeError, json.JSONDecodeError) as error:
+    except _LOADING_ERRORS as error:
         raise ModelError(f"Not a codec exported by tfsq: {path} ({error})") from error
     if metadata.get("model_hash") != model_hash:
         raise ModelError(f"The weights of {path} are not those that its {_METADATA_FILE} names.")

@@ -10,8 +10,12 @@ import tensorflow_compression as tfc
 
 from tfsq.entropy_models.base import EntropyModel
 from tfsq.layers import Quantizer
+from tfsq.layers.base import checked_latent
 from tfsq.surrogates._numerics import widen
 from tfsq.surrogates.straight_through_rounding import straight_through_rounding
+
+# The fingerprint of no prior.
+_NO_TABLES = 0
 
 
 class _ZeroMedianDeepFactorized(tfc.DeepFactorized):
@@ -44,8 +48,12 @@ class FactorizedEntropyModel(EntropyModel):
     centered on it (`tfsq.layers.ZeroCenterQuantization`), so that no offset has to be searched
     for.
 
-    Coding tables follow the prior: `compress` and `decompress` rebuild them where the prior has
-    changed since, when called eagerly or traced.
+    Coding tables follow the prior: `compress` rebuilds them where the prior has changed since, when
+    called eagerly or traced. What was traced before reads the tables of the last rebuilding, so
+    that strings decode in any order of calls.
+
+    Bits and gradients are finite within 1e6 of the median; further out float32 does not tell the
+    two cumulatives apart.
 
     Args:
       coding_rank: Number of innermost dimensions that are coded into one string, at least 1.
@@ -162,6 +170,7 @@ class FactorizedEntropyModel(EntropyModel):
         self._check_compression()
         bottleneck = self._input(bottleneck)
         wide, loc = self._with_loc(bottleneck)
+        self.update_tables()
         return self._coder().compress(self._checked_symbols(wide - loc))
 
     def decompress(self, strings, broadcast_shape):
@@ -184,6 +193,9 @@ class FactorizedEntropyModel(EntropyModel):
         self._check_compression()
         if not self.built:
             raise RuntimeError(f"Entropy model {self.name!r} must be called or built before.")
+        # Not those of the present prior, but those that `compress` has used.
+        if self._fingerprint_of_tables() == _NO_TABLES:
+            self.update_tables()
         symbols = self._coder().decompress(strings, broadcast_shape)
         return tf.cast(symbols, tf.float32) + self.loc
 
@@ -201,7 +213,7 @@ class FactorizedEntropyModel(EntropyModel):
     def update_tables(self) -> None:
         """Builds the coding tables of the present prior, unless they are those already.
 
-        `compress` and `decompress` call this. Inside a `tf.function` it runs when tracing.
+        `compress` calls this. Inside a `tf.function` it runs when tracing.
 
         Raises:
           RuntimeError: if constructed with `compression=False`.
@@ -212,18 +224,14 @@ class FactorizedEntropyModel(EntropyModel):
         tables_of_prior = self._tables_of_prior.get_concrete_function()
         with tf.init_scope():
             fingerprint = self._fingerprint()
-            if fingerprint != self._tables_fingerprint.numpy():
+            if fingerprint != self._fingerprint_of_tables():
                 cdf, cdf_offset = tables_of_prior()
                 self._cdf.assign(cdf)
                 self._cdf_offset.assign(cdf_offset)
                 self._tables_fingerprint.assign(fingerprint)
 
     def _input(self, bottleneck):
-        bottleneck = tf.convert_to_tensor(bottleneck)
-        if not bottleneck.dtype.is_floating:
-            raise TypeError(
-                f"`bottleneck` must be floating-point. Received: dtype={bottleneck.dtype.name}"
-            )
+        bottleneck = checked_latent(bottleneck, self.name)
         self._check_rank(bottleneck)
         if not self.built:
             with tf.init_scope():
@@ -235,12 +243,11 @@ class FactorizedEntropyModel(EntropyModel):
         return wide, tf.broadcast_to(tf.cast(self.loc, wide.dtype), tf.shape(wide))
 
     def _build_table_weights(self):
-        # Zero is the fingerprint of no prior, so the first use builds the tables.
         self._tables_fingerprint = self.add_weight(
             name="tables_fingerprint",
             shape=(),
             dtype=tf.int64,
-            initializer="zeros",
+            initializer=tf.keras.initializers.Constant(_NO_TABLES),
             trainable=False,
         )
         # The tables grow and shrink with the prior.
@@ -255,6 +262,10 @@ class FactorizedEntropyModel(EntropyModel):
             for name in ("cdf", "cdf_offset")
         )
 
+    def _fingerprint_of_tables(self):
+        with tf.init_scope():
+            return int(self._tables_fingerprint.numpy())
+
     def _fingerprint(self):
         values = b"".join(weight.numpy().tobytes() for weight in self._prior_weights)
         return zlib.crc32(values) + 1
@@ -268,7 +279,6 @@ class FactorizedEntropyModel(EntropyModel):
         return model.cdf, model.cdf_offset
 
     def _coder(self):
-        self.update_tables()
         return tfc.ContinuousBatchedEntropyModel(
             prior_shape=self.loc.shape,
             cdf=self._cdf,

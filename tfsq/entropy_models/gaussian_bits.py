@@ -98,6 +98,9 @@ def gaussian_bits(residual, scale) -> tf.Tensor:
 
     Returns:
       float32 tensor of the same shape, in bits.
+
+    Raises:
+      ValueError: if the shapes differ.
     """
 
     @tf.custom_gradient
@@ -113,4 +116,9 @@ def gaussian_bits(residual, scale) -> tf.Tensor:
 
     residual = tf.cast(tf.convert_to_tensor(residual), tf.float32)
     scale = tf.cast(tf.convert_to_tensor(scale), tf.float32)
+    if not scale.shape.is_compatible_with(residual.shape):
+        raise ValueError(
+            f"`scale` must have the shape of `residual`, {residual.shape}. "
+            f"Received: shape={scale.shape}"
+        )
     return bits_of(residual, scale)

@@ -10,6 +10,7 @@ import tensorflow_compression as tfc
 from tfsq.entropy_models.base import EntropyModel, refuse_unless
 from tfsq.entropy_models.gaussian_bits import gaussian_bits
 from tfsq.layers import Quantizer
+from tfsq.layers.base import checked_latent
 from tfsq.surrogates._numerics import widen
 from tfsq.surrogates.straight_through_rounding import straight_through_rounding
 
@@ -76,7 +77,8 @@ class LowerBoundedGaussianConditional(EntropyModel):
     Call arguments:
       bottleneck: Floating-point tensor [..., coding unit], the latent.
       scale: Tensor of the shape of `bottleneck`, the predicted standard deviation.
-      loc: Tensor of the shape and dtype of `bottleneck`, the predicted mean; None is zero.
+      loc: Tensor of the dtype of `bottleneck` and a shape that broadcasts to its shape, the
+        predicted mean; None is zero.
       training: Boolean, whether to use the surrogates or to round.
 
     Returns:
@@ -84,7 +86,8 @@ class LowerBoundedGaussianConditional(EntropyModel):
       tensor of shape bottleneck.shape[:-coding_rank].
 
     Raises:
-      ValueError: if an argument is out of its range, or shapes disagree.
+      TypeError: if `bottleneck` is not floating-point.
+      ValueError: if an argument is out of its range, or shapes or dtypes disagree.
     """
 
     def __init__(
@@ -183,7 +186,8 @@ class LowerBoundedGaussianConditional(EntropyModel):
           loc: Tensor of the shape and dtype of `scale`; None is zero.
 
         Returns:
-          Exactly `quantize(bottleneck, loc)`, of the shape and dtype of `scale`.
+          Exactly `quantize(bottleneck, loc)` where `scale` has the dtype of `bottleneck`; of the
+          shape and dtype of `scale`.
 
         Raises:
           RuntimeError: if constructed with `compression=False`.
@@ -209,15 +213,21 @@ class LowerBoundedGaussianConditional(EntropyModel):
         }
 
     def _inputs(self, bottleneck, scale, loc):
-        bottleneck, scale = tf.convert_to_tensor(bottleneck), tf.convert_to_tensor(scale)
-        loc = tf.zeros_like(bottleneck) if loc is None else tf.convert_to_tensor(loc)
+        bottleneck, scale = checked_latent(bottleneck, self.name), tf.convert_to_tensor(scale)
         self._check_rank(bottleneck)
-        for name, value in (("scale", scale), ("loc", loc)):
-            if not value.shape.is_compatible_with(bottleneck.shape) or not value.dtype.is_floating:
-                raise ValueError(
-                    f"`{name}` must be floating-point and of the shape {bottleneck.shape}. "
-                    f"Received: shape={value.shape}, dtype={value.dtype.name}"
-                )
+        if not scale.shape.is_compatible_with(bottleneck.shape) or not scale.dtype.is_floating:
+            raise ValueError(
+                f"`scale` must be floating-point and of the shape {bottleneck.shape}. "
+                f"Received: shape={scale.shape}, dtype={scale.dtype.name}"
+            )
+        loc = tf.zeros_like(bottleneck) if loc is None else tf.convert_to_tensor(loc)
+        if loc.dtype != bottleneck.dtype:
+            raise ValueError(
+                f"`loc` must have the dtype {bottleneck.dtype.name}. Received: {loc.dtype.name}"
+            )
+        if not loc.shape.is_fully_defined() or loc.shape != bottleneck.shape:
+            # As TFC does; raises where it cannot.
+            loc = tf.broadcast_to(loc, tf.shape(bottleneck))
         return bottleneck, scale, loc
 
     def _bounded(self, scale):

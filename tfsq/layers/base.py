@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from tfsq.surrogates._numerics import arithmetic_dtype
@@ -18,7 +19,8 @@ def check_temperature(value, name: str = "temperature") -> float:
       ValueError: if `value` is not in (0, 1].
     """
     number = float(value)
-    if not 0.0 < number <= 1.0:
+    # Also what float32, the dtype of the temperature, turns into zero.
+    if not (number <= 1.0 and np.float32(number) > 0.0):
         raise ValueError(f"`{name}` must be in (0, 1]. Received: {name}={value}")
     return number
 
@@ -36,7 +38,8 @@ def checked_latent(y, layer_name: str) -> tf.Tensor:
     y = tf.convert_to_tensor(y)
     if not y.dtype.is_floating:
         raise TypeError(
-            f"`y` must be floating-point for layer {layer_name!r}. Received: dtype={y.dtype.name}"
+            f"The latent must be floating-point for layer {layer_name!r}. "
+            f"Received: dtype={y.dtype.name}"
         )
     return y
 

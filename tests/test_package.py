@@ -1,0 +1,47 @@
+import subprocess
+import sys
+
+import tensorflow as tf
+
+import tfsq
+
+LOAD = """
+import sys
+import tensorflow as tf
+import tfsq
+for path in sys.argv[1:]:
+    loaded = tf.keras.models.load_model(path)
+    layer = loaded.layers[-1]
+    assert type(layer).__name__ == "StochasticUniformAnnealing", (path, type(layer))
+    assert isinstance(layer, tfsq.layers.AnnealedQuantizer), path
+    assert float(layer.temperature) == 0.25
+"""
+
+
+def test_importing_tfsq_is_enough_to_load_what_was_saved(tmp_path):
+    layer = tfsq.layers.StochasticUniformAnnealing()
+    model = tf.keras.Sequential([tf.keras.Input([3]), layer])
+    layer.temperature = 0.25
+    paths = [str(tmp_path / name) for name in ("model.keras", "model_tf")]
+    for path in paths:
+        model.save(path)
+    result = subprocess.run(
+        [sys.executable, "-c", LOAD, *paths], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_command_line_does_not_wait_for_tensorflow():
+    for arguments in (["--help"], ["train", "--help"]):
+        result = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "tfsq", *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "Usage" in result.stdout
+        assert "tensorflow" not in result.stderr
+
+
+def test_version():
+    assert tfsq.__version__.count(".") == 2
