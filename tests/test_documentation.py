@@ -73,3 +73,14 @@ def test_figures_of_the_readme_are_those_of_the_demo():
             assert psnr == f"{report['psnr']:.2f}", page
             assert bpp == f"{report['bpp']:.3f}", page
     assert "dB at" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("package", ["surrogates", "entropy_models"])
+def test_reference_names_what_a_module_of_the_same_name_hides(package):
+    # mkdocstrings takes `tfsq.surrogates.x` for the module, and shows nothing.
+    page = (ROOT / "docs" / "reference" / f"{package}.md").read_text()
+    module = importlib.import_module(f"tfsq.{package}")
+    hidden = [name for name in module.__all__ if f"tfsq.{package}.{name}" in MODULES]
+    assert hidden
+    for name in hidden:
+        assert f"::: tfsq.{package}.{name}.{name}\n" in page

@@ -54,6 +54,8 @@ def test_images_that_do_not_serve_are_named(files, tmp_path):
         ({"steps": 0}, "`steps` must be at least 1"),
         ({"steps": 10, "steps_per_epoch": 3}, "`steps` must be a multiple"),
         ({"crop_size": 100}, "`crop_size` must be a multiple of 64"),
+        ({"crop_size": 128, "distortion": "ms-ssim"}, "must be at least 176 for ms-ssim"),
+        ({"seed": -1}, "`seed` must be at least 0"),
         ({"learning_rate": 0.0}, "`learning_rate` must be above 0"),
     ],
 )

@@ -37,7 +37,7 @@ class TrainingSettings:
       final_temperature: SUA's temperature falls exponentially from 1 to this over four fifths
         of the steps.
       scale_lower_bound: Lower bound of the predicted scale.
-      seed: Seeds weights, crops and noise.
+      seed: Seeds weights, crops and noise; at least 0.
 
     Raises:
       ValueError: if a value is out of its range.
@@ -75,6 +75,8 @@ class TrainingSettings:
                 f"`crop_size` must be at least {SMALLEST_MS_SSIM_SIZE} for ms-ssim, 192 for "
                 f"instance. Received: crop_size={self.crop_size}"
             )
+        if self.seed < 0:
+            raise ValueError(f"`seed` must be at least 0. Received: seed={self.seed}")
         if not self.learning_rate > 0:
             raise ValueError(f"`learning_rate` must be above 0. Received: {self.learning_rate}")
 

@@ -5,7 +5,11 @@ import tensorflow_compression as tfc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfsq.entropy_models import LowerBoundedGaussianConditional, gaussian_bits
+from tfsq.entropy_models import (
+    LowerBoundedGaussianConditional,
+    coded_gaussian_bits,
+    gaussian_bits,
+)
 from tfsq.layers import (
     AdditiveUniformNoise,
     StochasticUniformAnnealing,
@@ -119,11 +123,12 @@ def test_scales_outside_of_the_bounds_are_clamped(bound):
         rate_quantizer=StraightThroughRounding(),
     )
     y = tf.constant([0.0, 3.0, 700.0])
-    for training in (False, True):
-        for outside, inside in ((bound / 10, bound), (1e5, 100.0)):
-            bits = model(y, tf.fill([3], outside), training=training)[1]
-            expected = gaussian_bits(y, tf.fill([3], inside))
-            np.testing.assert_allclose(bits, expected, rtol=1e-4, atol=1e-9)
+    for outside, inside in ((bound / 10, bound), (1e5, 100.0)):
+        bits = model(y, tf.fill([3], outside), training=True)[1]
+        np.testing.assert_allclose(bits, gaussian_bits(y, tf.fill([3], inside)), rtol=1e-4)
+        bits = model(y, tf.fill([3], outside), training=False)[1]
+        expected = coded_gaussian_bits(y, tf.fill([3], inside), 2**-12, 16)
+        np.testing.assert_allclose(bits, expected, rtol=1e-4, atol=1e-9)
 
 
 @pytest.mark.parametrize("bound", [1e-6, 1e-3, 0.11, 1.0])
@@ -180,6 +185,30 @@ def test_strings_have_the_predicted_length(model, scale):
     predicted = float(model(y, scale, training=False)[1][0])
     actual = 8 * len(model.compress(y, scale).numpy()[0])
     assert abs(actual - predicted) <= 0.005 * predicted + 16
+
+
+@pytest.mark.parametrize("scale", [0.11, 0.4, 1.3, 15.0, 200.0])
+@pytest.mark.parametrize("arguments", [{}, {"tail_mass": 2**-8, "range_coder_precision": 12}])
+def test_strings_of_outliers_have_the_predicted_length(scale, arguments):
+    model = LowerBoundedGaussianConditional(coding_rank=1, compression=True, **arguments)
+    # Both signs, as a range coder may end a string of equal symbols early.
+    signs = tf.sign(tf.random.stateless_normal([1, 2000], (1, 1)))
+    scales = tf.fill(signs.shape, scale)
+    for residual in [0, 1, 2, 3, 4, 5, 8, 17, 33, 100, 1000, 100_000]:
+        y = signs * residual
+        predicted = float(model(y, scales, training=False)[1][0])
+        actual = 8 * len(model.compress(y, scales).numpy()[0])
+        # Just outside of the table, the escape code costs up to four bits more than the ideal 27.
+        assert predicted * 0.97 - 16 <= actual <= predicted * 1.15 + 16, residual
+
+
+@pytest.mark.parametrize("traced_training", [True, False])
+def test_training_may_be_a_tensor(model, traced_training):
+    y, scale, loc = random_inputs()
+    call = tf.function(lambda training: model(y, scale, loc, training=training)[1])
+    bits = call(tf.constant(traced_training))
+    expected = model(y, scale, loc, training=traced_training)[1]
+    np.testing.assert_allclose(bits, expected, rtol=0.05 if traced_training else 1e-6)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 2.0**31, -(2.0**30)])

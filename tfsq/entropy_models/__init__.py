@@ -1,7 +1,12 @@
 """Entropy models: Keras layers over TFC's, with surrogates of one's choice."""
 
 from tfsq.entropy_models.factorized import FactorizedEntropyModel
-from tfsq.entropy_models.gaussian_bits import gaussian_bits
+from tfsq.entropy_models.gaussian_bits import coded_gaussian_bits, gaussian_bits
 from tfsq.entropy_models.lower_bounded_gaussian_conditional import LowerBoundedGaussianConditional
 
-__all__ = ["FactorizedEntropyModel", "LowerBoundedGaussianConditional", "gaussian_bits"]
+__all__ = [
+    "FactorizedEntropyModel",
+    "LowerBoundedGaussianConditional",
+    "coded_gaussian_bits",
+    "gaussian_bits",
+]

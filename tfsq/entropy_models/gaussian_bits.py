@@ -122,3 +122,39 @@ def gaussian_bits(residual, scale) -> tf.Tensor:
             f"Received: shape={scale.shape}"
         )
     return bits_of(residual, scale)
+
+
+def coded_gaussian_bits(residual, scale, tail_mass: float, precision: int) -> tf.Tensor:
+    """Code length of a rounded residual, no more than TFC's range coder spends on an outlier.
+
+    That of `gaussian_bits`, unless the coder is cheaper, as it is where the model is wrong. In the
+    table of a scale, K = ceil(scale Phi^-1(1 - tail_mass / 2)) to either side of zero, no symbol
+    costs more than `precision` bits. Outside, it costs the escape symbol, a sign and an Elias
+    gamma code of |r| - K:
+
+        -log2 max(P(|r| > K), 2^-precision) + 2 + 2 floor(log2(|r| - K))
+
+    Args:
+      residual: Floating-point tensor of integers.
+      scale: Positive floating-point tensor of the same shape, an entry of the table of scales.
+      tail_mass: Probability outside of the table, in (0, 1).
+      precision: Bits of the probabilities in the table.
+
+    Returns:
+      float32 tensor of the same shape, in bits, without a gradient to either argument.
+
+    Raises:
+      ValueError: if the shapes differ.
+    """
+    ideal = gaussian_bits(residual, scale)
+    scale = tf.cast(scale, tf.float32)
+    distance = tf.abs(tf.cast(residual, tf.float32))
+    last = tf.math.ceil(scale * tf.math.ndtri(tf.constant(1.0 - tail_mass / 2.0)))
+    outside = tf.maximum(tf.math.erfc((last + 0.5) / scale * _SQRT_HALF), 2.0**-precision)
+    gamma = 2.0 + 2.0 * tf.floor(_log2(tf.maximum(distance - last, 1.0)))
+    most = tf.where(distance <= last, float(precision), gamma - _log2(outside))
+    return tf.stop_gradient(tf.minimum(ideal, most))
+
+
+def _log2(x):
+    return tf.math.log(x) / math.log(2.0)

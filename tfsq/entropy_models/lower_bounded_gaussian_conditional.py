@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_compression as tfc
 
 from tfsq.entropy_models.base import EntropyModel, refuse_unless
-from tfsq.entropy_models.gaussian_bits import gaussian_bits
+from tfsq.entropy_models.gaussian_bits import coded_gaussian_bits, gaussian_bits
 from tfsq.layers import Quantizer
 from tfsq.layers.base import checked_latent
 from tfsq.surrogates._numerics import widen
@@ -48,7 +48,8 @@ class LowerBoundedGaussianConditional(EntropyModel):
       bound). The gradient passes where the scale exceeds the bound or would be raised
       (`tfc.lower_bound`, "identity_if_towards"); likewise at the upper bound.
     - Bits with `training=False` are those of the table entry that codes, the nearest in log
-      scale.
+      scale; for outliers, no more than the range coder spends (`coded_gaussian_bits`). Bits with
+      `training=True` are those of the exact density, however far out.
 
     Example:
 
@@ -136,10 +137,14 @@ class LowerBoundedGaussianConditional(EntropyModel):
         y_hat, residual = self.zero_center(widen(bottleneck), widen(loc), training=training)
         scale = tf.cast(scale, tf.float32)
         if tf.is_tensor(training):
-            scale = tf.where(training, self._bounded(scale), self._coded_scale(scale))
+            bits = tf.cond(
+                tf.cast(training, tf.bool),
+                lambda: self._training_bits(residual, scale),
+                lambda: self._coded_bits(residual, scale),
+            )
         else:
-            scale = self._bounded(scale) if training else self._coded_scale(scale)
-        return tf.cast(y_hat, bottleneck.dtype), self._bits(gaussian_bits(residual, scale))
+            bits = (self._training_bits if training else self._coded_bits)(residual, scale)
+        return tf.cast(y_hat, bottleneck.dtype), self._bits(bits)
 
     def quantize(self, bottleneck, loc=None):
         """Rounds to integers away from `loc`, with the straight-through gradient.
@@ -242,8 +247,12 @@ class LowerBoundedGaussianConditional(EntropyModel):
     def _scale_of(self, indexes):
         return self.scale_lower_bound * tf.exp(indexes * self._log_step)
 
-    def _coded_scale(self, scale):
-        return self._scale_of(self._indexes(scale))
+    def _training_bits(self, residual, scale):
+        return gaussian_bits(residual, self._bounded(scale))
+
+    def _coded_bits(self, residual, scale):
+        scale = self._scale_of(self._indexes(scale))
+        return coded_gaussian_bits(residual, scale, self.tail_mass, self.range_coder_precision)
 
     def _checked_indexes(self, scale):
         is_nan = tf.math.is_nan(scale)
