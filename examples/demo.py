@@ -32,7 +32,7 @@ from tfsq import codec
 OUTPUT = pathlib.Path("demo_output")
 TRAINING_PHOTOGRAPHS = ("astronaut", "coffee", "rocket")
 HELD_OUT = "chelsea"
-STEPS, STEPS_PER_EPOCH = 2400, 120
+STEPS, STEPS_PER_EPOCH = 3000, 150
 TRAINING_OPTIONS = {
     "--lmbda": 0.01,
     "--steps": STEPS,

@@ -16,8 +16,8 @@ from tfsq.callbacks import TemperatureCallback, TrainTestGap
 from tfsq.codec import export, read_image
 
 _SETTINGS_FILE = "settings.json"
-# Where the learning rate drops tenfold and the temperature arrives at its end.
-_DECAY_END = 0.8
+# Fraction of the steps after which the temperature arrives at its end.
+_ANNEALING_END = 0.8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,7 @@ class TrainingSettings:
       crop_size: Height and width of the crops, a multiple of 64; at least 192 for "ms-ssim".
       num_filters: Channels of the hidden layers.
       num_latents: Channels of the latent.
-      learning_rate: Adam's, until four fifths of the steps; a tenth of it then.
+      learning_rate: Adam's at the start; it falls to zero along a cosine.
       final_temperature: SUA's temperature falls exponentially from 1 to this over four fifths
         of the steps.
       scale_lower_bound: Lower bound of the predicted scale.
@@ -127,10 +127,7 @@ def _compiled_model(settings: TrainingSettings) -> MeanScaleHyperprior:
         settings.num_latents,
         scale_lower_bound=settings.scale_lower_bound,
     )
-    rate = tf.keras.optimizers.schedules.PiecewiseConstantDecay(
-        [int(_DECAY_END * settings.steps)],
-        [settings.learning_rate, settings.learning_rate / 10],
-    )
+    rate = tf.keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.steps)
     # With the loss in pixel units, a step on a steep crop would undo many others.
     optimizer = tf.keras.optimizers.Adam(rate, global_clipnorm=1.0)
     model.compile(optimizer, lmbda=settings.lmbda, distortion=settings.distortion)
@@ -139,7 +136,7 @@ def _compiled_model(settings: TrainingSettings) -> MeanScaleHyperprior:
 
 def _temperature_callback(settings: TrainingSettings) -> TemperatureCallback:
     schedule = tf.keras.optimizers.schedules.ExponentialDecay(
-        1.0, _DECAY_END * settings.steps, settings.final_temperature
+        1.0, _ANNEALING_END * settings.steps, settings.final_temperature
     )
     return TemperatureCallback(schedule, minimum=settings.final_temperature)
 
