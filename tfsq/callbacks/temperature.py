@@ -79,6 +79,7 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
         self.minimum = None if minimum is None else check_temperature(minimum, "minimum")
         self.name = name
         self._annealed: list[AnnealedQuantizer] = []
+        self._planned, self._epoch = False, 0
 
     def temperature_at(self, step: int) -> float:
         """Returns the temperature at a step, clamped and checked.

@@ -219,16 +219,17 @@ class FactorizedEntropyModel(EntropyModel):
           RuntimeError: if constructed with `compression=False`.
         """
         self._check_compression()
+        fingerprint = self._fingerprint_of_prior()
+        if fingerprint == self._fingerprint_of_tables():
+            return
         # The search for the tails uses a gradient tape, which `init_scope` would pause: trace it
         # outside, run it inside.
         tables_of_prior = self._tables_of_prior.get_concrete_function()
         with tf.init_scope():
-            fingerprint = self._fingerprint()
-            if fingerprint != self._fingerprint_of_tables():
-                cdf, cdf_offset = tables_of_prior()
-                self._cdf.assign(cdf)
-                self._cdf_offset.assign(cdf_offset)
-                self._tables_fingerprint.assign(fingerprint)
+            cdf, cdf_offset = tables_of_prior()
+            self._cdf.assign(cdf)
+            self._cdf_offset.assign(cdf_offset)
+            self._tables_fingerprint.assign(fingerprint)
 
     def _input(self, bottleneck):
         bottleneck = checked_latent(bottleneck, self.name)
@@ -266,9 +267,10 @@ class FactorizedEntropyModel(EntropyModel):
         with tf.init_scope():
             return int(self._tables_fingerprint.numpy())
 
-    def _fingerprint(self):
-        values = b"".join(weight.numpy().tobytes() for weight in self._prior_weights)
-        return zlib.crc32(values) + 1
+    def _fingerprint_of_prior(self):
+        with tf.init_scope():
+            values = b"".join(weight.numpy().tobytes() for weight in self._prior_weights)
+        return _NO_TABLES + 1 + zlib.crc32(values)
 
     @tf.function(autograph=False)
     def _tables_of_prior(self):
