@@ -1,5 +1,7 @@
+import mpmath
 import numpy as np
 import pytest
+import scipy.special
 import tensorflow as tf
 import tensorflow_compression as tfc
 from hypothesis import given, settings
@@ -187,6 +189,20 @@ def test_strings_have_the_predicted_length(model, scale):
     assert abs(actual - predicted) <= 0.005 * predicted + 16
 
 
+def ideal_and_coder_bits(residual, model, scale):
+    """Bits of one residual by the density, and by TFC's table and escape code."""
+    steps = np.log(256 / 0.11) / 63
+    scale = 0.11 * np.exp(steps * np.round(np.log(scale / 0.11) / steps))
+    tail = lambda z: mpmath.erfc(z / mpmath.sqrt(2)) / 2  # noqa: E731
+    last = np.ceil(scale * -scipy.special.ndtri(model.tail_mass / 2))
+    ideal = -mpmath.log(tail((residual - 0.5) / scale) - tail((residual + 0.5) / scale), 2)
+    smallest = mpmath.mpf(2) ** -model.range_coder_precision
+    if residual <= last:
+        return float(ideal), float(min(ideal, model.range_coder_precision))
+    escape = -mpmath.log(max(2 * tail((last + 0.5) / scale), smallest), 2)
+    return float(ideal), float(escape) + 2 + 2 * np.floor(np.log2(residual - last))
+
+
 @pytest.mark.parametrize("scale", [0.11, 0.4, 1.3, 15.0, 200.0])
 @pytest.mark.parametrize("arguments", [{}, {"tail_mass": 2**-8, "range_coder_precision": 12}])
 def test_strings_of_outliers_have_the_predicted_length(scale, arguments):
@@ -198,8 +214,9 @@ def test_strings_of_outliers_have_the_predicted_length(scale, arguments):
         y = signs * residual
         predicted = float(model(y, scales, training=False)[1][0])
         actual = 8 * len(model.compress(y, scales).numpy()[0])
-        # Just outside of the table, the escape code costs up to four bits more than the ideal 27.
-        assert predicted * 0.97 - 16 <= actual <= predicted * 1.15 + 16, residual
+        ideal, coder = ideal_and_coder_bits(residual, model, scale)
+        assert abs(actual - 2000 * coder) <= 0.02 * actual + 16, residual
+        assert predicted == pytest.approx(2000 * min(ideal, coder), rel=1e-3, abs=1e-2), residual
 
 
 @pytest.mark.parametrize("traced_training", [True, False])

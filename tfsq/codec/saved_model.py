@@ -157,7 +157,7 @@ def _export(model, path: pathlib.Path) -> dict:
         "parts": sorted(model.parts),
         "model_hash": _hash_of(module.model_weights),
     }
-    # A codec is never differentiated; saving the gradients would double time and size.
+    # A codec is never differentiated.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(module, str(path), signatures=signatures, options=options)
     (path / _METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n")

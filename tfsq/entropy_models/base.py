@@ -7,6 +7,7 @@ import math
 import tensorflow as tf
 
 from tfsq.layers import AdditiveUniformNoise, Quantizer, StraightThroughRounding
+from tfsq.layers.base import deserialize_layers
 from tfsq.layers.zero_center_quantization import ZeroCenterQuantization
 
 # TFC's range coder is given int32 symbols minus an offset; half that range leaves room for both.
@@ -153,10 +154,7 @@ def deserialize_quantizers(config: dict) -> dict:
     Args:
       config: What `get_config` of an entropy model returned.
     """
-    config = dict(config)
-    for key in ("rate_quantizer", "reconstruction_quantizer"):
-        if isinstance(config.get(key), dict):
-            config[key] = tf.keras.saving.deserialize_keras_object(config[key])
+    config = deserialize_layers(config, ("rate_quantizer", "reconstruction_quantizer"))
     if config.get("rate_quantizer") is None:
         config["rate_quantizer"] = config.get("reconstruction_quantizer")
     return config

@@ -14,7 +14,8 @@ from tfsq.layers.base import checked_latent
 from tfsq.surrogates._numerics import widen
 from tfsq.surrogates.straight_through_rounding import straight_through_rounding
 
-# Steps of the table in log scale. Coding at the nearest entry then costs less than 0.1 %.
+# Steps of the table in log scale. A scale is then at most e = 0.065 from the nearest entry, which
+# costs a Gaussian e^2 nats: less than 0.007 bit a symbol.
 _LARGEST_LOG_STEP = 0.13
 
 

@@ -25,6 +25,21 @@ def check_temperature(value, name: str = "temperature") -> float:
     return number
 
 
+def deserialize_layers(config: dict, keys) -> dict:
+    """Returns a copy of `config` in which the serialized layers are layers again.
+
+    Args:
+      config: What a `get_config` returned.
+      keys: The keys whose values may be serialized layers.
+    """
+    layers = {
+        key: tf.keras.saving.deserialize_keras_object(config[key])
+        for key in keys
+        if isinstance(config.get(key), dict)
+    }
+    return {**config, **layers}
+
+
 def checked_latent(y, layer_name: str) -> tf.Tensor:
     """Returns `y` as a tensor.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfsq.layers.base import Quantizer, checked_latent
+from tfsq.layers.base import Quantizer, checked_latent, deserialize_layers
 from tfsq.surrogates._numerics import widen
 
 _STOP_GRADIENTS = ("partial", "none")
@@ -95,8 +95,4 @@ class ZeroCenterQuantization(tf.keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        config = dict(config)
-        for key in ("quantizer", "rate_quantizer"):
-            if isinstance(config.get(key), dict):
-                config[key] = tf.keras.saving.deserialize_keras_object(config[key])
-        return cls(**config)
+        return cls(**deserialize_layers(config, ("quantizer", "rate_quantizer")))
