@@ -9,7 +9,11 @@ import tensorflow as tf
 
 from tfsq.callbacks import TemperatureCallback
 from tfsq.entropy_models import LowerBoundedGaussianConditional
-from tfsq.layers import StochasticUniformAnnealing, StraightThroughRounding
+from tfsq.layers import (
+    KumaraswamySoftRounding,
+    StochasticUniformAnnealing,
+    StraightThroughRounding,
+)
 
 HALVING = tf.keras.optimizers.schedules.ExponentialDecay(1.0, 4, 0.5)
 
@@ -317,3 +321,35 @@ def test_run_killed_and_resumed_ends_at_the_same_temperature(tmp_path):
     assert float(temperature) == pytest.approx(0.5 ** (31 / 5), rel=1e-5)
     # The resumed run knows the epochs that it ran itself.
     assert eval(history)[2:] == eval(resumed_history)
+
+
+def test_two_attributes_are_annealed_side_by_side():
+    layer = KumaraswamySoftRounding(shape=2.0)
+    model = make_model(layer, StochasticUniformAnnealing())
+    shapes = tf.keras.optimizers.schedules.PolynomialDecay(2.0, 4, 0.5)
+    history = fit(
+        model,
+        TemperatureCallback(HALVING),
+        TemperatureCallback(shapes, minimum=1.0, attribute="shape"),
+    )
+    np.testing.assert_allclose(history.history["shape"], [1.0, 1.0])
+    np.testing.assert_allclose(history.history["temperature"], 0.5 ** (np.array([3, 7]) / 4))
+    assert float(layer.shape) == 1.0
+
+
+def test_attribute_has_its_own_domain():
+    layer = KumaraswamySoftRounding()
+    with pytest.raises(ValueError, match=r"`schedule\(0\)` must be in \[1, 16\]"):
+        fit(make_model(layer), TemperatureCallback(lambda step: 0.5, attribute="shape"))
+    with pytest.raises(ValueError, match=r"`minimum` must be in \[1, 16\]"):
+        fit(make_model(layer), TemperatureCallback(HALVING, minimum=0.5, attribute="shape"))
+
+
+def test_layer_without_the_attribute_is_refused():
+    with pytest.raises(ValueError, match="`attribute` must be one of .*'temperature'.*'shape'"):
+        TemperatureCallback(HALVING, [StochasticUniformAnnealing()], attribute="shape")
+    with pytest.raises(ValueError, match="no annealed quantizer layer with the attribute 'shape'"):
+        fit(
+            make_model(StochasticUniformAnnealing()),
+            TemperatureCallback(HALVING, attribute="shape"),
+        )

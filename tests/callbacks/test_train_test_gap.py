@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfsq.callbacks import TemperatureCallback, TrainTestGap
+from tfsq.callbacks import SoftThenHard, TemperatureCallback, TrainTestGap
 from tfsq.layers import StochasticUniformAnnealing
 
 
@@ -70,3 +70,48 @@ def test_model_without_rate_distortion_is_refused():
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match="TrainTestGap needs `rate_distortion`"):
         model.fit(tf.zeros([4, 2]), tf.zeros([4, 2]), callbacks=[TrainTestGap(tf.zeros([1, 2]))])
+
+
+class NoisyGradient(tf.keras.Model):
+    """A loss whose gradient in the weight is 2 (w + x + t u), of variance 4 t^2 / 12."""
+
+    def __init__(self, **arguments):
+        super().__init__()
+        self.w = self.add_weight(name="w", shape=(), initializer="ones")
+        self.quantizer = StochasticUniformAnnealing(form="additive", **arguments)
+
+    def rate_distortion(self, x, training):
+        loss = tf.square(self.quantizer(x + self.w, training=training))
+        return {"loss": loss, "bpp": loss, "distortion": loss}
+
+    def train_step(self, x):
+        self.optimizer.iterations.assign_add(1)
+        return {"loss": tf.reduce_mean(self.rate_distortion(x, training=True)["loss"])}
+
+
+def test_variance_of_the_gradient_is_that_of_the_noise():
+    callback = TrainTestGap(tf.fill([1], 0.1), gradient_draws=2000, gradient_every=2)
+    history = fit(NoisyGradient(), callback, epochs=3)
+    variance, norm2 = history["gradient_variance"], history["gradient_norm2"]
+    for epoch in (0, 2):
+        assert variance[epoch] == pytest.approx(4 / 12, rel=0.1)
+        assert norm2[epoch] == pytest.approx(2.2**2, rel=0.05)
+    assert np.isnan([variance[1], norm2[1]]).all()
+    assert "gradient_variance" not in fit(NoisyGradient(), TrainTestGap(tf.fill([1], 0.1)))
+
+
+def test_hard_quantizers_have_no_variance():
+    model = NoisyGradient()
+    callback = TrainTestGap(tf.fill([1], 0.1), gradient_draws=4)
+    history = fit(model, SoftThenHard(2, freeze=[]), callback, epochs=2)
+    assert history["gradient_variance"][0] > 0.01
+    assert history["gradient_variance"][1] == 0
+    assert history["train_test_gap"][1] == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"gradient_draws": 1}, {"gradient_draws": -2}, {"gradient_every": 0}]
+)
+def test_numbers_out_of_range_are_refused(arguments):
+    with pytest.raises(ValueError, match=f"`{next(iter(arguments))}` must be .*Received: "):
+        TrainTestGap(tf.zeros([1]), **arguments)

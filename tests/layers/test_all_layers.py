@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 
 from tests.layers.harness import latents, run_layer_test
 from tests.surrogate_table import ROWS
 
 every_row = pytest.mark.parametrize("row", ROWS, ids=str)
-noisy_rows = pytest.mark.parametrize("row", [r for r in ROWS if r.noisy], ids=str)
+noisy_rows = pytest.mark.parametrize("row", [r for r in ROWS if r.noise], ids=str)
 annealed_rows = pytest.mark.parametrize("row", [r for r in ROWS if r.annealed], ids=str)
 
 
@@ -23,7 +24,7 @@ def test_layer(row, tmp_path):
 def test_layer_is_the_function(row):
     y = latents((100,))
     layer = row.make_layer(temperature=0.5)
-    noise = tf.random.stateless_uniform(y.shape, (3, 4), -0.5, 0.5) if row.noisy else None
+    noise = row.draw(np.random.default_rng(0), y.shape).astype(np.float32) if row.noise else None
     expected = row.function(y, noise, 0.5)
     assert np.array_equal(layer(y, training=True, noise=noise), expected)
 
@@ -78,6 +79,19 @@ def test_noise_repeats_with_the_seed_of_the_layer(row, jit_compile):
 
 
 @noisy_rows
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_noise_has_the_law_of_the_table(row, dtype):
+    layer = row.make_layer(seed=7)
+    # Of one element an example, so that shared noise is not shared.
+    noise = tf.cast(layer.sample_noise((40_000, 1), dtype), tf.float64).numpy()
+    assert noise.shape == (40_000, 1, *row.noise_axes)
+    cumulative = noise + 0.5 if row.noise == "uniform" else np.exp(-np.exp(-noise))
+    assert scipy.stats.kstest(cumulative.ravel(), "uniform").pvalue > 1e-3 or dtype == "bfloat16"
+    assert abs(cumulative.mean() - 0.5) < 0.01
+    assert abs(cumulative.var() - 1 / 12) < 0.002
+
+
+@noisy_rows
 @pytest.mark.parametrize("seed", [None, 3])
 def test_replicas_draw_different_noise(row, seed):
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
@@ -107,18 +121,19 @@ def test_temperature_is_a_float32_weight_that_is_not_trained(row):
     for policy in ("float32", "float64", "mixed_float16"):
         layer = row.make_layer(temperature=1e-5, dtype=policy)
         assert layer.trainable_weights == []
-        assert [weight.dtype for weight in layer.non_trainable_weights] == [tf.float32]
+        assert {weight.dtype for weight in layer.non_trainable_weights} == {tf.float32}
         assert float(layer.temperature) == np.float32(1e-5)
 
 
 @annealed_rows
 def test_temperature_is_read_when_a_traced_layer_runs(row):
     layer = row.make_layer(temperature=1.0)
-    y, noise = latents((50,)), tf.fill([50], 0.3)
+    y = latents((50,))
+    noise = tf.fill((50, *row.noise_axes), 0.3)
     call = tf.function(lambda: layer(y, training=True, noise=noise))
     for temperature in (1.0, 0.25):
         layer.temperature = temperature
-        assert np.array_equal(call(), row.function(y, noise, temperature))
+        np.testing.assert_allclose(call(), row.function(y, noise, temperature), rtol=1e-6)
 
 
 @annealed_rows

@@ -15,22 +15,42 @@ every_row = pytest.mark.parametrize("row", ROWS, ids=str)
 annealed_rows = pytest.mark.parametrize("row", [r for r in ROWS if r.annealed], ids=str)
 
 
-def sample(dtype, shape=(4000,), scale=4.0, seed=0):
+def sample(row, dtype, shape=(4000,), scale=4.0, seed=0):
     """Latents and noise as NumPy arrays of a dtype."""
     rng = np.random.default_rng(seed)
     as_numpy = tf.as_dtype(dtype).as_numpy_dtype
     y = rng.normal(scale=scale, size=shape).astype(as_numpy)
-    return y, rng.uniform(-0.5, 0.5, size=shape).astype(as_numpy)
+    return y, row.draw(rng, shape).astype(as_numpy)
 
 
 def wide(array, dtype):
     return array.astype(np.float64 if dtype == "float64" else np.float32)
 
 
+def exact(array, dtype):
+    return wide(array, dtype).astype(np.longdouble)
+
+
 def eps(dtype):
     if dtype == "bfloat16":
         return 2.0**-7
     return float(np.finfo(dtype).eps)
+
+
+def oracle_and_spread(oracle, y, noise, t, dtype):
+    """The oracle's answer, and how far it moves with the rounding errors of the arithmetic."""
+    y, noise, t = exact(y, dtype), exact(noise, dtype), exact(np.array(t), dtype)
+    expected = oracle(y, noise, t)
+    error = 8 * np.finfo(np.float64 if dtype == "float64" else np.float32).eps
+    spread = np.zeros_like(expected)
+    for sign in (-1, 1):
+        shift = sign * error
+        for moved in (
+            oracle(y + shift * (1 + np.abs(y)), noise, t),
+            oracle(y, noise + shift * (1 + np.abs(noise)), t),
+        ):
+            spread = np.maximum(spread, np.abs(moved - expected))
+    return expected, spread
 
 
 def value_and_gradient(row, y, u, t, upstream=None):
@@ -45,35 +65,53 @@ def value_and_gradient(row, y, u, t, upstream=None):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("temperature", TEMPERATURES)
 def test_agrees_with_the_oracle(row, dtype, temperature):
-    y, u = sample(dtype)
+    y, u = sample(row, dtype)
     y_tilde = row.function(y, u, temperature)
     assert y_tilde.dtype == dtype
-    t = wide(np.array(temperature), dtype)
-    expected = row.oracle(wide(y, dtype), wide(u, dtype), t)
+    expected, spread = oracle_and_spread(row.oracle, y, u, temperature, dtype)
     tolerance = 2 * eps(dtype) * np.maximum(1, np.abs(expected))
-    error = np.abs(wide(y_tilde.numpy(), dtype) - expected)
-    # Where floating point decides on which side of a tie y + t u lies, the oracle may differ.
-    near_tie = np.abs(np.abs(wide(y, dtype) + t * wide(u, dtype)) % 1 - 0.5) < 1e-5
-    assert np.all((error <= tolerance) | near_tie)
-    assert np.mean(near_tie) < 0.01 or dtype in ("float16", "bfloat16")
+    error = np.abs(exact(y_tilde.numpy(), dtype) - expected)
+    assert np.all(error <= tolerance + spread)
+    # The spread excuses few: the ties, and the ends of the noise.
+    assert np.mean(spread > 1e-3) < 0.02 or dtype in ("float16", "bfloat16")
 
 
 @every_row
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("temperature", TEMPERATURES)
 def test_gradient_is_the_slope_of_the_formula(row, dtype, temperature):
-    y, u = sample(dtype)
+    y, u = sample(row, dtype)
     upstream = tf.cast(tf.linspace(-2.0, 2.0, y.size), dtype)
     _, gradient = value_and_gradient(row, y, u, temperature, upstream)
     assert gradient.dtype == dtype
-    slope = row.slope(wide(y, dtype), wide(u, dtype), wide(np.array(temperature), dtype))
-    expected = slope * wide(upstream.numpy(), dtype)
-    np.testing.assert_allclose(wide(gradient.numpy(), dtype), expected, rtol=2 * eps(dtype))
+    slope, spread = oracle_and_spread(row.slope, y, u, temperature, dtype)
+    # No steeper than the dtype can tell.
+    most = float(tf.as_dtype(dtype).max)
+    slope, factor = np.minimum(slope, most), np.abs(exact(upstream.numpy(), dtype))
+    error = np.abs(np.abs(exact(gradient.numpy(), dtype)) - slope * factor)
+    smallest = float(np.finfo(np.float16).tiny) if dtype == "float16" else 1e-15
+    tolerance = (16 * eps(wide(y, dtype).dtype) + 2 * eps(dtype)) * slope + spread
+    assert np.all(error <= tolerance * factor + smallest)
+    assert np.mean(spread > 0.01 * (1 + slope)) < 0.02 or dtype in ("float16", "bfloat16")
+
+
+@pytest.mark.parametrize("row", [r for r in ROWS if r.pathwise], ids=str)
+@pytest.mark.parametrize("temperature", (1.0, 0.5, 0.15))
+def test_pathwise_gradient_is_the_derivative_at_a_given_noise(row, temperature):
+    y, u = sample(row, "float64")
+    step = 1e-6
+    numeric = (row.function(y + step, u, temperature) - row.function(y - step, u, temperature)) / (
+        2 * step
+    )
+    _, gradient = value_and_gradient(row, y, u, temperature)
+    smooth = np.abs(gradient - numeric) <= 1e-4 * (1 + np.abs(numeric))
+    # What straddles a kink within a step is not smooth.
+    assert np.mean(smooth) > 0.999
 
 
 @every_row
 def test_noise_and_temperature_receive_no_gradient(row):
-    y, u = map(tf.constant, sample("float32"))
+    y, u = map(tf.constant, sample(row, "float32"))
     t = tf.constant(0.5)
     with tf.GradientTape() as tape:
         tape.watch([u, t])
@@ -84,19 +122,19 @@ def test_noise_and_temperature_receive_no_gradient(row):
 @every_row
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_eager_traced_and_compiled_agree(row, dtype):
-    y, u = sample(dtype, (500,))
+    y, u = sample(row, dtype, (500,))
 
     def both(y, u, t):
         return value_and_gradient(row, y, u, t)
 
     t = tf.constant(0.3)
     eager = both(y, u, t)
-    traced = tf.function(both)(y, u, t)
-    compiled = tf.function(both, jit_compile=True)(y, u, t)
-    for result in (traced, compiled):
-        for a, b in zip(eager, result):
+    # Where the last bit decides, as at the ends of the noise, XLA may decide otherwise.
+    spreads = [oracle_and_spread(f, y, u, 0.3, dtype)[1] for f in (row.oracle, row.slope)]
+    for function in (tf.function(both), tf.function(both, jit_compile=True)):
+        for a, b, spread in zip(eager, function(y, u, t), spreads):
             a, b = wide(a.numpy(), dtype), wide(b.numpy(), dtype)
-            np.testing.assert_allclose(a, b, rtol=0, atol=4 * eps(dtype) * max(1, np.max(abs(a))))
+            assert np.all(np.abs(a - b) <= 16 * eps(dtype) * np.maximum(1, np.abs(a)) + spread)
 
 
 @every_row
@@ -113,7 +151,7 @@ def test_everything_is_finite(row, dtype, temperature):
         ]
     ).astype(tf.as_dtype(dtype).as_numpy_dtype)
     for level in (-0.5, 0.0, 0.25):
-        u = np.full_like(y, level)
+        u = np.full(y.shape + row.noise_axes, level, y.dtype)
         y_tilde, gradient = value_and_gradient(row, y, u, temperature)
         assert np.isfinite(wide(y_tilde.numpy(), dtype)).all()
         assert np.isfinite(wide(gradient.numpy(), dtype)).all()
@@ -123,7 +161,7 @@ def test_everything_is_finite(row, dtype, temperature):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_nan_stays_nan_and_infinity_infinite(row, dtype):
     y = tf.constant([np.nan, np.inf, -np.inf], dtype)
-    u = tf.constant([0.2, 0.2, 0.2], dtype)
+    u = tf.fill((3, *row.noise_axes), tf.constant(0.2, dtype))
     y_tilde = tf.cast(row.function(y, u, 0.5), tf.float64).numpy()
     assert np.isnan(y_tilde[0])
     assert y_tilde[1] == np.inf
@@ -133,13 +171,13 @@ def test_nan_stays_nan_and_infinity_infinite(row, dtype):
 @every_row
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (2, 3, 4)])
 def test_shape_is_kept(row, shape):
-    y, u = sample("float32", shape)
+    y, u = sample(row, "float32", shape)
     y_tilde, gradient = value_and_gradient(row, y, u, 0.5)
     assert y_tilde.shape == shape
     assert gradient.shape == shape
 
 
-@annealed_rows
+@pytest.mark.parametrize("row", [r for r in ROWS if r.at_one], ids=str)
 @pytest.mark.parametrize("dtype", ("float32", "float64"))
 @given(data=st.data())
 def test_is_within_half_a_temperature_of_rounding(row, dtype, data):
@@ -164,19 +202,20 @@ def test_is_within_half_a_temperature_of_rounding(row, dtype, data):
 @annealed_rows
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_tends_to_rounding(row, dtype):
-    y, u = sample(dtype)
+    y, u = sample(row, dtype)
     temperature = 1e-4 if dtype == "float16" else 1e-6
     y_tilde = wide(row.function(y, u, temperature).numpy(), dtype)
     y = wide(y, dtype)
-    far = np.abs(np.abs(y - np.round(y)) - 0.5) > temperature
+    # The noise of some is unbounded, or bounded after a division by the temperature.
+    far = np.abs(np.abs(y - np.round(y)) - 0.5) > 50 * temperature
     assert far.mean() > 0.9
-    assert np.max(np.abs(y_tilde - np.round(y))[far]) <= temperature + eps(dtype)
+    assert np.max(np.abs(y_tilde - np.round(y))[far]) <= 10 * temperature + eps(dtype)
 
 
 @pytest.mark.parametrize("row", [r for r in ROWS if r.at_one], ids=str)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_limit_at_temperature_one(row, dtype):
-    y, u = sample(dtype, (20_000,))
+    y, u = sample(row, dtype, (20_000,))
     expected = row.at_one(wide(y, dtype), wide(u, dtype))
     y_tilde = wide(row.function(y, u, 1.0).numpy(), dtype)
     error = np.abs(y_tilde - expected)

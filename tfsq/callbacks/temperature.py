@@ -33,10 +33,23 @@ class _ReportingTrainFunction:
         return {**self.train_function(iterator), **reports}
 
 
-class TemperatureCallback(tf.keras.callbacks.Callback):
-    """Sets the temperature from a schedule, before each execution of `model.fit`.
+def replace_train_function(model) -> None:
+    """Traces the training function anew, in the middle of `fit`; what is reported stays.
 
-    The step is the optimizer's, so that a resumed run continues where it stopped. With
+    Args:
+      model: Keras model that is being fitted.
+    """
+    reporting = model.train_function
+    function = model.make_train_function(force=True)
+    if isinstance(reporting, _ReportingTrainFunction):
+        reporting.train_function = function
+        model.train_function = reporting
+
+
+class TemperatureCallback(tf.keras.callbacks.Callback):
+    """Sets the temperature, or another annealed weight, from a schedule during `model.fit`.
+
+    It does so before each execution. The step is the optimizer's, so that a resumed run continues where it stopped. With
     `steps_per_execution > 1` the temperature is constant within an execution. It appears under
     `name` in the logs that all callbacks receive, whatever their order: the progress bar,
     History and TensorBoard show it.
@@ -51,14 +64,17 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
         several of them end at exactly 0, for which `minimum` is meant.
       layers: The annealed layers to set; None finds all of them in the model, also in nested
         models and entropy models.
-      minimum: Lower clamp of the temperature, in (0, 1]; None does not clamp.
-      name: Name in the logs.
+      minimum: Lower clamp, in the domain of the attribute; None does not clamp.
+      name: Name in the logs; that of the attribute if None.
+      attribute: What to anneal, "temperature" or "shape" for instance. Two callbacks for two
+        attributes may run side by side.
 
     Raises:
       TypeError: if `schedule` is not callable or a layer is not annealed.
-      ValueError: if `minimum` is not in (0, 1]; when training starts, if the model has no
-        annealed layer, if another such callback has the same `name`, or if the schedule leaves
-        (0, 1] at the first or last planned step.
+      ValueError: if one of `layers` has no such attribute; when training starts, if the model has
+        no layer with it, if `minimum` is outside of its domain, (0, 1] for the temperature, if
+        another such callback has the same `name`, or if the schedule leaves the domain at the first
+        or last planned step.
     """
 
     def __init__(
@@ -66,7 +82,8 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
         schedule: Callable,
         layers: Sequence[AnnealedQuantizer] | None = None,
         minimum: float | None = None,
-        name: str = "temperature",
+        name: str | None = None,
+        attribute: str = "temperature",
     ):
         super().__init__()
         if not callable(schedule):
@@ -74,34 +91,43 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
         for layer in layers or ():
             if not isinstance(layer, AnnealedQuantizer):
                 raise TypeError(f"`layers` must be annealed quantizers. Received: {layer!r}")
+            if attribute not in layer.annealed_attributes:
+                raise ValueError(
+                    f"`attribute` must be one of {sorted(layer.annealed_attributes)} for layer "
+                    f"{layer.name!r}. Received: attribute={attribute!r}"
+                )
         self.schedule = schedule
         self.layers = None if layers is None else list(layers)
-        self.minimum = None if minimum is None else check_temperature(minimum, "minimum")
-        self.name = name
-        self._annealed: list[AnnealedQuantizer] = []
+        self.minimum = minimum
+        self.attribute = attribute
+        self.name = attribute if name is None else name
+        self._annealed: list[AnnealedQuantizer] = list(layers or ())
         self._planned, self._epoch = False, 0
+        if attribute == "temperature":
+            self._check(minimum, "minimum")
 
     def temperature_at(self, step: int) -> float:
-        """Returns the temperature at a step, clamped and checked.
+        """Returns the temperature, or what else is annealed, at a step; clamped and checked.
 
         Args:
           step: Optimizer step.
 
         Raises:
-          ValueError: if the schedule leaves (0, 1] there and `minimum` does not mend it.
+          ValueError: if the schedule leaves the domain there and `minimum` does not mend it.
         """
         value = float(self.schedule(step))
         if self.minimum is not None:
             value = max(value, self.minimum)
-        return check_temperature(value, f"schedule({step})")
+        return self._check(value, f"schedule({step})")
 
     def on_train_begin(self, logs=None):
         self._annealed = self._find_layers()
         if not self._annealed:
             raise ValueError(
-                f"TemperatureCallback {self.name!r} found no annealed quantizer layer in model "
-                f"{self.model.name!r}."
+                f"TemperatureCallback {self.name!r} found no annealed quantizer layer with the "
+                f"attribute {self.attribute!r} in model {self.model.name!r}."
             )
+        self._check(self.minimum, "minimum")
         self._planned = False
         self._report_temperature()
 
@@ -118,12 +144,25 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
             self._check_plan(batch)
         temperature = self.temperature_at(self._step())
         for layer in self._annealed:
-            layer.temperature = temperature
+            setattr(layer, self.attribute, temperature)
 
     def _find_layers(self):
         if self.layers is not None:
             return self.layers
-        return [part for part in self.model.submodules if isinstance(part, AnnealedQuantizer)]
+        return [
+            part
+            for part in self.model.submodules
+            if isinstance(part, AnnealedQuantizer) and self.attribute in part.annealed_attributes
+        ]
+
+    def _check(self, value, name):
+        """Returns a value in the domain of the attribute; None passes."""
+        if value is None:
+            return None
+        checks = [layer.annealed_attributes[self.attribute] for layer in self._annealed]
+        for check in checks or [check_temperature]:
+            value = check(value, name)
+        return value
 
     def _step(self):
         return int(self.model.optimizer.iterations.numpy())
@@ -146,7 +185,7 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
                 f"Two TemperatureCallbacks of one `fit` have the name {self.name!r}; give each "
                 "another `name`."
             )
-        reporting.temperatures[self.name] = self._annealed[0].temperature
+        reporting.temperatures[self.name] = getattr(self._annealed[0], self.attribute)
 
     def _stop_reporting(self):
         if isinstance(self.model.train_function, _ReportingTrainFunction):

@@ -1,10 +1,14 @@
-"""A callback that measures the train-test mismatch."""
+"""A callback that measures the train-test mismatch, and the noise of the gradient."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
+
+from tfsq.layers import Quantizer
 
 # Suffix in the logs -> key of `rate_distortion`.
 _LOGGED = {"": "loss", "_rate": "bpp", "_distortion": "distortion"}
@@ -15,9 +19,16 @@ class TrainTestGap(tf.keras.callbacks.Callback):
 
     Both are evaluated at the same weights on one fixed batch, the surrogate loss with one fresh
     draw of the noise and with whatever else `training=True` does in the model's layers. The
-    differences are logged as `train_test_gap` (the loss),
-    `train_test_gap_rate` (bits per pixel) and `train_test_gap_distortion`. Positive values mean
-    that training sees a better codec than there is.
+    differences are logged as `train_test_gap` (the loss), `train_test_gap_rate` (bits per pixel)
+    and `train_test_gap_distortion`. Positive values mean that training sees a better codec than
+    there is.
+
+    With `gradient_draws`, the gradient of the mean surrogate loss in all trainable weights is
+    taken that many times at the same weights and batch. `gradient_variance` is the sum, over the
+    weights, of its variance from draw to draw; `gradient_norm2` the squared norm of its mean, whose
+    own variance of `gradient_variance / gradient_draws` is taken off. This costs `gradient_draws`
+    forward and backward passes on the batch, every `gradient_every` epochs; NaN is logged in the
+    others.
 
     Callbacks see only what those listed before them log: list this one before TensorBoard.
 
@@ -25,24 +36,62 @@ class TrainTestGap(tf.keras.callbacks.Callback):
       batch: Input of the model, images for the models of `tfsq.architectures`.
       rate_distortion: Callable (batch, training) -> dict with tensors "loss", "bpp" and
         "distortion"; None takes the method of that name of the model.
+      gradient_draws: Number of gradients to compare, 0 or at least 2.
+      gradient_every: Epochs from one comparison to the next, at least 1.
 
     Raises:
-      ValueError: when training starts, if there is no `rate_distortion`.
+      ValueError: if a number is out of its range; when training starts, if there is no
+        `rate_distortion`.
     """
 
-    def __init__(self, batch, rate_distortion: Callable | None = None):
+    def __init__(
+        self,
+        batch,
+        rate_distortion: Callable | None = None,
+        gradient_draws: int = 0,
+        gradient_every: int = 1,
+    ):
         super().__init__()
+        if gradient_draws != 0 and gradient_draws < 2:
+            raise ValueError(
+                f"`gradient_draws` must be 0 or at least 2. Received: {gradient_draws}"
+            )
+        if gradient_every < 1:
+            raise ValueError(f"`gradient_every` must be at least 1. Received: {gradient_every}")
         self.batch = tf.convert_to_tensor(batch)
         self.rate_distortion = rate_distortion
+        self.gradient_draws = int(gradient_draws)
+        self.gradient_every = int(gradient_every)
 
     def on_train_begin(self, logs=None):
-        rate_distortion = self.rate_distortion or getattr(self.model, "rate_distortion", None)
-        if rate_distortion is None:
+        if self.rate_distortion is None and not hasattr(self.model, "rate_distortion"):
             raise ValueError(
                 f"TrainTestGap needs `rate_distortion`: model {self.model.name!r} has no method "
                 "of that name."
             )
+        self._traced_for = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._trace()
+        hard, surrogate = (self._evaluate(self.batch, training) for training in (False, True))
+        for suffix, key in _LOGGED.items():
+            gap = tf.reduce_mean(hard[key]) - tf.reduce_mean(surrogate[key])
+            logs[f"train_test_gap{suffix}"] = float(gap)
+        if self.gradient_draws:
+            measured = epoch % self.gradient_every == 0
+            variance, norm2 = self._gradient_noise() if measured else (math.nan, math.nan)
+            logs["gradient_variance"], logs["gradient_norm2"] = variance, norm2
+
+    def _trace(self):
+        # `hard` is read when a quantizer is traced; in the middle of `fit` it may change.
+        quantizers = [part for part in self.model.submodules if isinstance(part, Quantizer)]
+        state = [quantizer.hard for quantizer in quantizers]
+        if state == self._traced_for:
+            return
+        self._traced_for = state
         strategy = self.model.distribute_strategy
+        rate_distortion = self.rate_distortion or self.model.rate_distortion
+        weights = self.model.trainable_variables
 
         # In the replicas, where a layer with a seed draws its noise.
         @tf.function
@@ -50,10 +99,28 @@ class TrainTestGap(tf.keras.callbacks.Callback):
             values = strategy.run(rate_distortion, args=(batch, training))
             return {key: strategy.reduce("MEAN", values[key], None) for key in _LOGGED.values()}
 
-        self._evaluate = evaluate
+        def loss_gradient(batch):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(rate_distortion(batch, True)["loss"])
+            gradients = tape.gradient(loss, weights, unconnected_gradients="zero")
+            return [tf.convert_to_tensor(gradient) for gradient in gradients]
 
-    def on_epoch_end(self, epoch, logs=None):
-        hard, surrogate = (self._evaluate(self.batch, training) for training in (False, True))
-        for suffix, key in _LOGGED.items():
-            gap = tf.reduce_mean(hard[key]) - tf.reduce_mean(surrogate[key])
-            logs[f"train_test_gap{suffix}"] = float(gap)
+        @tf.function
+        def differentiate(batch):
+            gradients = strategy.run(loss_gradient, args=(batch,))
+            return [strategy.reduce("MEAN", gradient, None) for gradient in gradients]
+
+        self._evaluate, self._differentiate = evaluate, differentiate
+
+    def _gradient_noise(self):
+        """The variance of the gradient, summed over the weights, and the square of its mean."""
+        mean, squares = 0.0, 0.0
+        for draw in range(self.gradient_draws):
+            gradients = self._differentiate(self.batch)
+            gradient = np.concatenate([np.ravel(g).astype(np.float64) for g in gradients])
+            # Welford's update does not cancel.
+            step = gradient - mean
+            mean = mean + step / (draw + 1)
+            squares = squares + step * (gradient - mean)
+        variance = float(np.sum(squares)) / (self.gradient_draws - 1)
+        return variance, float(np.sum(np.square(mean))) - variance / self.gradient_draws

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tensorflow as tf
-
 from tfsq import surrogates
 from tfsq.layers.base import StochasticQuantizer
+from tfsq.layers.registry import register
 
 
-@tf.keras.saving.register_keras_serializable(package="tfsq")
+@register("aun")
 class AdditiveUniformNoise(StochasticQuantizer):
     """Adds uniform noise while training, rounds otherwise.
 
@@ -16,14 +15,14 @@ class AdditiveUniformNoise(StochasticQuantizer):
 
     Args:
       seed: Integer or None, see `StochasticQuantizer`.
-      **kwargs: passed to `tf.keras.layers.Layer`.
+      **kwargs: `hard`, `name` and the like, passed to `Quantizer`.
 
     Call arguments:
       y: Floating-point tensor of any shape.
-      training: Boolean, whether to add noise or to round.
+      training: Boolean, whether to use the surrogate or to round.
       noise: Tensor of the shape of `y`, to be used instead of a fresh draw.
     """
 
     def surrogate(self, y, noise):
-        """Returns y + noise; see `Quantizer.surrogate`."""
+        """Returns y + noise. See `Quantizer.surrogate`."""
         return surrogates.additive_uniform_noise(y, noise)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import ClassVar
+
 import numpy as np
 import tensorflow as tf
 
+from tfsq.surrogates import straight_through_rounding
 from tfsq.surrogates._numerics import arithmetic_dtype
 
 
@@ -62,14 +66,20 @@ def checked_latent(y, layer_name: str) -> tf.Tensor:
 class Quantizer(tf.keras.layers.Layer):
     """Base class: a surrogate while training, rounding (half to even) otherwise.
 
-    A subclass overrides `surrogate(y, noise)`, and `noise_shape` where the noise is not of the
-    latent's shape. Floating-point input of any shape and dtype comes back in its own dtype,
-    whatever the layer's dtype policy; nothing is cast on the way in.
+    A subclass overrides `surrogate(y, noise)`. Floating-point input of any shape and dtype comes
+    back in its own dtype, whatever the layer's dtype policy; nothing is cast on the way in.
+
+    Args:
+      hard: Whether to round while training, too, with the straight-through gradient, instead of
+        the surrogate. What is traced already does not notice a change of this attribute;
+        `tfsq.callbacks.SoftThenHard` changes it in the middle of `model.fit`.
+      **kwargs: `name`, `dtype` and the like, passed to `tf.keras.layers.Layer`.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, hard: bool = False, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
+        self.hard = bool(hard)
 
     def surrogate(self, y, noise):
         """Returns what training uses in the place of round(y); to be overridden.
@@ -136,42 +146,73 @@ class Quantizer(tf.keras.layers.Layer):
         shape = y.shape if y.shape.is_fully_defined() else tf.shape(y)
         return self.sample_noise(shape, arithmetic_dtype(y.dtype))
 
+    def get_config(self):
+        return {**super().get_config(), "hard": self.hard}
+
     def _train(self, y, noise):
+        if self.hard:
+            return straight_through_rounding(y)
         return self.surrogate(y, self.draw_noise(y) if noise is None else noise)
 
     def _checked_noise(self, noise, y):
-        noise = tf.convert_to_tensor(noise)
-        if not noise.shape.is_compatible_with(y.shape):
-            raise ValueError(
-                f"`noise` must have the shape of `y`, {y.shape}, for layer {self.name!r}. "
-                f"Received: shape={noise.shape}"
-            )
-        return noise
+        return tf.convert_to_tensor(noise)
 
 
 class StochasticQuantizer(Quantizer):
-    """Base class of the surrogates with uniform noise.
+    """Base class of the surrogates with noise, one uniform number for each element of the latent.
+
+    A surrogate with other noise overrides `noise_quantile` and `noise_axes`.
 
     Args:
       seed: None draws from TensorFlow's global random state, which
         `tf.keras.utils.set_random_seed` sets. An integer gives the layer a generator of its own,
         whose state is saved in checkpoints, and which repeats its sequence for the same seed,
         compiled by XLA or not.
-      **kwargs: `name`, `dtype` and the like, passed to `tf.keras.layers.Layer`.
+      **kwargs: `hard`, `name` and the like, passed to `Quantizer`.
     """
+
+    # Axes of the noise after those of the latent.
+    noise_axes: tuple[int, ...] = ()
 
     def __init__(self, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
         self.seed = seed
         self._generator = None if seed is None else tf.random.Generator.from_seed(seed)
 
+    def noise_quantile(self, v):
+        """Turns uniform numbers into noise, by its inverse cumulative.
+
+        Args:
+          v: Floating-point tensor, uniform on (0, 1).
+
+        Returns:
+          Tensor of the shape and dtype of `v`: v - 1/2, unless overridden.
+        """
+        return v - 0.5
+
     def sample_noise(self, shape, dtype=tf.float32):
-        """Draws u ~ Uniform(-1/2, 1/2); see `Quantizer.sample_noise`."""
+        """Draws the noise for a latent of this shape; see `Quantizer.sample_noise`."""
         draw = tf.random.uniform if self._generator is None else self._generator.uniform
-        return draw(shape, minval=-0.5, maxval=0.5, dtype=dtype)
+        v = draw(_concatenated(shape, self.noise_axes), dtype=arithmetic_dtype(dtype))
+        return tf.cast(self.noise_quantile(v), dtype)
 
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}
+
+    def _checked_noise(self, noise, y):
+        noise = tf.convert_to_tensor(noise)
+        expected = y.shape.concatenate(self.noise_axes)
+        if not noise.shape.is_compatible_with(expected):
+            axes = f" and then {self.noise_axes}" if self.noise_axes else ""
+            raise ValueError(
+                f"`noise` must have the shape of `y`{axes}, {expected}, for layer {self.name!r}. "
+                f"Received: shape={noise.shape}"
+            )
+        return noise
+
+
+def _concatenated(shape, axes):
+    return tf.concat([shape, axes], 0) if tf.is_tensor(shape) else tuple(shape) + axes
 
 
 class AnnealedQuantizer(Quantizer):
@@ -187,19 +228,12 @@ class AnnealedQuantizer(Quantizer):
       ValueError: if `temperature` is not in (0, 1].
     """
 
+    # What a callback may anneal: attribute -> (value, name in errors) -> checked float.
+    annealed_attributes: ClassVar[dict[str, Callable]] = {"temperature": check_temperature}
+
     def __init__(self, temperature: float = 1.0, **kwargs):
-        temperature = check_temperature(temperature)
         super().__init__(**kwargs)
-        self._initial_temperature = temperature
-        self._temperature = self.add_weight(
-            name="temperature",
-            shape=(),
-            dtype=tf.float32,
-            initializer=tf.keras.initializers.Constant(temperature),
-            trainable=False,
-            experimental_autocast=False,
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        )
+        self._temperature = self._add_annealed("temperature", temperature)
 
     @property
     def temperature(self) -> tf.Variable:
@@ -208,7 +242,25 @@ class AnnealedQuantizer(Quantizer):
 
     @temperature.setter
     def temperature(self, value):
-        self._temperature.assign(check_temperature(value))
+        self._assign_annealed("temperature", value)
 
     def get_config(self):
-        return {**super().get_config(), "temperature": self._initial_temperature}
+        initial = {name: getattr(self, f"_initial_{name}") for name in self.annealed_attributes}
+        return {**super().get_config(), **initial}
+
+    def _add_annealed(self, attribute, value):
+        value = self.annealed_attributes[attribute](value, attribute)
+        setattr(self, f"_initial_{attribute}", value)
+        return self.add_weight(
+            name=attribute,
+            shape=(),
+            dtype=tf.float32,
+            initializer=tf.keras.initializers.Constant(value),
+            trainable=False,
+            experimental_autocast=False,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+
+    def _assign_annealed(self, attribute, value):
+        value = self.annealed_attributes[attribute](value, attribute)
+        getattr(self, attribute).assign(value)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tensorflow as tf
-
 from tfsq import surrogates
 from tfsq.layers.base import AnnealedQuantizer, StochasticQuantizer
+from tfsq.layers.registry import register
 from tfsq.surrogates.stochastic_uniform_annealing import check_form_and_gradient
 
 
-@tf.keras.saving.register_keras_serializable(package="tfsq")
+@register("sua")
 class StochasticUniformAnnealing(AnnealedQuantizer, StochasticQuantizer):
     """Quantizes with annealed uniform noise while training, rounds otherwise.
 
@@ -21,7 +20,7 @@ class StochasticUniformAnnealing(AnnealedQuantizer, StochasticQuantizer):
       form: "dithered", "additive" or "rounding".
       gradient: "straight_through" or "expected".
       seed: Integer or None, see `StochasticQuantizer`.
-      **kwargs: passed to `tf.keras.layers.Layer`.
+      **kwargs: `hard`, `name` and the like, passed to `Quantizer`.
 
     Call arguments:
       y: Floating-point tensor of any shape.

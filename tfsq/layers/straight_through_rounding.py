@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import tensorflow as tf
-
 from tfsq import surrogates
 from tfsq.layers.base import Quantizer
+from tfsq.layers.registry import register
 
 
-@tf.keras.saving.register_keras_serializable(package="tfsq")
+@register("ste")
 class StraightThroughRounding(Quantizer):
     """Rounds, while training with the gradient of the identity.
 
-    See `tfsq.surrogates.straight_through_rounding` for the source.
+    See `tfsq.surrogates.straight_through_rounding` for the formula and the source.
 
     Args:
-      **kwargs: passed to `tf.keras.layers.Layer`.
+      **kwargs: `hard`, `name` and the like, passed to `Quantizer`.
 
     Call arguments:
       y: Floating-point tensor of any shape.
-      training: Boolean, whether to pass the gradient straight through.
+      training: Boolean, whether to use the surrogate or to round.
     """
 
     def surrogate(self, y, noise):
-        """Returns round(y); `noise` is None. See `Quantizer.surrogate`."""
+        """Returns round(y). See `Quantizer.surrogate`."""
         del noise
         return surrogates.straight_through_rounding(y)

@@ -1,6 +1,8 @@
-"""Dtype rules shared by the surrogates."""
+"""What the surrogates share: dtypes, the fraction of a latent, the custom gradient."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -24,3 +26,42 @@ def arithmetic_dtype(dtype) -> tf.DType:
 def widen(x: tf.Tensor) -> tf.Tensor:
     """Casts `x` to its arithmetic dtype."""
     return tf.cast(x, arithmetic_dtype(x.dtype))
+
+
+def fraction(y: tf.Tensor) -> tf.Tensor:
+    """Y - floor(y), which floating point computes without an error."""
+    # An infinite latent has no fraction; zero keeps it infinite instead of making it NaN.
+    return tf.where(tf.math.is_finite(y), y - tf.floor(y), tf.zeros_like(y))
+
+
+def with_slope(formula: Callable, y, *parameters) -> tf.Tensor:
+    """Applies an elementwise formula whose gradient is given, not derived.
+
+    Args:
+      formula: (y, *parameters) -> (y~, slope), on tensors of the arithmetic dtype of `y`. The slope
+        is a callable () -> dy~/dy, which is called in the backward pass alone, or None for 1.
+      y: Floating-point tensor, the latent.
+      *parameters: Tensors or numbers, noise and temperature for instance; they receive no gradient.
+
+    Returns:
+      Tensor of the shape and dtype of `y`.
+    """
+
+    @tf.custom_gradient
+    def surrogate(y, *parameters):
+        wide = widen(y)
+        y_tilde, slope = formula(wide, *(tf.cast(p, wide.dtype) for p in parameters))
+
+        def grad(dy):
+            if slope is not None:
+                # A slope that float16 cannot hold is as steep as float16 can.
+                steepness = tf.minimum(slope(), tf.cast(y.dtype.max, wide.dtype))
+                dy = tf.cast(widen(dy) * steepness, dy.dtype)
+            return (dy, *[None] * len(parameters))
+
+        return tf.cast(y_tilde, y.dtype), grad
+
+    y = tf.convert_to_tensor(y)
+    # The hint keeps a Python float as precise as the arithmetic.
+    hint = arithmetic_dtype(y.dtype)
+    return surrogate(y, *(tf.convert_to_tensor(p, dtype_hint=hint) for p in parameters))

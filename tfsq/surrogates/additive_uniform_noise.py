@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfsq.surrogates._numerics import arithmetic_dtype, widen
+from tfsq.surrogates._numerics import with_slope
 
 
 def additive_uniform_noise(y, noise) -> tf.Tensor:
@@ -24,10 +24,4 @@ def additive_uniform_noise(y, noise) -> tf.Tensor:
     Returns:
       Tensor of the shape and dtype of `y`. The arithmetic is done in at least float32.
     """
-
-    @tf.custom_gradient
-    def surrogate(y, noise):
-        y_tilde = widen(y) + tf.cast(noise, arithmetic_dtype(y.dtype))
-        return tf.cast(y_tilde, y.dtype), lambda dy: (dy, None)
-
-    return surrogate(tf.convert_to_tensor(y), tf.convert_to_tensor(noise))
+    return with_slope(lambda y, u: (y + u, None), y, noise)

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfsq.surrogates._numerics import arithmetic_dtype, widen
-
-
-def _fraction(y):
-    # An infinite latent has no fraction; zero keeps it infinite instead of making it NaN.
-    return tf.where(tf.math.is_finite(y), y - tf.floor(y), tf.zeros_like(y))
+from tfsq.surrogates._numerics import fraction, with_slope
 
 
 def _staircase(y, t):
     """The conditional mean h_t(y): risers of width t around the ties."""
-    return tf.floor(y) + tf.clip_by_value((_fraction(y) - 0.5) / t + 0.5, 0.0, 1.0)
+    return tf.floor(y) + tf.clip_by_value((fraction(y) - 0.5) / t + 0.5, 0.0, 1.0)
 
 
 def _staircase_slope(y, t):
     # `<=` and not `<`: at t = 1 the risers touch, and the slope is 1 at the integers too.
-    inside = tf.abs(_fraction(y) - 0.5) <= t / 2
+    inside = tf.abs(fraction(y) - 0.5) <= t / 2
     return tf.where(inside, 1 / t, tf.zeros_like(y))
 
 
@@ -37,8 +32,8 @@ _FORMS = {
 }
 
 _SLOPES = {
-    "straight_through": lambda y, t: tf.ones_like(y),
-    "expected": _staircase_slope,
+    "straight_through": lambda y, t: None,
+    "expected": lambda y, t: lambda: _staircase_slope(y, t),
 }
 
 
@@ -90,20 +85,7 @@ def stochastic_uniform_annealing(
     """
     check_form_and_gradient(form, gradient)
 
-    @tf.custom_gradient
-    def surrogate(y, noise, temperature):
-        wide = widen(y)
-        u = tf.cast(noise, wide.dtype)
-        t = tf.cast(temperature, wide.dtype)
+    def formula(y, u, t):
+        return _FORMS[form](y, u, t), _SLOPES[gradient](y, t)
 
-        def grad(dy):
-            slope = _SLOPES[gradient](wide, t)
-            return tf.cast(widen(dy) * slope, dy.dtype), None, None
-
-        return tf.cast(_FORMS[form](wide, u, t), y.dtype), grad
-
-    y = tf.convert_to_tensor(y)
-    noise = tf.convert_to_tensor(noise)
-    # The hint keeps a Python float as precise as the arithmetic.
-    temperature = tf.convert_to_tensor(temperature, dtype_hint=arithmetic_dtype(y.dtype))
-    return surrogate(y, noise, temperature)
+    return with_slope(formula, y, noise, temperature)

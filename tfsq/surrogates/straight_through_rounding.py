@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from tfsq.surrogates._numerics import with_slope
+
 
 def straight_through_rounding(y) -> tf.Tensor:
     """Rounds half to even: y~ = round(y), with gradient dy~/dy = 1.
@@ -19,9 +21,4 @@ def straight_through_rounding(y) -> tf.Tensor:
     Returns:
       Tensor of the shape and dtype of `y`. NaN and infinities stay what they are.
     """
-
-    @tf.custom_gradient
-    def surrogate(y):
-        return tf.round(y), lambda dy: dy
-
-    return surrogate(tf.convert_to_tensor(y))
+    return with_slope(lambda y: (tf.round(y), None), y)

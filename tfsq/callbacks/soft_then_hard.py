@@ -1,0 +1,101 @@
+"""A callback for soft-then-hard training (Guo et al., 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from tfsq.callbacks.temperature import replace_train_function
+from tfsq.layers import Quantizer
+
+
+class SoftThenHard(tf.keras.callbacks.Callback):
+    """Switches the quantizers to rounding, and freezes the encoder, after a step of `model.fit`.
+
+    Up to there any surrogate trains encoder and decoder; from there on the decoder and the entropy
+    model learn from what they will get, the rounded latents of an encoder that no longer moves. Both
+    rates and reconstructions are hard then, with the straight-through gradient for whatever in
+    front of a quantizer is not frozen.
+
+    The step is the optimizer's, so that a resumed run switches where the interrupted one did or
+    would have. The switch stays after training: `layer.hard = False` and `layer.trainable = True`
+    undo it.
+
+    Source: Z. Guo, Z. Zhang, R. Feng, Z. Chen, "Soft then Hard: Rethinking the Quantization in
+    Neural Image Compression", ICML 2021, https://arxiv.org/abs/2104.05168
+
+    Example:
+
+    >>> callback = SoftThenHard(8000, freeze=["analysis", "hyper_analysis"])
+
+    Args:
+      step: Optimizer step before which the switch happens; with `steps_per_execution > 1`, at the
+        beginning of the next execution.
+      freeze: The layers of the encoder side, or their names in the model.
+      quantizers: The quantizer layers to switch; None finds all of them in the model.
+
+    Raises:
+      ValueError: if `step` is negative; when training starts, if the model has no quantizer, or no
+        layer or several layers of a name in `freeze`.
+      TypeError: if `quantizers` holds something else, or `freeze` is a single name.
+    """
+
+    def __init__(
+        self,
+        step: int,
+        freeze: Sequence[str | tf.keras.layers.Layer],
+        quantizers: Sequence[Quantizer] | None = None,
+    ):
+        super().__init__()
+        if int(step) != step or step < 0:
+            raise ValueError(f"`step` must be an integer of at least 0. Received: step={step}")
+        if isinstance(freeze, (str, tf.keras.layers.Layer)):
+            raise TypeError(f"`freeze` must be a list. Received: freeze={freeze!r}")
+        for layer in quantizers or ():
+            if not isinstance(layer, Quantizer):
+                raise TypeError(f"`quantizers` must be quantizer layers. Received: {layer!r}")
+        self.step = int(step)
+        self.freeze = list(freeze)
+        self.quantizers = None if quantizers is None else list(quantizers)
+        self._frozen: list[tf.keras.layers.Layer] = []
+        self._hardened: list[Quantizer] = []
+
+    def on_train_begin(self, logs=None):
+        self._frozen = [self._resolved(item) for item in self.freeze]
+        self._hardened = self.quantizers or [
+            part for part in self.model.submodules if isinstance(part, Quantizer)
+        ]
+        if not self._hardened:
+            raise ValueError(f"SoftThenHard found no quantizer in model {self.model.name!r}.")
+
+    def on_train_batch_begin(self, batch, logs=None):
+        # Only here the restored step is known.
+        if int(self.model.optimizer.iterations.numpy()) >= self.step and not self._is_switched():
+            self._switch()
+
+    def _is_switched(self):
+        return all(layer.hard for layer in self._hardened) and not any(
+            layer.trainable for layer in self._frozen
+        )
+
+    def _switch(self):
+        # The optimizer's slots are numbered in the order of all variables, and are restored so.
+        self.model.optimizer.build(self.model.trainable_variables)
+        for quantizer in self._hardened:
+            quantizer.hard = True
+        for layer in self._frozen:
+            layer.trainable = False
+        replace_train_function(self.model)
+
+    def _resolved(self, item):
+        if isinstance(item, tf.keras.layers.Layer):
+            return item
+        layers = [p for p in self.model.submodules if isinstance(p, tf.keras.layers.Layer)]
+        found = [layer for layer in layers if layer.name == item]
+        if len(found) != 1:
+            raise ValueError(
+                f"`freeze` must name one layer of model {self.model.name!r} each; {len(found)} are "
+                f"called {item!r}. Layers: {sorted({layer.name for layer in layers})}"
+            )
+        return found[0]

@@ -1,0 +1,29 @@
+"""Layer for noisy soft rounding."""
+
+from __future__ import annotations
+
+from tfsq import surrogates
+from tfsq.layers.base import AnnealedQuantizer, StochasticQuantizer
+from tfsq.layers.registry import register
+
+
+@register("unsr")
+class NoisySoftRounding(AnnealedQuantizer, StochasticQuantizer):
+    """Rounds softly with uniform noise in between while training, hard otherwise.
+
+    See `tfsq.surrogates.noisy_soft_rounding` for the formula and the source.
+
+    Args:
+      temperature: Initial temperature, in (0, 1]. `tfsq.callbacks.TemperatureCallback` lowers it.
+      seed: Integer or None, see `StochasticQuantizer`.
+      **kwargs: `hard`, `name` and the like, passed to `Quantizer`.
+
+    Call arguments:
+      y: Floating-point tensor of any shape.
+      training: Boolean, whether to use the surrogate or to round.
+      noise: Tensor of the shape of `y`, to be used instead of a fresh draw.
+    """
+
+    def surrogate(self, y, noise):
+        """Returns the conditional mean of y given its noisy value. See `Quantizer.surrogate`."""
+        return surrogates.noisy_soft_rounding(y, noise, self.temperature)

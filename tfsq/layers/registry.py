@@ -1,0 +1,98 @@
+"""The names of the quantizer layers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tfsq.layers.base import Quantizer
+
+_QUANTIZERS: dict[str, type[Quantizer]] = {}
+
+
+def register(name: str, package: str = "tfsq") -> Callable[[type[Quantizer]], type[Quantizer]]:
+    """Decorates a quantizer layer: Keras can save and load it, and `get` knows its short name.
+
+    Args:
+      name: Short name, of which there can be one.
+      package: Keras' name for where the class comes from; choose your own.
+
+    Returns:
+      The decorator.
+
+    Raises:
+      ValueError: if the name is taken by another class.
+    """
+
+    def decorate(cls):
+        taken = _QUANTIZERS.get(name)
+        # A module that is loaded again defines its class again.
+        if taken is not None and (taken.__module__, taken.__name__) != (
+            cls.__module__,
+            cls.__name__,
+        ):
+            raise ValueError(f"`name` {name!r} is taken by {taken.__name__}.")
+        _QUANTIZERS[name] = cls
+        return tf.keras.saving.register_keras_serializable(package=package)(cls)
+
+    return decorate
+
+
+def names() -> dict[str, type[Quantizer]]:
+    """Returns the quantizer layers by their short names."""
+    return dict(_QUANTIZERS)
+
+
+def get(identifier, **kwargs) -> Quantizer:
+    """Returns a quantizer layer.
+
+    Example:
+
+    >>> tfsq.layers.get("sua", temperature=0.5).form
+    'dithered'
+
+    Args:
+      identifier: Short name ("sua"), class name ("StochasticUniformAnnealing"), what
+        `tf.keras.saving.serialize_keras_object` made of a layer, a class, or a layer, which is
+        returned as it is.
+      **kwargs: Arguments of the constructor, with a name or a class.
+
+    Raises:
+      ValueError: if there is no such name, or if there are `kwargs` for a finished layer.
+      TypeError: if `identifier` is none of the above.
+    """
+    if isinstance(identifier, str):
+        by_class_name = {cls.__name__: cls for cls in _QUANTIZERS.values()}
+        found = {**by_class_name, **_QUANTIZERS}.get(identifier)
+        if found is None:
+            known = ", ".join(f"{name} ({cls.__name__})" for name, cls in _QUANTIZERS.items())
+            raise ValueError(
+                f"`identifier` must be one of: {known}. Received: identifier={identifier!r}"
+            )
+        return found(**kwargs)
+    if inspect.isclass(identifier) and issubclass(identifier, Quantizer):
+        return identifier(**kwargs)
+    if kwargs:
+        raise ValueError(f"A finished layer takes no arguments. Received: {sorted(kwargs)}")
+    if isinstance(identifier, dict):
+        identifier = _deserialized(identifier)
+    if not isinstance(identifier, Quantizer):
+        raise TypeError(
+            "`identifier` must be a name, a config, a class or a layer of a quantizer. "
+            f"Received: {identifier!r}"
+        )
+    return identifier
+
+
+def _deserialized(config):
+    # Keras' own `get` takes {"class_name", "config"} too.
+    if set(config) == {"class_name", "config"} and config["class_name"] in names_of_classes():
+        return get(config["class_name"], **config["config"])
+    return tf.keras.saving.deserialize_keras_object(config)
+
+
+def names_of_classes() -> set[str]:
+    """Returns short names and class names."""
+    return {*_QUANTIZERS, *(cls.__name__ for cls in _QUANTIZERS.values())}

@@ -1,0 +1,32 @@
+"""The odds of the nearest integer against the other neighbor, for surrogates that draw or mix.
+
+Everything is a function of n, the distance from y to the nearest of floor and ceil: floating point
+computes it without an error, and what is written in n neither cancels at the ties (n = 1/2) nor
+overflows at the integers (n = 0).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from tfsq.surrogates._numerics import fraction
+
+
+def nearest_and_distance(y):
+    """The nearest of floor(y) and ceil(y), the direction of the other (1 or -1), and n."""
+    f = fraction(y)
+    floor_is_nearest = f <= 0.5
+    nearest = tf.where(floor_is_nearest, tf.floor(y), tf.floor(y) + 1.0)
+    direction = tf.where(floor_is_nearest, tf.ones_like(y), -tf.ones_like(y))
+    return nearest, direction, tf.where(floor_is_nearest, f, 1.0 - f)
+
+
+def off_zero(n):
+    """`n`, no less than what can be squared and inverted."""
+    return tf.maximum(n, np.sqrt(np.finfo(n.dtype.as_numpy_dtype).tiny))
+
+
+def atanh_margin(n, gap):
+    """atanh(d) - atanh(n) for the other neighbor's distance d = 1 - gap, that is 1 - n or less."""
+    return 0.5 * tf.math.log1p(2.0 * (1.0 - gap - n) / (gap * (1.0 + n)))
