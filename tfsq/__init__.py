@@ -10,11 +10,13 @@ from tfsq._version import __version__
 
 # Keras finds the classes of a saved model only once their modules are imported.
 _SUBMODULES = (
+    "analysis",
     "architectures",
     "callbacks",
     "codec",
     "entropy_models",
     "layers",
+    "report",
     "surrogates",
     "training",
 )

@@ -1,4 +1,4 @@
-"""The command line: a thin shell over `tfsq.codec` and `tfsq.training`."""
+"""The command line: a thin shell over `tfsq.codec`, `tfsq.training` and `tfsq.report`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _ModelOption = typer.Option(..., "--model", help="Folder of an exported codec.")
 def _errors_as_sentences():
     try:
         yield
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(1) from error
 
@@ -153,6 +153,29 @@ def evaluate(
         if csv_file:
             with csv_file.open("w", newline="") as opened:
                 csv.writer(opened).writerows([["file", *columns], *rows])
+
+
+@app.command()
+def analyze(
+    output: Path = typer.Option(..., "--output", help="Folder for tables and figures."),
+    model: Optional[Path] = typer.Option(None, "--model", help="A .keras file; shipped if none."),
+    images: Optional[List[str]] = typer.Option(None, "--image", help="Image files or globs."),
+):
+    """Measure all surrogates: mismatch, gradient risk, limits, recommended settings."""
+    with _errors_as_sentences():
+        from tfsq import report
+        from tfsq.analysis import table
+
+        found = sorted({path for item in images or () for path in _files_of(item)})
+        batch = report.latent_batch(model, found or None)
+        columns = (TextColumn("{task.description}"), TextColumn("{task.completed:.0f}"))
+        with Progress(*columns) as bar:
+            results = report.analyze(
+                output, batch, lambda items, name: bar.track(items, description=name)
+            )
+    for name in ("limit", "recommendation"):
+        print(table(results[name]))
+    print(f"tables and figures of all measurements written to {output}")
 
 
 @app.command()

@@ -7,19 +7,8 @@ import tfsq
 from tests.surrogate_table import ROWS
 from tfsq import layers
 
-SHORT_NAMES = [
-    "aun",
-    "ste",
-    "uq",
-    "sr",
-    "sra",
-    "soft",
-    "dsq",
-    "unsr",
-    "sga",
-    "c3",
-    "sua",
-]  # those of the documentation
+# Those of the documentation.
+SHORT_NAMES = ["aun", "ste", "uq", "sr", "sra", "soft", "dsq", "unsr", "sga", "c3", "sua"]
 
 
 def test_short_names_are_those_of_the_documentation():

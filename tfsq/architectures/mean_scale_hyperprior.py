@@ -173,6 +173,28 @@ class MeanScaleHyperprior(CompressionModel):
         loc, scale = self._predict(z_hat)
         return self._synthesize(self.latent_model.decompress(parts[_LATENT], scale, loc))
 
+    def latents(self, image):
+        """Returns the latents of images with their predictions, for `tfsq.analysis.recommend`.
+
+        Args:
+          image: Tensor [batch, height, width, 3], height and width multiples of `size_multiple`.
+
+        Returns:
+          (y, loc, scale), float32 tensors [batch, height / 16, width / 16, num_latents]; the scale
+          is what the network predicts, before the bound.
+        """
+        y = self._analyze(tf.cast(image, self.compute_dtype))
+        loc, scale = self._predict(self.hyper_latent_model.quantize(self.hyper_analysis(y)))
+        return tuple(tf.cast(tensor, tf.float32) for tensor in (y, loc, scale))
+
+    def synthesize(self, y_hat):
+        """Returns the float32 images that quantized latents decode to, see `latents`.
+
+        Args:
+          y_hat: Tensor [batch, height / 16, width / 16, num_latents].
+        """
+        return self._synthesize(tf.cast(y_hat, self.compute_dtype))
+
     def get_config(self):
         latent_model = self.latent_model.get_config()
         shared = ("rate_quantizer", "reconstruction_quantizer", "scale_lower_bound")

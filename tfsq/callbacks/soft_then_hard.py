@@ -14,13 +14,13 @@ class SoftThenHard(tf.keras.callbacks.Callback):
     """Switches the quantizers to rounding, and freezes the encoder, after a step of `model.fit`.
 
     Up to there any surrogate trains encoder and decoder; from there on the decoder and the entropy
-    model learn from what they will get, the rounded latents of an encoder that no longer moves. Both
-    rates and reconstructions are hard then, with the straight-through gradient for whatever in
+    model learn from what they will get, the rounded latents of an encoder that no longer moves.
+    Rates and reconstructions are hard then, with the straight-through gradient for whatever in
     front of a quantizer is not frozen.
 
     The step is the optimizer's, so that a resumed run switches where the interrupted one did or
-    would have. The switch stays after training: `layer.hard = False` and `layer.trainable = True`
-    undo it.
+    would have. The switch stays after training: `layer.hard = False`, `layer.trainable = True` and
+    compiling the model again undo it.
 
     Source: Z. Guo, Z. Zhang, R. Feng, Z. Chen, "Soft then Hard: Rethinking the Quantization in
     Neural Image Compression", ICML 2021, https://arxiv.org/abs/2104.05168

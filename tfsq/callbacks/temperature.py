@@ -49,10 +49,10 @@ def replace_train_function(model) -> None:
 class TemperatureCallback(tf.keras.callbacks.Callback):
     """Sets the temperature, or another annealed weight, from a schedule during `model.fit`.
 
-    It does so before each execution. The step is the optimizer's, so that a resumed run continues where it stopped. With
-    `steps_per_execution > 1` the temperature is constant within an execution. It appears under
-    `name` in the logs that all callbacks receive, whatever their order: the progress bar,
-    History and TensorBoard show it.
+    It does so before each execution. The step is the optimizer's, so that a resumed run continues
+    where it stopped. With `steps_per_execution > 1` the temperature is constant within an
+    execution. It appears under `name` in the logs that all callbacks receive, whatever their order:
+    the progress bar, History and TensorBoard show it.
 
     Example:
 

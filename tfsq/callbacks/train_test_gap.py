@@ -114,7 +114,7 @@ class TrainTestGap(tf.keras.callbacks.Callback):
 
     def _gradient_noise(self):
         """The variance of the gradient, summed over the weights, and the square of its mean."""
-        mean, squares = 0.0, 0.0
+        mean = squares = np.zeros(())
         for draw in range(self.gradient_draws):
             gradients = self._differentiate(self.batch)
             gradient = np.concatenate([np.ravel(g).astype(np.float64) for g in gradients])

@@ -1,0 +1,320 @@
+"""How close does each surrogate bring a learned scalar codec to the best scalar quantizer?
+
+A codec y = f(x), x^ = g(round(y)) with a learned density for the rate is trained on memoryless
+sources at R + lambda D, with each surrogate, and evaluated with hard rounding by quadrature.
+Reported is how far it stays above the entropy-constrained optimum, in percent of the Lagrangian.
+
+    python examples/scalar_source.py --output results/scalar_source
+
+The codecs of all sources, lambdas and seeds train side by side, as the channels of one model: an
+arm takes about a minute. A seed is the same initial weights and the same samples in all arms. Arms
+that are in `codecs.csv` already are not trained again. `summary.csv` and `gaps.png` are made from
+`codecs.csv` alone.
+"""
+
+import collections
+import csv
+import dataclasses
+import functools
+import itertools
+import pathlib
+from typing import Optional
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_compression as tfc
+import typer
+from matplotlib import pyplot
+from rich.progress import track
+
+import tfsq
+from tfsq import analysis
+
+SOURCES = (analysis.Gaussian(), analysis.Laplace(), analysis.Logistic())
+LMBDAS = (1.0, 3.0, 15.0, 60.0)
+BATCH_SIZE, HIDDEN, GRID = 128, 8, 20_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """What trains: a quantizer for each path, None for the rate meaning the same noise sample."""
+
+    rate: Optional[str]
+    reconstruction: str
+    arguments: tuple = ()
+    final_temperature: Optional[float] = None
+    soft_then_hard: bool = False
+
+    @property
+    def name(self):
+        words = [
+            f"{self.rate or 'same'}|{self.reconstruction}",
+            *map(str, dict(self.arguments).values()),
+        ]
+        if self.final_temperature is not None:
+            words.append(f"t={self.final_temperature:g}")
+        return "-".join(words) + ("+hard" if self.soft_then_hard else "")
+
+
+EXPECTED = (("gradient", "expected"),)
+ADDITIVE, ROUNDING = (("form", "additive"),), (("form", "rounding"),)
+ARMS = (
+    Arm("aun", "aun"),
+    Arm("aun", "ste"),
+    Arm("ste", "ste"),
+    Arm(None, "uq"),
+    Arm("aun", "sr"),
+    Arm("aun", "sra", (), 0.05),
+    Arm("aun", "soft", (), 0.1),
+    Arm("uq", "dsq", (), 0.1),
+    Arm(None, "unsr", (), 0.25),
+    Arm(None, "unsr", (), 0.15),
+    Arm(None, "c3", (), 0.25),
+    Arm("aun", "sga", (), 0.25),
+    Arm("aun", "sua", (), 0.05),
+    Arm("aun", "sua", (), 0.5),
+    Arm(None, "sua", (), 0.05),
+    Arm(None, "sua", (), 0.5),
+    Arm(None, "sua", (), 0.9),
+    Arm(None, "sua", EXPECTED, 0.5),
+    Arm(None, "sua", ADDITIVE, 0.5),
+    Arm(None, "sua", (*ADDITIVE, *EXPECTED), 0.5),
+    Arm(None, "sua", ROUNDING, 0.5),
+    Arm("aun", "aun", soft_then_hard=True),
+    Arm("aun", "ste", soft_then_hard=True),
+    Arm(None, "unsr", (), 0.25, soft_then_hard=True),
+    Arm("aun", "sua", (), 0.7, soft_then_hard=True),
+    Arm(None, "sua", (), 0.5, soft_then_hard=True),
+    Arm(None, "sua", (), 0.7, soft_then_hard=True),
+    Arm(None, "sua", (), 0.9, soft_then_hard=True),
+)
+BASELINE, RECIPE = "aun|aun", "same|sua-t=0.9+hard"
+
+
+class Bend(tf.keras.layers.Layer):
+    """A function of the line for each channel: slope, offset, and a few bends."""
+
+    def __init__(self, slopes, rng, **kwargs):
+        super().__init__(**kwargs)
+        shape = (HIDDEN, len(slopes))
+        self.slope = tf.Variable(np.log(slopes), dtype=tf.float32)
+        self.offset = tf.Variable(tf.zeros(len(slopes)))
+        self.inner = tf.Variable(rng.normal(size=shape), dtype=tf.float32)
+        self.bias = tf.Variable(rng.normal(scale=2.0, size=shape), dtype=tf.float32)
+        self.outer = tf.Variable(tf.zeros(shape))
+
+    def call(self, x):
+        bends = self.outer * tf.tanh(self.inner * x[:, None] + self.bias)
+        return tf.exp(self.slope) * x + self.offset + tf.reduce_sum(bends, axis=1)
+
+
+class ScalarCodecs(tf.keras.Model):
+    """One codec per channel: all sources, lambdas and seeds."""
+
+    def __init__(self, arm, seeds):
+        super().__init__()
+        self.cases = list(itertools.product(SOURCES, LMBDAS, range(seeds)))
+        self.lmbda = tf.constant([lmbda for _, lmbda, _ in self.cases], tf.float32)
+        rngs = [np.random.default_rng(case[2]) for case in self.cases]
+        # The step of high rate theory, off by what a seed decides.
+        steps = np.sqrt(6 / (self.lmbda.numpy() * np.log(2)))
+        slopes = np.array([np.exp(rng.normal(scale=0.2)) for rng in rngs]) / steps
+        shared = np.random.default_rng(seeds)
+        self.analysis, self.synthesis = Bend(slopes, shared), Bend(1 / slopes, shared)
+        self.prior = tfc.NoisyDeepFactorized(batch_shape=(len(self.cases),), init_scale=4.0)
+        self.prior_weights = list(self.prior.base.trainable_variables)
+        arguments = dict(arm.arguments)
+        if arm.final_temperature is not None:
+            arguments["temperature"] = 1.0
+        reconstruction = tfsq.layers.get(arm.reconstruction, **arguments)
+        rate = reconstruction if arm.rate is None else tfsq.layers.get(arm.rate)
+        self.quantize = tfsq.layers.ZeroCenterQuantization(reconstruction, rate_quantizer=rate)
+
+    def call(self, x, training=None):
+        y = self.analysis(x)
+        y_hat, symbols = self.quantize(y, tf.zeros_like(y), training=training)
+        bits = self.prior.log_prob(symbols) / -np.log(2.0)
+        return bits, tf.square(self.synthesis(y_hat) - x)
+
+    def train_step(self, x):
+        with tf.GradientTape() as tape:
+            bits, error = self(x, training=True)
+            loss = tf.reduce_sum(tf.reduce_mean(bits + self.lmbda * error, axis=0))
+        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
+        return {"loss": loss / len(self.cases)}
+
+    def evaluate_hard(self):
+        """Rate and distortion of every channel under hard rounding, by quadrature."""
+        reach = {source: -source.quantile(1e-10) for source in SOURCES}
+        edges = np.stack([np.linspace(-1, 1, GRID + 1) * reach[case[0]] for case in self.cases], 1)
+        mass = np.stack(
+            [case[0].mass(column[:-1], column[1:]) for case, column in zip(self.cases, edges.T)], 1
+        )
+        middles = tf.constant((edges[1:] + edges[:-1]) / 2, tf.float32)
+        bits, error = self(middles, training=False)
+        return np.sum(mass * bits, axis=0), np.sum(mass * error, axis=0)
+
+
+def samples(seeds, steps):
+    """Stratified samples [BATCH_SIZE, cases] for every step, the same in all arms."""
+
+    def draw(step):
+        columns = {}
+        for seed in range(seeds):
+            rng = np.random.default_rng((seed, step))
+            columns[seed] = (
+                rng.permutation(BATCH_SIZE) + rng.uniform(size=BATCH_SIZE)
+            ) / BATCH_SIZE
+        v = np.clip(np.stack(list(columns.values()), 1), 1e-7, 1 - 1e-7)
+        by_source = [np.tile(source.quantile(v), (1, len(LMBDAS))) for source in SOURCES]
+        return np.concatenate(by_source, 1).astype(np.float32)
+
+    width = len(SOURCES) * len(LMBDAS) * seeds
+    data = tf.data.Dataset.range(steps)
+    data = data.map(lambda step: tf.numpy_function(draw, [step], tf.float32))
+    return data.map(lambda x: tf.ensure_shape(x, [BATCH_SIZE, width])).prefetch(4)
+
+
+@functools.lru_cache
+def limit_of(source, lmbda):
+    """The Lagrangian of the best scalar quantizer."""
+    return analysis.scalar_quantizer_limit(source, lmbda).lagrangian
+
+
+def train(arm, seeds, steps):
+    """Trains the codecs of an arm; returns rows of the result file."""
+    tf.keras.utils.set_random_seed(0)
+    model = ScalarCodecs(arm, seeds)
+    rate = tf.keras.optimizers.schedules.CosineDecay(1e-2, steps)
+    model.compile(tf.keras.optimizers.Adam(rate), steps_per_execution=50)
+    callbacks = []
+    if arm.final_temperature is not None:
+        schedule = tf.keras.optimizers.schedules.ExponentialDecay(
+            1.0, 0.8 * steps, arm.final_temperature
+        )
+        callbacks.append(
+            tfsq.callbacks.TemperatureCallback(schedule, minimum=arm.final_temperature)
+        )
+    if arm.soft_then_hard:
+        callbacks.append(tfsq.callbacks.SoftThenHard(int(0.8 * steps), freeze=[model.analysis]))
+    model.fit(samples(seeds, steps), callbacks=callbacks, verbose=0)
+    rates, distortions = model.evaluate_hard()
+    for (source, lmbda, seed), rate, distortion in zip(model.cases, rates, distortions):
+        lagrangian, limit = rate + lmbda * distortion, limit_of(source, lmbda)
+        yield {
+            "arm": arm.name,
+            "source": type(source).__name__,
+            "lmbda": lmbda,
+            "seed": seed,
+            "rate": rate,
+            "distortion": distortion,
+            "lagrangian": lagrangian,
+            "limit": limit,
+            "gap_percent": 100 * (lagrangian / limit - 1),
+        }
+
+
+def read(file):
+    """The gaps of the result file: {(arm, source, lmbda): array over seeds}."""
+    gaps = collections.defaultdict(dict)
+    with file.open(newline="") as opened:
+        for row in csv.DictReader(opened):
+            case = row["arm"], row["source"], float(row["lmbda"])
+            gaps[case][int(row["seed"])] = float(row["gap_percent"])
+    return {case: np.array([by[seed] for seed in sorted(by)]) for case, by in gaps.items()}
+
+
+def mean_and_error(values):
+    """Mean over seeds and its standard error."""
+    return values.mean(), values.std(ddof=1) / np.sqrt(len(values))
+
+
+COLUMNS = (
+    "source",
+    "lmbda",
+    "arm",
+    "seeds",
+    "gap_percent",
+    "standard_error",
+    "against_aun",
+    "standard_error_of_it",
+    "better_than_aun",
+    "best",
+)
+
+
+def summarize(file, output):
+    """Writes the table of means, and of paired differences from additive noise on both paths."""
+    gaps = read(file)
+    with output.open("w", newline="") as opened:
+        writer = csv.writer(opened)
+        writer.writerow(COLUMNS)
+        for source, lmbda in dict.fromkeys(case[1:] for case in gaps):
+            arms = [case[0] for case in gaps if case[1:] == (source, lmbda)]
+            best = min(arms, key=lambda arm: gaps[arm, source, lmbda].mean())
+            for arm in arms:
+                mine = gaps[arm, source, lmbda]
+                mean, error = mean_and_error(mine)
+                against, of_it = mean_and_error(mine - gaps[BASELINE, source, lmbda])
+                behind, doubt = mean_and_error(mine - gaps[best, source, lmbda])
+                # Best, or not told apart from the best by two standard errors.
+                is_best = behind <= 2 * doubt
+                numbers = [f"{v:.4f}" for v in (mean, error, against, of_it)]
+                better = against < -2 * of_it
+                writer.writerow([source, lmbda, arm, len(mine), *numbers, better, is_best])
+
+
+def draw(file, output):
+    """Draws the gap of every arm against lambda, an axis for each source."""
+    gaps = read(file)
+    figure = pyplot.Figure(figsize=(16, 7), layout="constrained")
+    figure.suptitle(
+        "Learned scalar codecs: gap to the best entropy-constrained scalar quantizer\n"
+        "(rate|reconstruction; mean over seeds and two standard errors)"
+    )
+    arms = list(dict.fromkeys(case[0] for case in gaps))
+    for axes, source in zip(figure.subplots(1, len(SOURCES), sharey=True), SOURCES):
+        name = type(source).__name__
+        for number, arm in enumerate(arms):
+            values = [mean_and_error(gaps[arm, name, lmbda]) for lmbda in LMBDAS]
+            axes.errorbar(
+                [lmbda * (1 + 0.01 * number) for lmbda in LMBDAS],
+                [max(mean, 1e-3) for mean, _ in values],
+                [2 * error for _, error in values],
+                label=arm,
+                lw=3 if arm == RECIPE else 1,
+                color="black" if arm == RECIPE else pyplot.get_cmap("tab20")(number % 20),
+                linestyle=("-", "--")[number // 20],
+            )
+        axes.axhline(0.5, color="gray", lw=0.8)
+        axes.set(xscale="log", yscale="log", xlabel="lambda", title=name)
+        axes.grid(alpha=0.3)
+    figure.axes[0].set_ylabel("gap, % of the Lagrangian (gray: 0.5 %)")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right center")
+    figure.savefig(output, dpi=100)
+
+
+def main(
+    output: pathlib.Path = pathlib.Path("results/scalar_source"),
+    seeds: int = 10,
+    steps: int = 6000,
+    only: str = "",
+):
+    """Train the arms that are missing, then write the summary and the figure."""
+    output.mkdir(parents=True, exist_ok=True)
+    file = output / "codecs.csv"
+    done = {case[0] for case in read(file)} if file.exists() else set()
+    for arm in track([arm for arm in ARMS if arm.name not in done and only in arm.name]):
+        rows = list(train(arm, seeds, steps))
+        is_new = not file.exists()
+        with file.open("a", newline="") as opened:
+            writer = csv.DictWriter(opened, rows[0])
+            if is_new:
+                writer.writeheader()
+            writer.writerows(rows)
+    summarize(file, output / "summary.csv")
+    draw(file, output / "gaps.png")
+
+
+if __name__ == "__main__":
+    typer.run(main)

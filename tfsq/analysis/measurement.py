@@ -1,0 +1,142 @@
+"""Expectations over latent and noise, with their standard errors."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import tensorflow as tf
+from scipy.stats import qmc
+
+from tfsq.analysis.sources import Source
+from tfsq.layers import AnnealedQuantizer, Quantizer, StochasticQuantizer, get
+
+# Independent scramblings of a Sobol sequence, from whose scatter the standard error comes.
+REPLICATES = 8
+
+
+def prepared(surrogate, temperature: float | None) -> Quantizer:
+    """Returns a copy of a quantizer layer at a temperature.
+
+    Args:
+      surrogate: A layer, or what `tfsq.layers.get` takes.
+      temperature: In (0, 1]; None keeps the layer's own.
+
+    Returns:
+      The copy; the layer that was given stays as it is.
+
+    Raises:
+      ValueError: if `temperature` is given for a layer without one.
+    """
+    layer = get(surrogate)
+    copy = type(layer).from_config(layer.get_config())
+    if isinstance(layer, AnnealedQuantizer):
+        for attribute in layer.annealed_attributes:
+            setattr(copy, attribute, float(getattr(layer, attribute)))
+        if temperature is not None:
+            copy.temperature = temperature
+    elif temperature is not None:
+        raise ValueError(
+            f"`temperature` must be None for {type(layer).__name__}, which has none. "
+            f"Received: temperature={temperature}"
+        )
+    return copy
+
+
+def name_of(layer: Quantizer) -> str:
+    """Returns the class name of a layer and what of its configuration is not the default."""
+    default = type(layer)().get_config()
+    ignored = {"name", "dtype", "trainable", "seed", *getattr(layer, "annealed_attributes", ())}
+    config = layer.get_config()
+    changed = [config[key] for key in config if key not in ignored and config[key] != default[key]]
+    return " ".join([type(layer).__name__, *map(str, changed)])
+
+
+def temperature_of(layer: Quantizer) -> float | None:
+    """Returns the temperature of a layer, None if it has none."""
+    return float(layer.temperature) if isinstance(layer, AnnealedQuantizer) else None
+
+
+def noise_of(layer: Quantizer, v: np.ndarray) -> tf.Tensor | None:
+    """Returns the noise that uniform numbers give, by the layer's quantile function.
+
+    Args:
+      layer: Quantizer layer.
+      v: Array [points, dimensions] on (0, 1), with `noise_dimensions(layer)` dimensions.
+
+    Returns:
+      Noise for a latent of shape [points], None for a deterministic layer.
+    """
+    if not isinstance(layer, StochasticQuantizer):
+        return None
+    return layer.noise_quantile(tf.constant(v.reshape(len(v), *layer.noise_axes), tf.float64))
+
+
+def noise_dimensions(layer: Quantizer) -> int:
+    """Returns how many random numbers a layer takes for one element.
+
+    Raises:
+      TypeError: if the layer draws noise without being a `StochasticQuantizer`.
+    """
+    if isinstance(layer, StochasticQuantizer):
+        return int(np.prod(layer.noise_axes, dtype=int))
+    if layer.sample_noise((1,)) is not None:
+        raise TypeError(
+            f"{type(layer).__name__} draws noise: to be measured, it must be a "
+            "`tfsq.layers.StochasticQuantizer` with a `noise_quantile`."
+        )
+    return 0
+
+
+def points(source: Source, layer: Quantizer, seed: int, log2_points: int) -> Iterator[tuple]:
+    """Yields latents and noise, independently randomized in each replicate.
+
+    Args:
+      source: Law of the latent.
+      layer: Quantizer layer.
+      seed: Seed of the randomization.
+      log2_points: The number of points, as a power of two.
+
+    Yields:
+      (y, noise), float64 tensors with 2^log2_points elements.
+
+    Raises:
+      ValueError: if `log2_points` is not in [1, 30].
+    """
+    if not 1 <= log2_points <= 30:
+        raise ValueError(f"`log2_points` must be in [1, 30]. Received: log2_points={log2_points}")
+    for y, v in _randomized(source, 1 + noise_dimensions(layer), seed, log2_points):
+        yield y, noise_of(layer, v)
+
+
+@functools.lru_cache(maxsize=8)
+def _randomized(source, dimensions, seed, log2_points):
+    """Latents, and uniform numbers for the noise, of each replicate."""
+    replicates = []
+    for rng in np.random.default_rng(seed).spawn(REPLICATES):
+        # The sequence has 30 bits; half a step keeps off the ends.
+        v = qmc.Sobol(dimensions, seed=rng).random_base2(log2_points) + 2.0**-31
+        v = np.clip(v, 2.0**-31, 1 - 2.0**-31)
+        replicates.append((tf.constant(source.quantile(v[:, 0])), v[:, 1:]))
+    return replicates
+
+
+def estimate(
+    source: Source, layer: Quantizer, seed: int, log2_points: int, statistics: Callable
+) -> tuple:
+    """Estimates expectations over latent and noise by randomized quasi-Monte Carlo.
+
+    Args:
+      source: Law of the latent.
+      layer: Quantizer layer.
+      seed: Seed of the randomization.
+      log2_points: The number of points of a replicate, as a power of two.
+      statistics: Callable (y, noise) -> sequence of numbers, functions of averages over the points.
+
+    Returns:
+      (values, standard errors), arrays with one element for each statistic.
+    """
+    drawn = points(source, layer, seed, log2_points)
+    replicates = np.array([statistics(y, noise) for y, noise in drawn])
+    return replicates.mean(0), replicates.std(0, ddof=1) / np.sqrt(REPLICATES)

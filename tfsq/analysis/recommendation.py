@@ -1,0 +1,314 @@
+"""Settings that come out of the measurements: the scale's lower bound and the temperature."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfsq.analysis import losses
+from tfsq.analysis.gradient_risk import gradient_risk
+from tfsq.analysis.measurement import name_of, noise_dimensions, noise_of, prepared
+from tfsq.analysis.mismatch import mismatch, rate_mismatch
+from tfsq.analysis.results import Result
+from tfsq.analysis.sources import Source
+from tfsq.layers import AnnealedQuantizer, get
+
+TEMPERATURES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05, 0.03)
+BOUNDS = tuple(float(f"{bound:.3g}") for bound in np.geomspace(0.01, 1.0, 17))
+# What J may exceed its minimum by, and still be called flat; in bits, or relative for temperatures.
+_FLAT = 1e-3
+_DRAWS = 8
+# The average over the elements of a batch needs fewer.
+_RATE_DRAWS = 2
+_SHIFT = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class TemperaturePoint(Result):
+    """A point of the curve that led to a temperature.
+
+    Attributes:
+      temperature: The temperature t.
+      mismatch: D(t) = E[(y~ - round y)^2].
+      risk: Risk of the gradient, bias^2 + variance.
+      criterion: D(t) / D(1) + weight * risk(t) / risk(1).
+    """
+
+    temperature: float
+    mismatch: float
+    risk: float
+    criterion: float
+
+
+@dataclasses.dataclass(frozen=True)
+class BoundPoint(Result):
+    """A point of the curve that led to a lower bound.
+
+    Attributes:
+      bound: The lower bound b of the scale.
+      training_rate: Bits per element that training sees.
+      hard_rate: Ideal code length in bits per element.
+      criterion: J(b) = |training_rate - hard_rate| + hard_rate - min hard_rate.
+    """
+
+    bound: float
+    training_rate: float
+    hard_rate: float
+    criterion: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Recommendation(Result):
+    """What `recommend` returns; prints as one row.
+
+    Attributes:
+      surrogate: Name of the surrogate of the reconstruction.
+      rate_surrogate: Name of the surrogate of the rate.
+      temperature: The recommended temperature, None if the surrogate has none.
+      scale_lower_bound: The recommended bound of the predicted scale.
+      note: What to know about the two numbers.
+      temperature_curve: The `TemperaturePoint`s, empty without a temperature.
+      bound_curve: The `BoundPoint`s.
+    """
+
+    surrogate: str
+    rate_surrogate: str
+    temperature: float | None
+    scale_lower_bound: float
+    note: str
+    temperature_curve: tuple[TemperaturePoint, ...] = dataclasses.field(repr=False)
+    bound_curve: tuple[BoundPoint, ...] = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentBatch:
+    """Latents of a real model with their predictions.
+
+    Attributes:
+      latents: y, float array [batch, ..., channels].
+      locs: Predicted means, of the same shape.
+      scales: Predicted scales before any bound, positive, of the same shape.
+      loss: Callable on a float32 tensor of that shape, the quantized latents, that returns the
+        scalar loss of the reconstruction: the distortion after the model's synthesis.
+
+    Raises:
+      ValueError: if the shapes differ, or a number is not finite or a scale not positive.
+    """
+
+    latents: np.ndarray
+    locs: np.ndarray
+    scales: np.ndarray
+    loss: Callable
+
+    def __post_init__(self):
+        for name in ("latents", "locs", "scales"):
+            array = np.asarray(getattr(self, name), np.float64)
+            object.__setattr__(self, name, array)
+            if array.shape != self.latents.shape or array.ndim < 2:
+                raise ValueError(
+                    f"`{name}` must have the shape of `latents`, [batch, ..., channels]. Received: "
+                    f"shape={array.shape}, latents.shape={self.latents.shape}"
+                )
+            if not np.isfinite(array).all():
+                raise ValueError(f"`{name}` must be finite.")
+        if not (self.scales > 0).all():
+            raise ValueError(f"`scales` must be positive. Received a {self.scales.min()}")
+
+    @property
+    def residuals(self) -> np.ndarray:
+        """The latents minus their predicted means."""
+        return self.latents - self.locs
+
+    @functools.cached_property
+    def hard_gradients(self) -> np.ndarray:
+        """Central differences of the hard loss under a shift of 0.1 of each channel's latents."""
+
+        def hard_loss(shift):
+            shifted = np.round(self.residuals + shift) + self.locs
+            return float(self.loss(tf.constant(shifted, tf.float32)))
+
+        shifts = _SHIFT * np.eye(self.latents.shape[-1])
+        return np.array([(hard_loss(s) - hard_loss(-s)) / (2 * _SHIFT) for s in shifts])
+
+
+def recommend(
+    surrogate,
+    source: Source | LatentBatch,
+    *,
+    scale: float | None = None,
+    loss: losses.Loss | None = None,
+    rate_surrogate=None,
+    weight: float = 1.0,
+    temperatures: Sequence[float] = TEMPERATURES,
+    bounds: Sequence[float] = BOUNDS,
+    seed: int = 0,
+) -> Recommendation:
+    """Recommends a temperature and a lower bound of the scale, from what it measures.
+
+    The temperature minimizes D(t) / D(1) + weight * risk(t) / risk(1), the mismatch against the
+    risk of the gradient. The bound minimizes J(b) = |rate gap(b)| + hard rate(b) - min hard rate,
+    the gap between training and coding against what the bound itself costs; where J is flat it is
+    the smallest, and the note says so. Neither runs away: D and the gap fall with t and b, while
+    risk and hard rate rise.
+
+    For a source the risk is that of `gradient_risk` in the location. For a batch of real latents it
+    is the risk of the gradient in a common shift of a channel, summed over the channels, against
+    the central difference of the hard loss under shifts of 0.1 to either side.
+
+    Args:
+      surrogate: Quantizer layer of the reconstruction, or what `tfsq.layers.get` takes.
+      source: Law of the residual, or a `LatentBatch`.
+      scale: Predicted scale for a source, its standard deviation if None.
+      loss: Loss for a source, the squared error to the latent if None.
+      rate_surrogate: Quantizer of the rate; None takes `surrogate`, at the temperature found.
+      weight: Weight of the risk against the mismatch, at least 0.
+      temperatures: What to choose from, with 1 among them.
+      bounds: What to choose from, positive.
+      seed: Seed of the noise.
+
+    Returns:
+      A `Recommendation`.
+
+    Raises:
+      ValueError: if an argument is out of its range, or `scale` or `loss` is given for a batch.
+    """
+    if not 0.0 <= weight < math.inf:
+        raise ValueError(f"`weight` must be at least 0 and finite. Received: weight={weight}")
+    if 1.0 not in temperatures:
+        raise ValueError(f"`temperatures` must contain 1. Received: {tuple(temperatures)}")
+    if not len(bounds) or not min(bounds) > 0:
+        raise ValueError(f"`bounds` must be positive. Received: {tuple(bounds)}")
+    for name, value in (("scale", scale), ("loss", loss)):
+        if isinstance(source, LatentBatch) and value is not None:
+            raise ValueError(f"`{name}` is for a source; a batch has its own.")
+    layer = get(surrogate)
+    rate_layer = layer if rate_surrogate is None else get(rate_surrogate)
+    if isinstance(source, LatentBatch):
+        measurement: _SourceMeasurement | _BatchMeasurement = _BatchMeasurement(source, seed)
+    else:
+        scale = math.sqrt(source.variance) if scale is None else scale
+        loss = losses.SquaredError() if loss is None else loss
+        measurement = _SourceMeasurement(source, scale, loss, seed)
+
+    curve: tuple[TemperaturePoint, ...] = ()
+    temperature, notes = None, []
+    if isinstance(layer, AnnealedQuantizer):
+        descending = sorted(temperatures, reverse=True)
+        measured = {t: measurement.mismatch_and_risk(prepared(layer, t)) for t in descending}
+        curve = _temperature_curve(measured, weight)
+        temperature = min(curve, key=lambda point: point.criterion).temperature
+        if temperature in (min(temperatures), max(temperatures)):
+            notes.append(f"the temperature is at an end of [{min(temperatures)}, 1]")
+    if isinstance(rate_layer, AnnealedQuantizer):
+        rate_layer = prepared(rate_layer, temperature if rate_surrogate is None else None)
+    bound_curve = _bound_curve(bounds, [measurement.rates(rate_layer, b) for b in bounds])
+    bound, flat_note = _smallest_of_the_flat(bound_curve)
+    return Recommendation(
+        name_of(layer),
+        name_of(rate_layer),
+        temperature,
+        bound,
+        "; ".join([*notes, *flat_note]),
+        curve,
+        bound_curve,
+    )
+
+
+def _ratio(value, reference):
+    # A surrogate that is rounding in its forward pass has no mismatch at any temperature.
+    return value / reference if reference > 0 else 0.0
+
+
+def _temperature_curve(measured, weight):
+    mismatch_at_one, risk_at_one = measured[1.0]
+    return tuple(
+        TemperaturePoint(
+            t, d, risk, _ratio(d, mismatch_at_one) + weight * _ratio(risk, risk_at_one)
+        )
+        for t, (d, risk) in measured.items()
+    )
+
+
+def _bound_curve(bounds, rates):
+    least = min(hard for _, hard in rates)
+    return tuple(
+        BoundPoint(bound, training, hard, abs(training - hard) + hard - least)
+        for bound, (training, hard) in sorted(zip(bounds, rates))
+    )
+
+
+def _smallest_of_the_flat(curve):
+    best = min(point.criterion for point in curve)
+    flat = [point.bound for point in curve if point.criterion <= best + _FLAT]
+    if flat[0] == curve[0].bound:
+        return flat[0], [f"J is flat up to a bound of {flat[-1]}: the smallest is taken"]
+    return flat[0], []
+
+
+class _SourceMeasurement:
+    """What `recommend` needs of a source."""
+
+    def __init__(self, source, scale, loss, seed):
+        self.source, self.scale, self.loss, self.seed = source, scale, loss, seed
+
+    def mismatch_and_risk(self, layer):
+        arguments = (layer, None, self.source, self.loss)
+        risk = gradient_risk(*arguments, seed=self.seed).risk
+        return mismatch(*arguments, seed=self.seed).to_rounding, risk
+
+    def rates(self, layer, bound):
+        result = rate_mismatch(layer, None, self.source, self.scale, bound, seed=self.seed)
+        return result.training_rate, result.hard_rate
+
+
+class _BatchMeasurement:
+    """What `recommend` needs of a batch of real latents."""
+
+    def __init__(self, batch, seed):
+        self.batch, self.seed = batch, seed
+        self.residuals, self.locs = tf.constant(batch.residuals), tf.constant(batch.locs)
+
+    def mismatch_and_risk(self, layer):
+        """Mismatch, and the risk of the gradient in the shifts of the channels."""
+        hard = tf.round(self.residuals)
+        gradients, distances = [], []
+        for noise in self._noises(layer):
+            with tf.GradientTape() as tape:
+                tape.watch(self.residuals)
+                y_tilde = layer(self.residuals, training=True, noise=noise)
+                value = self.batch.loss(tf.cast(y_tilde + self.locs, tf.float32))
+            gradient = tape.gradient(value, self.residuals).numpy()
+            gradients.append(gradient.reshape(-1, gradient.shape[-1]).sum(0))
+            distances.append(float(tf.reduce_mean((y_tilde - hard) ** 2)))
+        bias = np.mean(gradients, 0) - self.batch.hard_gradients
+        variance = np.var(gradients, 0, ddof=1)
+        # The square of an average of draws exceeds that of the mean by the variance of the average.
+        squared_bias = max(0.0, float(np.sum(bias**2 - variance / _DRAWS)))
+        return float(np.mean(distances)), squared_bias + float(np.sum(variance))
+
+    def rates(self, layer, bound):
+        scales = np.maximum(self.batch.scales, bound)
+        model = tfp.distributions.Normal(tf.zeros_like(scales), scales)
+        noisy = [
+            layer(self.residuals, training=True, noise=noise)
+            for noise in itertools.islice(self._noises(layer), _RATE_DRAWS)
+        ]
+        hard, *training = (
+            float(tf.reduce_mean(losses.bits(model, value)))
+            for value in (tf.round(self.residuals), *noisy)
+        )
+        return float(np.mean(training)), hard
+
+    def _noises(self, layer):
+        shape = self.residuals.shape
+        for rng in np.random.default_rng(self.seed).spawn(_DRAWS):
+            v = rng.uniform(2.0**-31, 1 - 2.0**-31, (math.prod(shape), noise_dimensions(layer)))
+            noise = noise_of(layer, v)
+            yield noise if noise is None else tf.reshape(noise, [*shape, *layer.noise_axes])
