@@ -50,6 +50,12 @@ def surrogates() -> list[layers.Quantizer]:
     return sua + plain
 
 
+def recommended() -> list[layers.Quantizer]:
+    """Returns what the batch is asked about, each surrogate for both paths."""
+    expected = layers.StochasticUniformAnnealing(gradient="expected")
+    return [layers.get("sua"), expected, *map(layers.get, ("unsr", "sga", "aun", "ste"))]
+
+
 def _at_temperatures(function: Callable, sources) -> Iterator:
     for source, layer in itertools.product(sources, surrogates()):
         annealed = isinstance(layer, layers.AnnealedQuantizer)
@@ -162,8 +168,7 @@ def measure_recommendations(batch: analysis.LatentBatch) -> Iterator[analysis.Re
     Args:
       batch: See `latent_batch`.
     """
-    expected = layers.StochasticUniformAnnealing(gradient="expected")
-    for surrogate in ("sua", expected, "unsr", "sga", "aun", "ste"):
+    for surrogate in recommended():
         yield analysis.recommend(surrogate, batch)
 
 

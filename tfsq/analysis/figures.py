@@ -192,7 +192,8 @@ def recommendations(results: Sequence[Recommendation], title: str):
         chosen = next(p for p in result.bound_curve if p.bound == result.scale_lower_bound)
         right.plot(chosen.bound, chosen.criterion, "*", ms=14, color=style["color"])
     left.set_ylim(0, 3)
-    left.invert_xaxis()
+    if left.lines:
+        left.invert_xaxis()
     left.set_xlabel("temperature t")
     left.set_ylabel("D(t) / D(1) + risk(t) / risk(1)")
     left.set_title("reconstruction: mismatch against risk")
@@ -200,9 +201,10 @@ def recommendations(results: Sequence[Recommendation], title: str):
     right.set_ylabel("|rate gap| + cost of the bound, bits per element")
     right.set_title("rate")
     for ax in (left, right):
-        ax.set_xscale("log")
         ax.grid(alpha=0.3)
-        ax.legend(fontsize=8, title="star: recommended")
+        if ax.lines:
+            ax.set_xscale("log")
+            ax.legend(fontsize=8, title="star: recommended")
     return figure
 
 

@@ -1,0 +1,63 @@
+import csv
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from typer.testing import CliRunner
+
+from tfsq import layers, report
+from tfsq.cli import app
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A report of few temperatures, bounds and surrogates."""
+    monkeypatch.setattr(report, "TEMPERATURES", (1.0, 0.1))
+    monkeypatch.setattr(report, "BOUNDS", (0.05, 0.5))
+    monkeypatch.setattr(report, "LMBDAS", (3.0,))
+    chosen = [layers.get("sua"), layers.get("aun")]
+    monkeypatch.setattr(report, "surrogates", lambda: chosen)
+    monkeypatch.setattr(report, "recommended", lambda: [layers.get("aun")])
+
+
+def test_every_registered_surrogate_is_measured():
+    assert {type(layer) for layer in report.surrogates()} == set(layers.names().values())
+
+
+def test_analyze_writes_tables_and_figures(quick, tmp_path):
+    result = CliRunner().invoke(app, ["analyze", "--output", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    assert "scalar quantizer" in result.stdout
+    assert "scale_lower_bound" in result.stdout
+    for name in ("limit", "mismatch", "gradient_risk", "loc_risk", "rate_mismatch"):
+        with (tmp_path / "out" / f"{name}.csv").open(newline="") as file:
+            assert len(list(csv.DictReader(file))) > 1, name
+    for name in ("staircase", "mismatch", "gradient_risk", "rate_mismatch", "recommendation"):
+        with Image.open(tmp_path / "out" / f"{name}.png") as figure:
+            assert min(figure.size) > 300
+
+
+def test_analyze_takes_a_model_and_images(quick, model, tmp_path):
+    model.save(tmp_path / "model.keras")
+    for number, size in enumerate(((70, 100), (64, 130))):
+        pixels = np.random.default_rng(number).integers(0, 256, (*size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    files = sorted(tmp_path.glob("*.png"))
+    batch = report.latent_batch(tmp_path / "model.keras", files)
+    assert batch.latents.shape == (2, 4, 4, 8)
+    # The loss is that of the reconstruction.
+    image = tf.constant(np.stack([np.array(Image.open(file))[:64, :64] for file in files]))
+    y_hat = np.round(batch.residuals) + batch.locs
+    values = model.rate_distortion(image, training=False)
+    expected = model.lmbda * tf.reduce_mean(values["mse"])
+    loss = batch.loss(tf.constant(y_hat, tf.float32))
+    assert float(loss) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_image_that_is_too_small_is_an_error(tmp_path):
+    Image.fromarray(np.zeros((20, 80, 3), np.uint8)).save(tmp_path / "small.png")
+    with pytest.raises(ValueError, match="`images` must be at least 64 pixels"):
+        report.latent_batch(images=[tmp_path / "small.png"])
+    with pytest.raises(ValueError, match="`images` must not be empty"):
+        report.latent_batch(images=[])
