@@ -195,6 +195,10 @@ def train(arm, seeds, steps):
         callbacks.append(
             tfsq.callbacks.TemperatureCallback(schedule, minimum=arm.final_temperature)
         )
+    if "shape" in getattr(model.quantize.quantizer, "annealed_attributes", ()):
+        # As published: from 2 to 1, uniform noise.
+        shapes = tf.keras.optimizers.schedules.PolynomialDecay(2.0, int(0.8 * steps), 1.0)
+        callbacks.append(tfsq.callbacks.TemperatureCallback(shapes, attribute="shape"))
     if arm.soft_then_hard:
         callbacks.append(tfsq.callbacks.SoftThenHard(int(0.8 * steps), freeze=[model.analysis]))
     model.fit(samples(seeds, steps), callbacks=callbacks, verbose=0)
@@ -264,6 +268,24 @@ def summarize(file, output):
                 writer.writerow([source, lmbda, arm, len(mine), *numbers, better, is_best])
 
 
+def write_table(file, output):
+    """Writes the Markdown table that the documentation quotes: gap and standard error."""
+    gaps = read(file)
+    cases = list(dict.fromkeys(case[1:] for case in gaps))
+    rows = []
+    for arm in dict.fromkeys(case[0] for case in gaps):
+        numbers = []
+        for source, lmbda in cases:
+            mean, error = mean_and_error(gaps[arm, source, lmbda])
+            numbers.append(
+                f"{mean:.3f} ± {error:.3f}" if mean < 10 else f"{mean:.0f} ± {error:.0f}"
+            )
+        # A bar would end the cell.
+        rows.append([arm.replace("|", " / "), *numbers])
+    columns = ["rate / reconstruction", *(f"{source} {lmbda:g}" for source, lmbda in cases)]
+    output.write_text(analysis.markdown(columns, rows))
+
+
 def draw(file, output):
     """Draws the gap of every arm against lambda, an axis for each source."""
     gaps = read(file)
@@ -313,6 +335,7 @@ def main(
                 writer.writeheader()
             writer.writerows(rows)
     summarize(file, output / "summary.csv")
+    write_table(file, output / "table.md")
     draw(file, output / "gaps.png")
 
 

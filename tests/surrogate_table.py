@@ -27,6 +27,7 @@ class Row:
       noise: "uniform", "gumbel" (with a trailing axis of 2) or None.
       annealed: Whether it has a temperature.
       pathwise: Whether dy~/dy is the derivative of y~ at a given noise.
+      risers: Whether |y~ - round(y)| <= t/2 wherever y is further than t/2 from a tie.
       at_one: NumPy (y, noise) -> y~ at temperature 1, where there is a simpler formula.
     """
 
@@ -38,6 +39,7 @@ class Row:
     noise: str | None = "uniform"
     annealed: bool = False
     pathwise: bool = False
+    risers: bool = False
     at_one: Callable | None = None
 
     def __str__(self):
@@ -167,6 +169,7 @@ def _sua_row(form, gradient):
         slope=ones if gradient == "straight_through" else staircase_slope,
         annealed=True,
         pathwise=(form, gradient) == ("additive", "expected"),
+        risers=True,
         at_one=at_one,
     )
 

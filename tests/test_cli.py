@@ -6,6 +6,7 @@ import inspect
 import os
 
 import pytest
+import tensorflow as tf
 from typer.testing import CliRunner
 
 from tests.photographs import photograph
@@ -153,12 +154,17 @@ def test_train_interrupted_and_resumed(tmp_path):
     assert result.exit_code == 0, result.output
     rows = list(csv.DictReader((output / "history.csv").read_text().splitlines()))
     assert [int(row["epoch"]) for row in rows] == [0, 1, 2]
-    # At steps 1, 3 and 5 of a fall to a quarter over 4.8 steps.
-    expected = [0.25 ** (min(step, 4.8) / 4.8) for step in (1, 3, 5)]
+    # At steps 1, 3 and 5 of a fall to a quarter over the first 5 steps.
+    expected = [0.25 ** (step / 5) for step in (1, 3, 5)]
     assert [float(row["temperature"]) for row in rows] == pytest.approx(expected, rel=1e-4)
     assert {"loss", "bpp", "mse", "psnr", "train_test_gap"} <= set(rows[0])
     assert os.listdir(output / "logs")
     assert codec.load(output / "codec").metadata["lmbda"] == 0.01
+    # The last fifth has trained on rounded latents.
+    model = tf.keras.models.load_model(output / "model.keras")
+    assert model.latent_model.rate_quantizer.hard
+    assert float(rows[-1]["train_test_gap"]) == 0.0
+    assert float(rows[0]["train_test_gap"]) != 0.0
 
     other = run(*arguments, "--lmbda", 0.5)
     assert other.exit_code == 1

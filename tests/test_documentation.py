@@ -11,6 +11,7 @@ import re
 import pytest
 
 import tfsq
+from tfsq.layers import registry
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -28,6 +29,8 @@ def code_of(page):
 @pytest.mark.parametrize("page", [p for p in PAGES if code_of(p)], ids=lambda p: p.name)
 def test_code_of_the_page_runs(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    # What a page registers is not there for other tests.
+    monkeypatch.setattr(registry, "_QUANTIZERS", registry.names())
     namespace = {}
     for block in code_of(page):
         exec(compile(block, str(page), "exec"), namespace)

@@ -56,6 +56,10 @@ def test_images_that_do_not_serve_are_named(files, tmp_path):
         ({"crop_size": 100}, "`crop_size` must be a multiple of 64"),
         ({"crop_size": 128, "distortion": "ms-ssim"}, "must be at least 176 for ms-ssim"),
         ({"seed": -1}, "`seed` must be at least 0"),
+        (
+            {"hard_fraction": 1.0},
+            r"`hard_fraction` must be in \[0, 1\). Received: hard_fraction=1.0",
+        ),
         ({"learning_rate": 0.0}, "`learning_rate` must be above 0"),
     ],
 )

@@ -192,6 +192,38 @@ def write_figures(results: dict, output: pathlib.Path) -> None:
         figure.savefig(output / f"{name}.png", dpi=110)
 
 
+def _loc_risk_table(results):
+    """Partial stop-gradient beside none, for the surrogates whose slope is not 1."""
+    cases: dict[tuple, dict] = {}
+    for result in results:
+        case = (result.source, result.surrogate, result.temperature)
+        cases.setdefault(case, {})[result.stop_gradient] = result
+    rows = []
+    for case, of in cases.items():
+        numbers = [(r.bias, r.variance**0.5) for r in (of["partial"], of["none"])]
+        if not np.allclose(numbers[0], numbers[1]):
+            rows.append([*case, *numbers[0], *numbers[1]])
+    columns = ["source", "surrogate", "t", "bias, partial", "sd, partial", "bias, none", "sd, none"]
+    return analysis.markdown(columns, rows)
+
+
+def _recommendation_table(results):
+    columns = ["surrogate of both paths", "temperature", "lower bound", "note"]
+    rows = [[r.surrogate, r.temperature, r.scale_lower_bound, r.note] for r in results]
+    return analysis.markdown(columns, rows)
+
+
+def write_markdown(results: dict, output: pathlib.Path) -> None:
+    """Writes the tables that the documentation quotes.
+
+    Args:
+      results: See `write_figures`.
+      output: Existing folder.
+    """
+    (output / "loc_risk.md").write_text(_loc_risk_table(results["loc_risk"]))
+    (output / "recommendation.md").write_text(_recommendation_table(results["recommendation"]))
+
+
 MEASUREMENTS: dict[str, Callable[[], Iterator]] = {
     "limit": measure_limits,
     "mismatch": measure_mismatch,
@@ -224,4 +256,5 @@ def analyze(output, batch: analysis.LatentBatch, progress: Callable = lambda ite
         if result.temperature_curve:
             analysis.to_csv(result.temperature_curve, output / f"{stem}_temperature.csv")
     write_figures(results, output)
+    write_markdown(results, output)
     return results

@@ -12,12 +12,12 @@ import tensorflow as tf
 
 from tfsq.architectures import MeanScaleHyperprior
 from tfsq.architectures.base import SMALLEST_MS_SSIM_SIZE
-from tfsq.callbacks import TemperatureCallback, TrainTestGap
+from tfsq.callbacks import SoftThenHard, TemperatureCallback, TrainTestGap
 from tfsq.codec import export, read_image
 
 _SETTINGS_FILE = "settings.json"
-# Fraction of the steps after which the temperature arrives at its end.
-_ANNEALING_END = 0.8
+# What stands still in the hard part.
+_ENCODER = ("analysis", "hyper_analysis")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +34,10 @@ class TrainingSettings:
       num_filters: Channels of the hidden layers.
       num_latents: Channels of the latent.
       learning_rate: Adam's at the start; it falls to zero along a cosine.
-      final_temperature: SUA's temperature falls exponentially from 1 to this over four fifths
-        of the steps.
+      final_temperature: SUA's temperature falls exponentially from 1 to this until the hard part
+        begins.
+      hard_fraction: Part of the steps, at the end, in which latents are rounded and the encoder
+        stands still, in [0, 1).
       scale_lower_bound: Lower bound of the predicted scale.
       seed: Seeds weights, crops and noise; at least 0.
 
@@ -52,7 +54,8 @@ class TrainingSettings:
     num_filters: int = 32
     num_latents: int = 48
     learning_rate: float = 1e-3
-    final_temperature: float = 0.05
+    final_temperature: float = 0.7
+    hard_fraction: float = 0.2
     scale_lower_bound: float = 0.11
     seed: int = 0
 
@@ -74,6 +77,10 @@ class TrainingSettings:
             raise ValueError(
                 f"`crop_size` must be at least {SMALLEST_MS_SSIM_SIZE} for ms-ssim, 192 for "
                 f"instance. Received: crop_size={self.crop_size}"
+            )
+        if not 0.0 <= self.hard_fraction < 1.0:
+            raise ValueError(
+                f"`hard_fraction` must be in [0, 1). Received: hard_fraction={self.hard_fraction}"
             )
         if self.seed < 0:
             raise ValueError(f"`seed` must be at least 0. Received: seed={self.seed}")
@@ -134,11 +141,13 @@ def _compiled_model(settings: TrainingSettings) -> MeanScaleHyperprior:
     return model
 
 
-def _temperature_callback(settings: TrainingSettings) -> TemperatureCallback:
+def _quantization_callbacks(settings: TrainingSettings) -> list[tf.keras.callbacks.Callback]:
+    soft_steps = max(1, round((1.0 - settings.hard_fraction) * settings.steps))
     schedule = tf.keras.optimizers.schedules.ExponentialDecay(
-        1.0, _ANNEALING_END * settings.steps, settings.final_temperature
+        1.0, soft_steps, settings.final_temperature
     )
-    return TemperatureCallback(schedule, minimum=settings.final_temperature)
+    annealing = TemperatureCallback(schedule, minimum=settings.final_temperature)
+    return [annealing, SoftThenHard(soft_steps, freeze=_ENCODER)]
 
 
 def _check_same_settings(settings: TrainingSettings, output: pathlib.Path) -> None:
@@ -166,12 +175,12 @@ def train(
     settings: TrainingSettings | None = None,
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
 ) -> MeanScaleHyperprior:
-    """Trains a mean-scale hyperprior with annealed SUA, and exports it.
+    """Trains a mean-scale hyperprior with SUA, soft then hard, and exports it.
 
     The folder `output` receives `settings.json`, `backup/` (a checkpoint an epoch), `logs/` for
     TensorBoard, `history.csv` (a row an epoch: loss, bpp, mse, psnr, temperature,
-    train_test_gap) and, at the end, `codec/`, the SavedModel. A run that was interrupted
-    continues from its last epoch when called again with the same settings.
+    train_test_gap) and, at the end, `model.keras` and `codec/`, the SavedModel. A run that was
+    interrupted continues from its last epoch when called again with the same settings.
 
     Args:
       paths: Image files to train on.
@@ -191,7 +200,7 @@ def train(
     tf.keras.utils.set_random_seed(settings.seed)
     data = crops_dataset(paths, settings.crop_size, settings.batch_size, settings.seed)
     model = _compiled_model(settings)
-    annealing = _temperature_callback(settings)
+    quantization = _quantization_callbacks(settings)
     # Not before everything that may refuse them has accepted them.
     _write_settings(settings, output)
     model.fit(
@@ -202,7 +211,7 @@ def train(
         callbacks=[
             # What adds to the logs comes before what writes them.
             TrainTestGap(next(iter(data))),
-            annealing,
+            *quantization,
             tf.keras.callbacks.TerminateOnNaN(),
             tf.keras.callbacks.CSVLogger(str(output / "history.csv"), append=True),
             tf.keras.callbacks.TensorBoard(str(output / "logs"), profile_batch=0),
@@ -210,5 +219,6 @@ def train(
             *callbacks,
         ],
     )
+    model.save(output / "model.keras")
     export(model, output / "codec")
     return model

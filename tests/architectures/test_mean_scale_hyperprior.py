@@ -316,3 +316,24 @@ def test_parameter_count_at_the_size_of_the_paper():
     expected = analysis + synthesis + hyper_analysis + hyper_synthesis + prior
     model = MeanScaleHyperprior()
     assert sum(int(tf.size(weight)) for weight in model.trainable_weights) == expected
+
+
+def test_default_is_one_dithered_quantizer_for_both_paths():
+    model = MeanScaleHyperprior(num_filters=2, num_latents=3)
+    quantizer = model.latent_model.reconstruction_quantizer
+    assert type(quantizer) is StochasticUniformAnnealing
+    assert (quantizer.form, quantizer.gradient) == ("dithered", "straight_through")
+    for entropy_model in (model.latent_model, model.hyper_latent_model):
+        assert entropy_model.rate_quantizer is entropy_model.reconstruction_quantizer is quantizer
+    again = MeanScaleHyperprior.from_config(model.get_config())
+    assert again.latent_model.rate_quantizer is again.latent_model.reconstruction_quantizer
+
+
+def test_latents_and_their_synthesis_are_those_of_the_forward_pass(model):
+    image = tf.cast(crops()[:2], tf.float32)
+    y, loc, scale = model.latents(image)
+    assert y.shape == loc.shape == scale.shape == (2, *(n // 16 for n in image.shape[1:3]), 8)
+    assert float(tf.reduce_min(scale)) > 0
+    reconstruction, _ = model(image, training=False)
+    decoded = model.synthesize(tf.round(y - loc) + loc)
+    np.testing.assert_allclose(decoded, reconstruction, atol=1e-3)

@@ -177,7 +177,7 @@ def test_shape_is_kept(row, shape):
     assert gradient.shape == shape
 
 
-@pytest.mark.parametrize("row", [r for r in ROWS if r.at_one], ids=str)
+@pytest.mark.parametrize("row", [r for r in ROWS if r.risers], ids=str)
 @pytest.mark.parametrize("dtype", ("float32", "float64"))
 @given(data=st.data())
 def test_is_within_half_a_temperature_of_rounding(row, dtype, data):

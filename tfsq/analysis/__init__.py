@@ -11,7 +11,7 @@ from tfsq.analysis.recommendation import (
     TemperaturePoint,
     recommend,
 )
-from tfsq.analysis.results import Result, table, to_csv
+from tfsq.analysis.results import Result, markdown, table, to_csv
 from tfsq.analysis.sources import Gaussian, Laplace, Logistic, Source
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "TemperaturePoint",
     "gradient_risk",
     "hard_gradient",
+    "markdown",
     "mismatch",
     "rate_distortion_bound",
     "rate_mismatch",

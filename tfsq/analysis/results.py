@@ -65,6 +65,20 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()).strip("\n")
 
 
+def markdown(columns: Sequence[str], rows: Sequence[Sequence]) -> str:
+    """Lays rows out as a Markdown table, for documentation that quotes results.
+
+    Args:
+      columns: Headings.
+      rows: Values, as many in each as there are columns.
+
+    Returns:
+      Text of several lines.
+    """
+    lines = [columns, ["---"] * len(columns), *([_shown(value) for value in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
 def to_csv(results: Sequence[Result], path: str | os.PathLike) -> None:
     """Writes results of one kind to a CSV file, with a header.
 

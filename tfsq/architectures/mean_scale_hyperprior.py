@@ -87,10 +87,11 @@ class MeanScaleHyperprior(CompressionModel):
     Args:
       num_filters: Channels of the hidden layers and of the hyper-latent.
       num_latents: Channels of the latent.
-      rate_quantizer: Quantizer layer in front of both likelihoods; additive uniform noise if
-        None.
-      reconstruction_quantizer: Quantizer layer of what the syntheses receive; dithered SUA from
-        temperature 1 if None. The same object for both means one noise sample for both.
+      rate_quantizer: Quantizer layer in front of both likelihoods.
+      reconstruction_quantizer: Quantizer layer of what the syntheses receive. The same object for
+        both means one noise sample for both, which is the default: dithered SUA from temperature 1.
+        Where one of them is given, None means additive uniform noise for the rate and dithered SUA
+        for the reconstruction.
       scale_lower_bound: Lower bound of the predicted scale.
       stop_gradient: "partial" or "none", see `tfsq.layers.ZeroCenterQuantization`.
       **kwargs: passed to `tf.keras.Model`: `name`, and `dtype`, the policy of all parts.
@@ -117,6 +118,8 @@ class MeanScaleHyperprior(CompressionModel):
             if int(value) != value or value < 1:
                 raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value}")
         super().__init__(**kwargs)
+        if rate_quantizer is None and reconstruction_quantizer is None:
+            rate_quantizer = reconstruction_quantizer = StochasticUniformAnnealing()
         self.num_filters = int(num_filters)
         self.num_latents = int(num_latents)
         with dtype_policy(self.dtype_policy):

@@ -20,7 +20,8 @@ class SoftThenHard(tf.keras.callbacks.Callback):
 
     The step is the optimizer's, so that a resumed run switches where the interrupted one did or
     would have. The switch stays after training: `layer.hard = False`, `layer.trainable = True` and
-    compiling the model again undo it.
+    compiling the model again undo it. A `.keras` file keeps `hard`; whether it keeps what is frozen is
+    up to the model.
 
     Source: Z. Guo, Z. Zhang, R. Feng, Z. Chen, "Soft then Hard: Rethinking the Quantization in
     Neural Image Compression", ICML 2021, https://arxiv.org/abs/2104.05168

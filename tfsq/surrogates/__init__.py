@@ -1,9 +1,10 @@
 """Surrogates for quantization: pure functions of (y, noise, temperature).
 
 Each has its own gradient; noise and temperature receive none. Noise is uniform on (-1/2, 1/2), but
-for stochastic Gumbel annealing.
+for stochastic Gumbel annealing. `with_slope` is what they are made of.
 """
 
+from tfsq.surrogates._numerics import with_slope
 from tfsq.surrogates.additive_uniform_noise import additive_uniform_noise
 from tfsq.surrogates.annealed_stochastic_rounding import annealed_stochastic_rounding
 from tfsq.surrogates.differentiable_soft_quantization import differentiable_soft_quantization
@@ -34,4 +35,5 @@ __all__ = [
     "stochastic_uniform_annealing",
     "straight_through_rounding",
     "universal_quantization",
+    "with_slope",
 ]
