@@ -140,12 +140,14 @@ GUMBEL_LOGITS = {
 def gumbel_weight(y, g, t, logits):
     """The weight of the ceiling, and its derivative."""
     log_weight, derivative = GUMBEL_LOGITS[logits]
-    # An integer is its own floor and ceiling: then the weights do not matter.
+    # An integer is its own floor and ceiling.
     down = np.clip(fraction(y), 1e-12, 1 - 1e-12)
+    inside = fraction(y) > 0
     odds = ((log_weight(1 - down) - log_weight(down)) / t + g[..., 1] - g[..., 0]) / t
     with np.errstate(over="ignore"):
         weight, rest = 1 / (1 + np.exp(-odds)), 1 / (1 + np.exp(odds))
-    return weight, weight * rest * -(derivative(1 - down) + derivative(down)) / t**2
+    slope = weight * rest * -(derivative(1 - down) + derivative(down)) / t**2
+    return np.where(inside, weight, 0), np.where(inside, slope, 0)
 
 
 SUA_FORMS = {

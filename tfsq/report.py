@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pathlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ import tensorflow as tf
 
 from tfsq import analysis, layers
 from tfsq.analysis import figures
+from tfsq.architectures import MeanScaleHyperprior
 from tfsq.codec import read_image
 
 # Wheels hold it inside of the package, a clone beside it.
@@ -139,7 +141,7 @@ def latent_batch(model_file=None, images: Sequence | None = None) -> analysis.La
       The batch.
 
     Raises:
-      ValueError: if there is no image, or one that is smaller than 64 pixels.
+      ValueError: if there is no image, one that is smaller than 64 pixels, or another model.
       OSError: if a file cannot be read.
     """
     model_file = model_file or analyzed_folder() / "model.keras"
@@ -147,6 +149,11 @@ def latent_batch(model_file=None, images: Sequence | None = None) -> analysis.La
     if not files:
         raise ValueError("`images` must not be empty.")
     model = tf.keras.models.load_model(model_file)
+    if not isinstance(model, MeanScaleHyperprior):
+        raise ValueError(
+            f"`model_file` must hold a MeanScaleHyperprior. Received: {type(model).__name__} in "
+            f"{model_file}"
+        )
     pixels = [read_image(file) for file in files]
     height, width = (min(size) // 64 * 64 for size in zip(*(image.shape[:2] for image in pixels)))
     if not height or not width:
@@ -243,7 +250,12 @@ def analyze(output, batch: analysis.LatentBatch, progress: Callable = lambda ite
 
     Returns:
       Dict of lists of results by name.
+
+    Raises:
+      ImportError: if matplotlib is not installed.
     """
+    # Before the minutes of measuring, and not after.
+    figures.check_matplotlib()
     output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)
     results = {name: list(progress(measure(), name)) for name, measure in MEASUREMENTS.items()}
@@ -251,7 +263,7 @@ def analyze(output, batch: analysis.LatentBatch, progress: Callable = lambda ite
     for name, rows in results.items():
         analysis.to_csv(rows, output / f"{name}.csv")
     for result in results["recommendation"]:
-        stem = f"recommendation_{result.surrogate.replace(' ', '_')}"
+        stem = "recommendation_" + re.sub(r"\W+", "_", result.surrogate)
         analysis.to_csv(result.bound_curve, output / f"{stem}_bound.csv")
         if result.temperature_curve:
             analysis.to_csv(result.temperature_curve, output / f"{stem}_temperature.csv")

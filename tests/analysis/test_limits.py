@@ -46,6 +46,9 @@ def test_nothing_beats_shannon_and_one_cell_is_enough_at_low_rate(source):
         assert bound.lagrangian < limit.lagrangian + 3e-3
         # At high rate a scalar quantizer loses log2(2 pi e / 12) / 2 = 0.2546 bits, below less.
         assert limit.lagrangian - bound.lagrangian < 0.26
+    for limit in (scalar_quantizer_limit(source, 0.05), rate_distortion_bound(source, 0.05)):
+        assert limit.lagrangian <= 0.05 * source.variance
+        assert limit.distortion <= source.variance
     tiny = scalar_quantizer_limit(source, 1e-3)
     assert tiny.lagrangian <= 1e-3 * source.variance
     assert tiny.rate < 1e-3

@@ -34,7 +34,18 @@ def test_temperature_is_at_the_minimum_of_its_curve():
     assert 0.03 < result.temperature < 1.0
     no_risk = recommend(layer, Gaussian(0.3, 0.5), weight=0.0, **arguments)
     assert no_risk.temperature == 0.03
-    assert "at an end" in no_risk.note
+    assert "no minimum inside" in no_risk.note
+
+
+def test_risk_that_is_not_resolved_is_not_trusted():
+    """Below t = 0.1, the variance of noisy soft rounding lies in noise that is hardly drawn."""
+    loss = SquaredError(lambda v: 2 * tf.tanh(0.7 * v) + 0.3 * v, target=0.9)
+    result = recommend("unsr", Gaussian(0.3, 0.5), loss=loss, temperatures=(1.0, 0.5, 0.05))
+    assert [np.isinf(p.risk) for p in result.temperature_curve] == [False, False, True]
+    assert "the risk is not resolved at t <= 0.05" in result.note
+    assert result.temperature > 0.05
+    of_batch = recommend("unsr", batch(scale=0.5), temperatures=(1.0, 0.02))
+    assert np.isinf(of_batch.temperature_curve[-1].risk)
 
 
 def test_surrogate_without_a_temperature_gets_none():
@@ -120,11 +131,17 @@ def test_rate_may_have_a_surrogate_of_its_own():
         ({"temperatures": (0.5,)}, "`temperatures` must contain 1"),
         ({"bounds": ()}, "`bounds` must be positive"),
         ({"bounds": (0.0, 1.0)}, "`bounds` must be positive"),
+        ({"bounds": (0.1, np.nan)}, "`bounds` must be positive and finite"),
     ],
 )
 def test_arguments_are_checked(arguments, message):
     with pytest.raises(ValueError, match=message):
         recommend("sua", Gaussian(), **arguments)
+
+
+def test_what_is_no_source_is_refused():
+    with pytest.raises(TypeError, match="`source` must be a Source or a LatentBatch"):
+        recommend("aun", None)
 
 
 @pytest.mark.parametrize("arguments", [{"scale": 1.0}, {"loss": SquaredError()}])

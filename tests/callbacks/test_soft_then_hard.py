@@ -99,7 +99,9 @@ def test_only_the_given_quantizers_are_switched():
         callbacks=[SoftThenHard(0, [dense], quantizers=[second])],
     )
     assert (first.hard, second.hard, dense.trainable) == (False, True, False)
-    assert type(second).from_config(second.get_config()).hard
+    # What the callback made of it is not in the configuration.
+    assert not type(second).from_config(second.get_config()).hard
+    assert AdditiveUniformNoise.from_config(AdditiveUniformNoise(hard=True).get_config()).hard
 
 
 def test_hard_layer_rounds_with_the_straight_through_gradient():
@@ -127,6 +129,26 @@ def test_hard_layer_rounds_with_the_straight_through_gradient():
 def test_arguments_are_checked(arguments, error, message):
     with pytest.raises(error, match=message):
         SoftThenHard(**arguments)
+
+
+def test_layers_that_are_not_in_the_model_are_refused():
+    dense, quantizer = tf.keras.layers.Dense(3), AdditiveUniformNoise()
+    model = tf.keras.Sequential([tf.keras.Input([3]), dense, quantizer])
+    model.compile("sgd", "mse")
+    other = tf.keras.layers.Dense(3, name="other")
+    for callback, name in (
+        (SoftThenHard(0, [other]), "freeze"),
+        (SoftThenHard(0, [dense], quantizers=[AdditiveUniformNoise()]), "quantizers"),
+    ):
+        with pytest.raises(ValueError, match=f"`{name}` must be parts of model"):
+            model.fit(tf.ones([4, 3]), tf.ones([4, 3]), callbacks=[callback], verbose=0)
+    model.compile(tf.keras.optimizers.legacy.SGD(), "mse")
+    with pytest.raises(ValueError, match="not of its `legacy` module"):
+        model.fit(tf.ones([4, 3]), tf.ones([4, 3]), callbacks=[SoftThenHard(0, [dense])])
+    with pytest.raises(ValueError, match="found no quantizer"):
+        nothing = SoftThenHard(0, [dense], quantizers=[])
+        model.compile("sgd", "mse")
+        model.fit(tf.ones([4, 3]), tf.ones([4, 3]), callbacks=[nothing], verbose=0)
 
 
 def test_unknown_name_and_missing_quantizer_are_refused():

@@ -337,8 +337,16 @@ def test_two_attributes_are_annealed_side_by_side():
     assert float(layer.shape) == 1.0
 
 
+def test_one_layer_has_one_callback_for_an_attribute():
+    layer = StochasticUniformAnnealing()
+    callbacks = [TemperatureCallback(HALVING), TemperatureCallback(HALVING, [layer], name="other")]
+    with pytest.raises(ValueError, match="Two TemperatureCallbacks of one `fit` set 'temperature'"):
+        fit(make_model(layer), *callbacks)
+
+
 def test_attribute_has_its_own_domain():
     layer = KumaraswamySoftRounding()
+    assert TemperatureCallback(lambda step: 2.0, attribute="shape").temperature_at(0) == 2.0
     with pytest.raises(ValueError, match=r"`schedule\(0\)` must be in \[1, 16\]"):
         fit(make_model(layer), TemperatureCallback(lambda step: 0.5, attribute="shape"))
     with pytest.raises(ValueError, match=r"`minimum` must be in \[1, 16\]"):

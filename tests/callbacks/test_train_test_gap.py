@@ -110,7 +110,8 @@ def test_hard_quantizers_have_no_variance():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"gradient_draws": 1}, {"gradient_draws": -2}, {"gradient_every": 0}]
+    "arguments",
+    [{"gradient_draws": 1}, {"gradient_draws": -2}, {"gradient_draws": 2.5}, {"gradient_every": 0}],
 )
 def test_numbers_out_of_range_are_refused(arguments):
     with pytest.raises(ValueError, match=f"`{next(iter(arguments))}` must be .*Received: "):

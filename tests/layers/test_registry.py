@@ -49,7 +49,9 @@ def test_unknown_name_lists_the_known_ones():
 
 
 @pytest.mark.parametrize(
-    "identifier", [None, 3, tf.keras.layers.Dense, tf.keras.layers.ReLU()], ids=str
+    "identifier",
+    [None, 3, tf.keras.layers.Dense, tf.keras.layers.ReLU()],
+    ids=["none", "number", "class", "layer"],
 )
 def test_what_is_no_quantizer_is_refused(identifier):
     with pytest.raises(TypeError, match="`identifier` must be a name, a config, a class"):
@@ -60,6 +62,18 @@ def test_serialized_layer_of_another_kind_is_refused():
     config = tf.keras.saving.serialize_keras_object(tf.keras.layers.ReLU())
     with pytest.raises(TypeError, match="`identifier` must be"):
         layers.get(config)
+
+
+def test_config_is_checked():
+    with pytest.raises(ValueError, match="must be one of: .*Received: identifier='nope'"):
+        layers.get({"class_name": "nope", "config": {}})
+    with pytest.raises(ValueError, match="must have a dict for its config"):
+        layers.get({"class_name": "sua", "config": None})
+
+
+def test_only_quantizers_can_be_registered():
+    with pytest.raises(TypeError, match="`register` must decorate a `Quantizer`"):
+        layers.register("relu")(tf.keras.layers.ReLU)
 
 
 def test_taken_name_is_refused():

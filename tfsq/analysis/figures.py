@@ -24,6 +24,11 @@ def _pyplot():
     return pyplot
 
 
+def check_matplotlib() -> None:
+    """Raises ImportError unless matplotlib, which the figures need, is installed."""
+    _pyplot()
+
+
 def _new(title, columns, width=5.5, rows=1):
     pyplot = _pyplot()
     # Not through pyplot's state, so that nothing stays open.

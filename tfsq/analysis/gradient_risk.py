@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import tensorflow as tf
 
 from tfsq.analysis.losses import Loss
-from tfsq.analysis.measurement import estimate, name_of, prepared, temperature_of
+from tfsq.analysis.measurement import (
+    estimate,
+    is_resolved,
+    name_of,
+    prepared,
+    temperature_of,
+)
 from tfsq.analysis.results import Result
 from tfsq.analysis.sources import Source
 from tfsq.layers import ZeroCenterQuantization
@@ -28,7 +35,8 @@ class GradientRisk(Result):
       stop_gradient: "partial" or "none".
       hard_gradient: The gradient of the loss after rounding, exact.
       bias: Mean of the surrogate's gradient minus `hard_gradient`.
-      bias_error: Standard error of `bias`.
+      bias_error: Standard error of `bias`; infinite, as that of the variance, where a few samples
+        make up the second moment, so that neither number is resolved.
       variance: Variance of the gradient of one sample.
       variance_error: Standard error of `variance`.
     """
@@ -79,6 +87,8 @@ def hard_gradient(source: Source, loss: Loss, wrt: str = "location", loc: float 
       ValueError: if `wrt` is not one of the above.
     """
     _check_wrt(wrt)
+    if not math.isfinite(loc):
+        raise ValueError(f"`loc` must be finite. Received: loc={loc}")
     ties = source.ties(loc)
     below, at = tf.constant(np.round(ties - loc - 0.5)), tf.constant(ties)
     step = loss(below + 1 + loc, below + 1, at) - loss(below + loc, below, at)
@@ -138,6 +148,7 @@ def gradient_risk(
     layer = prepared(surrogate, temperature)
     zero_center = ZeroCenterQuantization(layer, stop_gradient=stop_gradient)
     exact = hard_gradient(source, loss, wrt, loc)
+    resolved: list[bool] = []
 
     def statistics(y, noise):
         center = tf.fill(tf.shape(y), tf.constant(loc, y.dtype))
@@ -148,11 +159,11 @@ def gradient_risk(
             # The latent that a loss compares with does not move with the location.
             value = loss(reconstruction, residual, tf.stop_gradient(y))
         gradient = tape.gradient(value, variable, unconnected_gradients="zero").numpy()
+        resolved.append(is_resolved(gradient))
         return [np.mean(gradient) - exact, np.var(gradient)]
 
-    (bias, variance), (bias_error, variance_error) = estimate(
-        source, layer, seed, log2_points, statistics
-    )
+    (bias, variance), errors = estimate(source, layer, seed, log2_points, statistics)
+    bias_error, variance_error = errors if all(resolved) else (math.inf, math.inf)
     return GradientRisk(
         name_of(layer),
         temperature_of(layer),

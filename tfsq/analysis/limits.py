@@ -16,6 +16,9 @@ _TOLERANCE = 1e-8
 _RELAXATION = 1.9
 # What lies further out is left to the outermost cells.
 _TAIL = 1e-10
+# The kernel between all points of the grid is a dense matrix.
+_MOST_POINTS = 8000
+_MOST_ITERATIONS = 20_000
 # Steps of the grid, in standard deviations of the error and in scales of the source.
 _STEP_OF_ERROR, _STEP_OF_SOURCE = 0.15, 0.1
 
@@ -130,29 +133,39 @@ def rate_distortion_bound(source: Source, lmbda: float) -> Limit:
       The `Limit`; the Lagrangian is within 3e-3 bits of the bound.
 
     Raises:
-      ValueError: if `lmbda` is not positive and finite.
+      ValueError: if `lmbda` is not positive and finite, or so large that the grid would not fit.
+      RuntimeError: if the iteration does not converge.
     """
     _check_lmbda(lmbda)
     reach = -source.quantile(1e-7) + source.loc
     error_at_high_rate = math.sqrt(1 / (2 * lmbda * math.log(2)))
     step = min(_STEP_OF_ERROR * error_at_high_rate, _STEP_OF_SOURCE * source.scale)
     edges = source.loc + np.linspace(-reach, reach, 2 * math.ceil(reach / step))
+    if len(edges) > _MOST_POINTS:
+        raise ValueError(
+            f"`lmbda` needs a grid of more than {_MOST_POINTS} points. Received: lmbda={lmbda}"
+        )
     y = (edges[1:] + edges[:-1]) / 2
     p = source.mass(edges[:-1], edges[1:])
     p /= p.sum()
     error = np.square(y[:, None] - y)
     kernel = np.exp2(-lmbda * error)
     q = np.full_like(p, 1 / len(p))
-    for _ in range(20_000):
+    for _ in range(_MOST_ITERATIONS):
         normalizer = kernel @ q
         gain = (p / normalizer) @ kernel
         # The Lagrangian is within log2(max gain) of its minimum.
         if math.log2(gain.max()) < 2e-3:
             break
         q = q * gain
+    else:
+        raise RuntimeError(f"No convergence in {_MOST_ITERATIONS} iterations for {source}, {lmbda}")
     normalizer = kernel @ q
     channel = kernel * q / normalizer[:, None]
     distortion = float(p @ np.sum(channel * error, axis=1))
     lagrangian = float(-p @ np.log2(normalizer))
+    # Saying nothing is a code too, and at low rate the iteration stops just short of it.
+    if lagrangian >= lmbda * source.variance:
+        return Limit("Shannon", str(source), lmbda, lmbda * source.variance, 0.0, source.variance)
     rate = lagrangian - lmbda * distortion
     return Limit("Shannon", str(source), lmbda, lagrangian, rate, distortion)

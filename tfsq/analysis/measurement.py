@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -14,14 +15,17 @@ from tfsq.layers import AnnealedQuantizer, Quantizer, StochasticQuantizer, get
 
 # Independent scramblings of a Sobol sequence, from whose scatter the standard error comes.
 REPLICATES = 8
+# Of one element in a second moment. A bounded slope of 1/t has 1 / (number of elements * t).
+_LARGEST_SHARE = 0.02
 
 
-def prepared(surrogate, temperature: float | None) -> Quantizer:
+def prepared(surrogate, temperature: float | None, seed: int | None = None) -> Quantizer:
     """Returns a copy of a quantizer layer at a temperature.
 
     Args:
       surrogate: A layer, or what `tfsq.layers.get` takes.
       temperature: In (0, 1]; None keeps the layer's own.
+      seed: Seed of the copy's noise; None keeps the layer's own.
 
     Returns:
       The copy; the layer that was given stays as it is.
@@ -30,12 +34,14 @@ def prepared(surrogate, temperature: float | None) -> Quantizer:
       ValueError: if `temperature` is given for a layer without one.
     """
     layer = get(surrogate)
-    copy = type(layer).from_config(layer.get_config())
-    if isinstance(layer, AnnealedQuantizer):
-        for attribute in layer.annealed_attributes:
-            setattr(copy, attribute, float(getattr(layer, attribute)))
-        if temperature is not None:
-            copy.temperature = temperature
+    config = layer.get_config()
+    if seed is not None and isinstance(layer, StochasticQuantizer):
+        config["seed"] = seed
+    copy = type(layer).from_config(config)
+    for attribute, value in _annealed(layer).items():
+        setattr(copy, attribute, value)
+    if isinstance(layer, AnnealedQuantizer) and temperature is not None:
+        copy.temperature = temperature
     elif temperature is not None:
         raise ValueError(
             f"`temperature` must be None for {type(layer).__name__}, which has none. "
@@ -44,18 +50,40 @@ def prepared(surrogate, temperature: float | None) -> Quantizer:
     return copy
 
 
+def _annealed(layer):
+    """The present values of the annealed attributes, as short as float32 tells them apart."""
+    values = {name: getattr(layer, name) for name in getattr(layer, "annealed_attributes", ())}
+    return {name: float(f"{float(tf.convert_to_tensor(v)):.7g}") for name, v in values.items()}
+
+
 def name_of(layer: Quantizer) -> str:
-    """Returns the class name of a layer and what of its configuration is not the default."""
-    default = type(layer)().get_config()
-    ignored = {"name", "dtype", "trainable", "seed", *getattr(layer, "annealed_attributes", ())}
-    config = layer.get_config()
-    changed = [config[key] for key in config if key not in ignored and config[key] != default[key]]
-    return " ".join([type(layer).__name__, *map(str, changed)])
+    """Returns the class name of a layer and what, but the temperature, is not the default."""
+    signature = inspect.signature(type(layer)).parameters
+    settings = {**layer.get_config(), **_annealed(layer)}
+    shown = [
+        f"{name}={settings[name]}"
+        for name, parameter in signature.items()
+        if name not in ("temperature", "seed", "kwargs") and settings.get(name) != parameter.default
+    ]
+    return " ".join([type(layer).__name__, *shown, *(["hard"] if layer.hard else [])])
 
 
 def temperature_of(layer: Quantizer) -> float | None:
     """Returns the temperature of a layer, None if it has none."""
-    return float(layer.temperature) if isinstance(layer, AnnealedQuantizer) else None
+    return _annealed(layer).get("temperature")
+
+
+def is_resolved(gradient: np.ndarray) -> bool:
+    """Whether the sample tells the second moment of a gradient.
+
+    It does not where a few elements make up all of it, as with noisy soft rounding at a low
+    temperature, whose variance of the order of exp(1 / t) lies in noise that is hardly ever drawn.
+
+    Args:
+      gradient: Array of samples.
+    """
+    squares = np.square(gradient)
+    return bool(squares.max(initial=0.0) <= _LARGEST_SHARE * squares.sum())
 
 
 def noise_of(layer: Quantizer, v: np.ndarray) -> tf.Tensor | None:
@@ -104,8 +132,12 @@ def points(source: Source, layer: Quantizer, seed: int, log2_points: int) -> Ite
     Raises:
       ValueError: if `log2_points` is not in [1, 30].
     """
-    if not 1 <= log2_points <= 30:
-        raise ValueError(f"`log2_points` must be in [1, 30]. Received: log2_points={log2_points}")
+    if log2_points not in range(1, 31):
+        raise ValueError(
+            f"`log2_points` must be an integer in [1, 30]. Received: log2_points={log2_points}"
+        )
+    if seed < 0:
+        raise ValueError(f"`seed` must be at least 0. Received: seed={seed}")
     for y, v in _randomized(source, 1 + noise_dimensions(layer), seed, log2_points):
         yield y, noise_of(layer, v)
 

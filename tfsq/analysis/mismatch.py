@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import tensorflow as tf
@@ -140,10 +141,10 @@ def rate_mismatch(
       ValueError: if a number is out of its range, or the surrogate has no temperature but one is
         given.
     """
-    if not bound >= 0.0:
-        raise ValueError(f"`bound` must be at least 0. Received: bound={bound}")
-    if not scale > 0.0:
-        raise ValueError(f"`scale` must be positive. Received: scale={scale}")
+    if not 0.0 <= bound < math.inf:
+        raise ValueError(f"`bound` must be at least 0 and finite. Received: bound={bound}")
+    if not 0.0 < scale < math.inf:
+        raise ValueError(f"`scale` must be positive and finite. Received: scale={scale}")
     layer = prepared(surrogate, temperature)
     model = Gaussian(scale=max(scale, bound))
 

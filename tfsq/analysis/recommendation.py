@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -14,7 +13,7 @@ import tensorflow_probability as tfp
 
 from tfsq.analysis import losses
 from tfsq.analysis.gradient_risk import gradient_risk
-from tfsq.analysis.measurement import name_of, noise_dimensions, noise_of, prepared
+from tfsq.analysis.measurement import is_resolved, name_of, prepared
 from tfsq.analysis.mismatch import mismatch, rate_mismatch
 from tfsq.analysis.results import Result
 from tfsq.analysis.sources import Source
@@ -37,7 +36,7 @@ class TemperaturePoint(Result):
     Attributes:
       temperature: The temperature t.
       mismatch: D(t) = E[(y~ - round y)^2].
-      risk: Risk of the gradient, bias^2 + variance.
+      risk: Risk of the gradient, bias^2 + variance; infinite where the samples do not resolve it.
       criterion: D(t) / D(1) + weight * risk(t) / risk(1).
     """
 
@@ -153,10 +152,11 @@ def recommend(
     """Recommends a temperature and a lower bound of the scale, from what it measures.
 
     The temperature minimizes D(t) / D(1) + weight * risk(t) / risk(1), the mismatch against the
-    risk of the gradient. The bound minimizes J(b) = |rate gap(b)| + hard rate(b) - min hard rate,
-    the gap between training and coding against what the bound itself costs; where J is flat it is
-    the smallest, and the note says so. Neither runs away: D and the gap fall with t and b, while
-    risk and hard rate rise.
+    risk of the gradient. Where the risk does not rise as t falls, as it may not for the
+    straight-through gradient, that is the smallest of `temperatures`, and the note says so. The
+    bound minimizes J(b) = |rate gap(b)| + hard rate(b) - min hard rate, the gap between training
+    and coding against what the bound itself costs, which keeps it from running away; where J is
+    flat it is the smallest, and the note says so.
 
     For a source the risk is that of `gradient_risk` in the location. For a batch of real latents it
     is the risk of the gradient in a common shift of a channel, summed over the channels, against
@@ -177,14 +177,17 @@ def recommend(
       A `Recommendation`.
 
     Raises:
+      TypeError: if `source` is neither a source nor a batch.
       ValueError: if an argument is out of its range, or `scale` or `loss` is given for a batch.
     """
+    if not isinstance(source, (Source, LatentBatch)):
+        raise TypeError(f"`source` must be a Source or a LatentBatch. Received: {source!r}")
     if not 0.0 <= weight < math.inf:
         raise ValueError(f"`weight` must be at least 0 and finite. Received: weight={weight}")
     if 1.0 not in temperatures:
         raise ValueError(f"`temperatures` must contain 1. Received: {tuple(temperatures)}")
-    if not len(bounds) or not min(bounds) > 0:
-        raise ValueError(f"`bounds` must be positive. Received: {tuple(bounds)}")
+    if not len(bounds) or not all(0 < bound < math.inf for bound in bounds):
+        raise ValueError(f"`bounds` must be positive and finite. Received: {tuple(bounds)}")
     for name, value in (("scale", scale), ("loss", loss)):
         if isinstance(source, LatentBatch) and value is not None:
             raise ValueError(f"`{name}` is for a source; a batch has its own.")
@@ -205,7 +208,10 @@ def recommend(
         curve = _temperature_curve(measured, weight)
         temperature = min(curve, key=lambda point: point.criterion).temperature
         if temperature in (min(temperatures), max(temperatures)):
-            notes.append(f"the temperature is at an end of [{min(temperatures)}, 1]")
+            notes.append("no minimum inside: the temperature is at an end of its range")
+        unresolved = [point.temperature for point in curve if math.isinf(point.risk)]
+        if unresolved:
+            notes.append(f"the risk is not resolved at t <= {max(unresolved):g}")
     if isinstance(rate_layer, AnnealedQuantizer):
         rate_layer = prepared(rate_layer, temperature if rate_surrogate is None else None)
     bound_curve = _bound_curve(bounds, [measurement.rates(rate_layer, b) for b in bounds])
@@ -223,7 +229,9 @@ def recommend(
 
 def _ratio(value, reference):
     # A surrogate that is rounding in its forward pass has no mismatch at any temperature.
-    return value / reference if reference > 0 else 0.0
+    if reference > 0:
+        return value / reference
+    return math.inf if value > 0 else 0.0
 
 
 def _temperature_curve(measured, weight):
@@ -260,7 +268,8 @@ class _SourceMeasurement:
 
     def mismatch_and_risk(self, layer):
         arguments = (layer, None, self.source, self.loss)
-        risk = gradient_risk(*arguments, seed=self.seed).risk
+        measured = gradient_risk(*arguments, seed=self.seed)
+        risk = measured.risk if math.isfinite(measured.variance_error) else math.inf
         return mismatch(*arguments, seed=self.seed).to_rounding, risk
 
     def rates(self, layer, bound):
@@ -279,36 +288,30 @@ class _BatchMeasurement:
         """Mismatch, and the risk of the gradient in the shifts of the channels."""
         hard = tf.round(self.residuals)
         gradients, distances = [], []
-        for noise in self._noises(layer):
+        layer, resolved = prepared(layer, None, self.seed), True
+        for _ in range(_DRAWS):
             with tf.GradientTape() as tape:
                 tape.watch(self.residuals)
-                y_tilde = layer(self.residuals, training=True, noise=noise)
+                y_tilde = layer(self.residuals, training=True)
                 value = self.batch.loss(tf.cast(y_tilde + self.locs, tf.float32))
             gradient = tape.gradient(value, self.residuals).numpy()
+            resolved = resolved and is_resolved(gradient)
             gradients.append(gradient.reshape(-1, gradient.shape[-1]).sum(0))
             distances.append(float(tf.reduce_mean((y_tilde - hard) ** 2)))
         bias = np.mean(gradients, 0) - self.batch.hard_gradients
         variance = np.var(gradients, 0, ddof=1)
         # The square of an average of draws exceeds that of the mean by the variance of the average.
         squared_bias = max(0.0, float(np.sum(bias**2 - variance / _DRAWS)))
-        return float(np.mean(distances)), squared_bias + float(np.sum(variance))
+        risk = squared_bias + float(np.sum(variance)) if resolved else math.inf
+        return float(np.mean(distances)), risk
 
     def rates(self, layer, bound):
         scales = np.maximum(self.batch.scales, bound)
         model = tfp.distributions.Normal(tf.zeros_like(scales), scales)
-        noisy = [
-            layer(self.residuals, training=True, noise=noise)
-            for noise in itertools.islice(self._noises(layer), _RATE_DRAWS)
-        ]
+        layer = prepared(layer, None, self.seed)
+        noisy = [layer(self.residuals, training=True) for _ in range(_RATE_DRAWS)]
         hard, *training = (
             float(tf.reduce_mean(losses.bits(model, value)))
             for value in (tf.round(self.residuals), *noisy)
         )
         return float(np.mean(training)), hard
-
-    def _noises(self, layer):
-        shape = self.residuals.shape
-        for rng in np.random.default_rng(self.seed).spawn(_DRAWS):
-            v = rng.uniform(2.0**-31, 1 - 2.0**-31, (math.prod(shape), noise_dimensions(layer)))
-            noise = noise_of(layer, v)
-            yield noise if noise is None else tf.reshape(noise, [*shape, *layer.noise_axes])

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfsq.callbacks.temperature import replace_train_function
 from tfsq.layers import Quantizer
+from tfsq.layers.base import check_integer
 
 
 class SoftThenHard(tf.keras.callbacks.Callback):
@@ -18,10 +19,12 @@ class SoftThenHard(tf.keras.callbacks.Callback):
     Rates and reconstructions are hard then, with the straight-through gradient for whatever in
     front of a quantizer is not frozen.
 
-    The step is the optimizer's, so that a resumed run switches where the interrupted one did or
-    would have. The switch stays after training: `layer.hard = False`, `layer.trainable = True` and
-    compiling the model again undo it. A `.keras` file keeps `hard`; whether it keeps what is frozen is
-    up to the model.
+    The step is the optimizer's, so that a run that is resumed from a checkpoint, as
+    `tf.keras.callbacks.BackupAndRestore` does, switches where the interrupted one did or would
+    have. Keep the callback in every later `fit`, with a model loaded from a file too: a file keeps
+    neither that quantizers are hard nor, for most models, what is frozen, and Keras thaws what was
+    frozen after `compile` when it traces again. To undo the switch, set `layer.hard = False` and
+    `layer.trainable = True`, and compile again.
 
     Source: Z. Guo, Z. Zhang, R. Feng, Z. Chen, "Soft then Hard: Rethinking the Quantization in
     Neural Image Compression", ICML 2021, https://arxiv.org/abs/2104.05168
@@ -37,8 +40,9 @@ class SoftThenHard(tf.keras.callbacks.Callback):
       quantizers: The quantizer layers to switch; None finds all of them in the model.
 
     Raises:
-      ValueError: if `step` is negative; when training starts, if the model has no quantizer, or no
-        layer or several layers of a name in `freeze`.
+      ValueError: if `step` is not an integer of at least 0; when training starts, if the model has
+        no quantizer, no layer or several layers of a name in `freeze`, if a layer is not a part of
+        it, or if its optimizer is a legacy one.
       TypeError: if `quantizers` holds something else, or `freeze` is a single name.
     """
 
@@ -49,8 +53,7 @@ class SoftThenHard(tf.keras.callbacks.Callback):
         quantizers: Sequence[Quantizer] | None = None,
     ):
         super().__init__()
-        if int(step) != step or step < 0:
-            raise ValueError(f"`step` must be an integer of at least 0. Received: step={step}")
+        check_integer("step", step, 0)
         if isinstance(freeze, (str, tf.keras.layers.Layer)):
             raise TypeError(f"`freeze` must be a list. Received: freeze={freeze!r}")
         for layer in quantizers or ():
@@ -64,9 +67,11 @@ class SoftThenHard(tf.keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._frozen = [self._resolved(item) for item in self.freeze]
-        self._hardened = self.quantizers or [
-            part for part in self.model.submodules if isinstance(part, Quantizer)
-        ]
+        found = [part for part in self.model.submodules if isinstance(part, Quantizer)]
+        self._hardened = found if self.quantizers is None else self.quantizers
+        self._check_optimizer()
+        self._check_in_model("freeze", self._frozen)
+        self._check_in_model("quantizers", self._hardened)
         if not self._hardened:
             raise ValueError(f"SoftThenHard found no quantizer in model {self.model.name!r}.")
 
@@ -88,6 +93,21 @@ class SoftThenHard(tf.keras.callbacks.Callback):
         for layer in self._frozen:
             layer.trainable = False
         replace_train_function(self.model)
+
+    def _check_optimizer(self):
+        if isinstance(self.model.optimizer, tf.keras.optimizers.legacy.Optimizer):
+            raise ValueError(
+                "SoftThenHard needs one of the optimizers of `tf.keras.optimizers`, not of its "
+                f"`legacy` module. Received: {self.model.optimizer!r}"
+            )
+
+    def _check_in_model(self, name, layers):
+        parts = {id(part) for part in self.model.submodules}
+        for layer in layers:
+            if id(layer) not in parts:
+                raise ValueError(
+                    f"`{name}` must be parts of model {self.model.name!r}. Received: {layer.name!r}"
+                )
 
     def _resolved(self, item):
         if isinstance(item, tf.keras.layers.Layer):

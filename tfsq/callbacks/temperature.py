@@ -20,6 +20,8 @@ class _ReportingTrainFunction:
     def __init__(self, model):
         self.train_function = model.train_function
         self.temperatures: dict[str, tf.Variable] = {}
+        # What is set by one of the callbacks already: layers, by identity, and attributes.
+        self.taken: set[tuple[int, str]] = set()
         self._model, self._history = model, model.history
 
     @property
@@ -73,8 +75,8 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
       TypeError: if `schedule` is not callable or a layer is not annealed.
       ValueError: if one of `layers` has no such attribute; when training starts, if the model has
         no layer with it, if `minimum` is outside of its domain, (0, 1] for the temperature, if
-        another such callback has the same `name`, or if the schedule leaves the domain at the first
-        or last planned step.
+        another such callback has the same `name` or sets the same attribute of a layer, or if the
+        schedule leaves the domain at the first or last planned step.
     """
 
     def __init__(
@@ -108,6 +110,8 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
 
     def temperature_at(self, step: int) -> float:
         """Returns the temperature, or what else is annealed, at a step; clamped and checked.
+
+        The domain of another attribute than the temperature is known once training has begun.
 
         Args:
           step: Optimizer step.
@@ -160,7 +164,9 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
         if value is None:
             return None
         checks = [layer.annealed_attributes[self.attribute] for layer in self._annealed]
-        for check in checks or [check_temperature]:
+        if not checks and self.attribute == "temperature":
+            checks = [check_temperature]
+        for check in checks:
             value = check(value, name)
         return value
 
@@ -185,6 +191,13 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
                 f"Two TemperatureCallbacks of one `fit` have the name {self.name!r}; give each "
                 "another `name`."
             )
+        for layer in self._annealed:
+            if (id(layer), self.attribute) in reporting.taken:
+                raise ValueError(
+                    f"Two TemperatureCallbacks of one `fit` set {self.attribute!r} of layer "
+                    f"{layer.name!r}."
+                )
+            reporting.taken.add((id(layer), self.attribute))
         reporting.temperatures[self.name] = getattr(self._annealed[0], self.attribute)
 
     def _stop_reporting(self):

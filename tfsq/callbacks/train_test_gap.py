@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfsq.layers import Quantizer
+from tfsq.layers.base import check_integer
 
 # Suffix in the logs -> key of `rate_distortion`.
 _LOGGED = {"": "loss", "_rate": "bpp", "_distortion": "distortion"}
@@ -26,9 +27,10 @@ class TrainTestGap(tf.keras.callbacks.Callback):
     With `gradient_draws`, the gradient of the mean surrogate loss in all trainable weights is
     taken that many times at the same weights and batch. `gradient_variance` is the sum, over the
     weights, of its variance from draw to draw; `gradient_norm2` the squared norm of its mean, whose
-    own variance of `gradient_variance / gradient_draws` is taken off. This costs `gradient_draws`
-    forward and backward passes on the batch, every `gradient_every` epochs; NaN is logged in the
-    others.
+    own variance of `gradient_variance / gradient_draws` is taken off. Under a strategy with several
+    replicas it is the gradient averaged over them, each with the same batch and its own noise, so
+    that its variance is as many times smaller. This costs `gradient_draws` forward and backward
+    passes on the batch, every `gradient_every` epochs; NaN is logged in the others.
 
     Callbacks see only what those listed before them log: list this one before TensorBoard.
 
@@ -52,16 +54,14 @@ class TrainTestGap(tf.keras.callbacks.Callback):
         gradient_every: int = 1,
     ):
         super().__init__()
-        if gradient_draws != 0 and gradient_draws < 2:
-            raise ValueError(
-                f"`gradient_draws` must be 0 or at least 2. Received: {gradient_draws}"
-            )
-        if gradient_every < 1:
-            raise ValueError(f"`gradient_every` must be at least 1. Received: {gradient_every}")
+        check_integer("gradient_draws", gradient_draws, 0)
+        check_integer("gradient_every", gradient_every, 1)
+        if gradient_draws == 1:
+            raise ValueError("`gradient_draws` must be 0 or at least 2. Received: gradient_draws=1")
         self.batch = tf.convert_to_tensor(batch)
         self.rate_distortion = rate_distortion
-        self.gradient_draws = int(gradient_draws)
-        self.gradient_every = int(gradient_every)
+        self.gradient_draws = gradient_draws
+        self.gradient_every = gradient_every
 
     def on_train_begin(self, logs=None):
         if self.rate_distortion is None and not hasattr(self.model, "rate_distortion"):
@@ -83,15 +83,15 @@ class TrainTestGap(tf.keras.callbacks.Callback):
             logs["gradient_variance"], logs["gradient_norm2"] = variance, norm2
 
     def _trace(self):
-        # `hard` is read when a quantizer is traced; in the middle of `fit` it may change.
+        # Read when traced, what is hard and what is trained may change in the middle of `fit`.
         quantizers = [part for part in self.model.submodules if isinstance(part, Quantizer)]
-        state = [quantizer.hard for quantizer in quantizers]
+        weights = self.model.trainable_variables
+        state = [quantizer.hard for quantizer in quantizers], [id(weight) for weight in weights]
         if state == self._traced_for:
             return
         self._traced_for = state
         strategy = self.model.distribute_strategy
         rate_distortion = self.rate_distortion or self.model.rate_distortion
-        weights = self.model.trainable_variables
 
         # In the replicas, where a layer with a seed draws its noise.
         @tf.function
@@ -117,7 +117,8 @@ class TrainTestGap(tf.keras.callbacks.Callback):
         mean = squares = np.zeros(())
         for draw in range(self.gradient_draws):
             gradients = self._differentiate(self.batch)
-            gradient = np.concatenate([np.ravel(g).astype(np.float64) for g in gradients])
+            flat = [np.ravel(gradient).astype(np.float64) for gradient in gradients]
+            gradient = np.concatenate([np.zeros(0), *flat])
             # Welford's update does not cancel.
             step = gradient - mean
             mean = mean + step / (draw + 1)

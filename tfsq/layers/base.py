@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -10,6 +11,33 @@ import tensorflow as tf
 
 from tfsq.surrogates import straight_through_rounding
 from tfsq.surrogates._numerics import arithmetic_dtype
+
+
+def check_integer(name: str, value, least: int) -> int:
+    """Returns `value` as an integer.
+
+    Args:
+      name: The argument to name in the error.
+      value: A number.
+      least: Its smallest value.
+
+    Raises:
+      ValueError: if `value` is not an integer of at least `least`.
+    """
+    is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not is_integer or value < least:
+        raise ValueError(
+            f"`{name}` must be an integer of at least {least}. Received: {name}={value!r}"
+        )
+    return int(value)
+
+
+def as_number(value) -> float:
+    """Returns `value` as a float, NaN if it is not a number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def check_temperature(value, name: str = "temperature") -> float:
@@ -22,7 +50,7 @@ def check_temperature(value, name: str = "temperature") -> float:
     Raises:
       ValueError: if `value` is not in (0, 1].
     """
-    number = float(value)
+    number = as_number(value)
     # Also what float32, the dtype of the temperature, turns into zero.
     if not (number <= 1.0 and np.float32(number) > 0.0):
         raise ValueError(f"`{name}` must be in (0, 1]. Received: {name}={value}")
@@ -78,8 +106,10 @@ class Quantizer(tf.keras.layers.Layer):
 
     def __init__(self, hard: bool = False, **kwargs):
         super().__init__(autocast=False, **kwargs)
+        if not isinstance(hard, bool):
+            raise ValueError(f"`hard` must be True or False. Received: hard={hard!r}")
         self.supports_masking = True
-        self.hard = bool(hard)
+        self._initially_hard = self.hard = hard
 
     def surrogate(self, y, noise):
         """Returns what training uses in the place of round(y); to be overridden.
@@ -147,7 +177,8 @@ class Quantizer(tf.keras.layers.Layer):
         return self.sample_noise(shape, arithmetic_dtype(y.dtype))
 
     def get_config(self):
-        return {**super().get_config(), "hard": self.hard}
+        # As with a temperature, what a callback has made of it is not in the configuration.
+        return {**super().get_config(), "hard": self._initially_hard}
 
     def _train(self, y, noise):
         if self.hard:
@@ -176,6 +207,8 @@ class StochasticQuantizer(Quantizer):
 
     def __init__(self, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
+        if seed is not None:
+            seed = check_integer("seed", seed, -(2**63))
         self.seed = seed
         self._generator = None if seed is None else tf.random.Generator.from_seed(seed)
 

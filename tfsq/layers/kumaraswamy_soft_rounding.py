@@ -7,14 +7,14 @@ from typing import ClassVar
 import tensorflow as tf
 
 from tfsq import surrogates
-from tfsq.layers.base import AnnealedQuantizer, StochasticQuantizer
+from tfsq.layers.base import AnnealedQuantizer, StochasticQuantizer, as_number
 from tfsq.layers.registry import register
 
 _LARGEST_SHAPE = 16.0
 
 
 def _check_shape(value, name):
-    number = float(value)
+    number = as_number(value)
     if not 1.0 <= number <= _LARGEST_SHAPE:
         raise ValueError(f"`{name}` must be in [1, {_LARGEST_SHAPE:.0f}]. Received: {name}={value}")
     return number

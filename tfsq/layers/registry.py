@@ -23,17 +23,18 @@ def register(name: str, package: str = "tfsq") -> Callable[[type[Quantizer]], ty
       The decorator.
 
     Raises:
-      ValueError: if the name is taken by another class.
+      TypeError: if the class is not a `Quantizer`.
+      ValueError: if its name or short name is taken by another class.
     """
 
     def decorate(cls):
-        taken = _QUANTIZERS.get(name)
-        # A module that is loaded again defines its class again.
-        if taken is not None and (taken.__module__, taken.__name__) != (
-            cls.__module__,
-            cls.__name__,
-        ):
-            raise ValueError(f"`name` {name!r} is taken by {taken.__name__}.")
+        if not (inspect.isclass(cls) and issubclass(cls, Quantizer)):
+            raise TypeError(f"`register` must decorate a `Quantizer`. Received: {cls!r}")
+        for key in (name, cls.__name__):
+            taken = _by_any_name().get(key)
+            # A module that is loaded again defines its class again.
+            if taken is not None and _origin(taken) != _origin(cls):
+                raise ValueError(f"`name` {key!r} is taken by {taken.__name__}.")
         _QUANTIZERS[name] = cls
         return tf.keras.saving.register_keras_serializable(package=package)(cls)
 
@@ -64,14 +65,7 @@ def get(identifier, **kwargs) -> Quantizer:
       TypeError: if `identifier` is none of the above.
     """
     if isinstance(identifier, str):
-        by_class_name = {cls.__name__: cls for cls in _QUANTIZERS.values()}
-        found = {**by_class_name, **_QUANTIZERS}.get(identifier)
-        if found is None:
-            known = ", ".join(f"{name} ({cls.__name__})" for name, cls in _QUANTIZERS.items())
-            raise ValueError(
-                f"`identifier` must be one of: {known}. Received: identifier={identifier!r}"
-            )
-        return found(**kwargs)
+        return _class_of(identifier)(**kwargs)
     if inspect.isclass(identifier) and issubclass(identifier, Quantizer):
         return identifier(**kwargs)
     if kwargs:
@@ -88,11 +82,24 @@ def get(identifier, **kwargs) -> Quantizer:
 
 def _deserialized(config):
     # Keras' own `get` takes {"class_name", "config"} too.
-    if set(config) == {"class_name", "config"} and config["class_name"] in names_of_classes():
-        return get(config["class_name"], **config["config"])
+    if set(config) == {"class_name", "config"} and ">" not in str(config["class_name"]):
+        if not isinstance(config["config"], dict):
+            raise ValueError(f"`identifier` must have a dict for its config. Received: {config}")
+        return _class_of(config["class_name"]).from_config(config["config"])
     return tf.keras.saving.deserialize_keras_object(config)
 
 
-def names_of_classes() -> set[str]:
-    """Returns short names and class names."""
-    return {*_QUANTIZERS, *(cls.__name__ for cls in _QUANTIZERS.values())}
+def _class_of(name):
+    found = _by_any_name().get(name)
+    if found is None:
+        known = ", ".join(f"{name} ({cls.__name__})" for name, cls in _QUANTIZERS.items())
+        raise ValueError(f"`identifier` must be one of: {known}. Received: identifier={name!r}")
+    return found
+
+
+def _by_any_name():
+    return {**{cls.__name__: cls for cls in _QUANTIZERS.values()}, **_QUANTIZERS}
+
+
+def _origin(cls):
+    return cls.__module__, cls.__qualname__

@@ -29,7 +29,7 @@ def widen(x: tf.Tensor) -> tf.Tensor:
 
 
 def fraction(y: tf.Tensor) -> tf.Tensor:
-    """Y - floor(y), which floating point computes without an error."""
+    """The fraction y - floor(y), exact but for small negative y, where 1 - f has more digits."""
     # An infinite latent has no fraction; zero keeps it infinite instead of making it NaN.
     return tf.where(tf.math.is_finite(y), y - tf.floor(y), tf.zeros_like(y))
 

@@ -10,16 +10,13 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfsq.surrogates._numerics import fraction
-
 
 def nearest_and_distance(y):
     """The nearest of floor(y) and ceil(y), the direction of the other (1 or -1), and n."""
-    f = fraction(y)
-    floor_is_nearest = f <= 0.5
-    nearest = tf.where(floor_is_nearest, tf.floor(y), tf.floor(y) + 1.0)
-    direction = tf.where(floor_is_nearest, tf.ones_like(y), -tf.ones_like(y))
-    return nearest, direction, tf.where(floor_is_nearest, f, 1.0 - f)
+    nearest = tf.round(y)
+    # An infinite latent is its own nearest integer.
+    offset = tf.where(tf.math.is_finite(y), y - nearest, tf.zeros_like(y))
+    return nearest, tf.where(offset >= 0.0, tf.ones_like(y), -tf.ones_like(y)), tf.abs(offset)
 
 
 def off_zero(n):

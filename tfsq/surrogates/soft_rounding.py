@@ -49,8 +49,8 @@ def soft_rounding_inverse(z, temperature) -> tf.Tensor:
 
         y = m + atanh(2 tanh(a / 2) (z - m)) / a,  m = floor(z) + 1/2,  a = 1/t
 
-    At the integers the slope is exp(a) / (2 a) and more, which overflows below t = 0.01; there it
-    is what it is half a float step away, and finite.
+    At the integers the slope is sinh(a) / a. It is cut where that exceeds what half a float step
+    resolves, in float32 below t = 0.06 and in float64 below 0.027, and so finite for any t.
 
     Args:
       z: Floating-point tensor of any shape, a soft-rounded latent.

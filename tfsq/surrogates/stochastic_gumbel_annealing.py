@@ -97,7 +97,8 @@ def stochastic_gumbel_annealing(
         margin, steepness = _LOGITS[logits](n, sharpness)
         advantage = direction * (g[..., 0] - g[..., 1])
         odds = (margin / t + advantage) / t
-        far = tf.sigmoid(-odds)
+        # An integer is its own floor and ceiling, whatever the weights.
+        far = tf.where(n > 0.0, tf.sigmoid(-odds), tf.zeros_like(n))
 
         def slope():
             # In this order: the weights underflow where 1 / t^2 and the steepness are great.
