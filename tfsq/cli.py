@@ -80,7 +80,7 @@ def train(
     num_filters: int = typer.Option(32, help="Channels of the hidden layers."),
     num_latents: int = typer.Option(48, help="Channels of the latent."),
     learning_rate: float = typer.Option(1e-3, help="Adam's learning rate."),
-    final_temperature: float = typer.Option(0.7, help="Where SUA's annealing ends."),
+    final_temperature: float = typer.Option(0.9, help="Where SUA's annealing ends."),
     hard_fraction: float = typer.Option(0.2, help="Part of the steps that trains on hard latents."),
     scale_lower_bound: float = typer.Option(0.11, help="Lower bound of the predicted scale."),
     seed: int = typer.Option(0, help="Seed of weights, crops and noise."),

@@ -54,7 +54,7 @@ class TrainingSettings:
     num_filters: int = 32
     num_latents: int = 48
     learning_rate: float = 1e-3
-    final_temperature: float = 0.7
+    final_temperature: float = 0.9
     hard_fraction: float = 0.2
     scale_lower_bound: float = 0.11
     seed: int = 0
