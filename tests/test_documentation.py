@@ -1,5 +1,6 @@
 """The code of README, docs and docstrings runs, and their numbers are those of the results."""
 
+import csv
 import doctest
 import importlib
 import inspect
@@ -87,3 +88,36 @@ def test_reference_names_what_a_module_of_the_same_name_hides(package):
     assert hidden
     for name in hidden:
         assert f"::: tfsq.{package}.{name}.{name}\n" in page
+
+
+def test_claims_of_the_theory_page_are_those_of_the_scalar_study():
+    with (ROOT / "results" / "scalar_source" / "summary.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["seeds"] for row in rows} == {"10"}
+
+    def gaps(arm):
+        return [float(row["gap_percent"]) for row in rows if row["arm"] == arm]
+
+    def cases(arm, column):
+        chosen = [row for row in rows if row["arm"] == arm and row[column] == "True"]
+        return {(row["source"], float(row["lmbda"])) for row in chosen}
+
+    recipe = "same|sua-t=0.9+hard"
+    assert len(gaps(recipe)) == 12
+    assert max(gaps(recipe)) < 0.5
+    assert max(gaps("aun|aun")) < 0.3
+    assert max(gaps("same|uq")) < 0.3
+    best = {(row["arm"], row["source"], row["lmbda"]) for row in rows if row["best"] == "True"}
+    assert best == {("same|unsr-t=0.15", "Gaussian", "3.0")}
+    assert cases(recipe, "better_than_aun") == {("Gaussian", 60.0), ("Laplace", 60.0)}
+    (worse,) = [
+        r for r in rows if (r["arm"], r["source"], r["lmbda"]) == (recipe, "Laplace", "1.0")
+    ]
+    assert float(worse["against_aun"]) > 2 * float(worse["standard_error_of_it"])
+    noisy = {("Gaussian", 3.0), ("Laplace", 1.0), ("Laplace", 3.0), ("Logistic", 1.0)}
+    assert noisy <= cases("same|unsr-t=0.25", "better_than_aun")
+    lower = {("Laplace", 15.0), ("Laplace", 60.0), ("Gaussian", 60.0)}
+    assert lower <= cases("same|sua-t=0.7+hard", "better_than_aun")
+    for arm in ("aun|ste", "ste|ste", "uq|dsq-t=0.1", "same|sua-t=0.05"):
+        low = [r for r in rows if r["arm"] == arm and float(r["lmbda"]) <= 3]
+        assert min(float(r["gap_percent"]) for r in low) > 5

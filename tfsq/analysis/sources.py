@@ -121,12 +121,16 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 
 @dataclasses.dataclass(frozen=True)
 class Gaussian(Source):
-    """Normal density; `scale` is its standard deviation.
+    """Normal density.
 
     Example:
 
     >>> Gaussian(scale=2.0).variance
     4.0
+
+    Attributes:
+      loc: Mean.
+      scale: Standard deviation, above 0.
     """
 
     @property
@@ -139,7 +143,12 @@ class Gaussian(Source):
 
 @dataclasses.dataclass(frozen=True)
 class Laplace(Source):
-    """Laplace density exp(-|y - loc| / scale) / (2 scale); its variance is 2 scale^2."""
+    """Laplace density exp(-|y - loc| / scale) / (2 scale).
+
+    Attributes:
+      loc: Mean.
+      scale: Mean absolute deviation b, above 0; the variance is 2 b^2.
+    """
 
     @property
     def _family(self):
@@ -152,7 +161,12 @@ class Laplace(Source):
 
 @dataclasses.dataclass(frozen=True)
 class Logistic(Source):
-    """Logistic density, whose cumulative is a sigmoid; its variance is (pi scale)^2 / 3."""
+    """Logistic density, whose cumulative is sigmoid((y - loc) / scale).
+
+    Attributes:
+      loc: Mean.
+      scale: Scale s, above 0; the variance is (pi s)^2 / 3.
+    """
 
     @property
     def _family(self):
