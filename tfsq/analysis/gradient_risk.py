@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from tfsq.analysis.losses import Loss
 from tfsq.analysis.measurement import (
+    Resolution,
     estimate,
-    is_resolved,
     name_of,
     prepared,
     temperature_of,
@@ -148,7 +148,7 @@ def gradient_risk(
     layer = prepared(surrogate, temperature)
     zero_center = ZeroCenterQuantization(layer, stop_gradient=stop_gradient)
     exact = hard_gradient(source, loss, wrt, loc)
-    resolved: list[bool] = []
+    resolved = Resolution()
 
     def statistics(y, noise):
         center = tf.fill(tf.shape(y), tf.constant(loc, y.dtype))
@@ -159,11 +159,11 @@ def gradient_risk(
             # The latent that a loss compares with does not move with the location.
             value = loss(reconstruction, residual, tf.stop_gradient(y))
         gradient = tape.gradient(value, variable, unconnected_gradients="zero").numpy()
-        resolved.append(is_resolved(gradient))
+        resolved.add(gradient)
         return [np.mean(gradient) - exact, np.var(gradient)]
 
     (bias, variance), errors = estimate(source, layer, seed, log2_points, statistics)
-    bias_error, variance_error = errors if all(resolved) else (math.inf, math.inf)
+    bias_error, variance_error = errors if resolved else (math.inf, math.inf)
     return GradientRisk(
         name_of(layer),
         temperature_of(layer),

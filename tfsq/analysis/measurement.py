@@ -15,8 +15,9 @@ from tfsq.layers import AnnealedQuantizer, Quantizer, StochasticQuantizer, get
 
 # Independent scramblings of a Sobol sequence, from whose scatter the standard error comes.
 REPLICATES = 8
-# Of one element in a second moment. A bounded slope of 1/t has 1 / (number of elements * t).
-_LARGEST_SHARE = 0.02
+# Of one element in a second moment. Where the noise that matters is hardly ever drawn, one element
+# is about half of it; with a slope of 1/t inside risers of width t, a few percent at most.
+_LARGEST_SHARE = 0.1
 
 
 def prepared(surrogate, temperature: float | None, seed: int | None = None) -> Quantizer:
@@ -73,17 +74,24 @@ def temperature_of(layer: Quantizer) -> float | None:
     return _annealed(layer).get("temperature")
 
 
-def is_resolved(gradient: np.ndarray) -> bool:
-    """Whether the sample tells the second moment of a gradient.
+class Resolution:
+    """Whether samples tell the second moment of a gradient.
 
-    It does not where a few elements make up all of it, as with noisy soft rounding at a low
+    They do not where a few elements make up all of it, as with noisy soft rounding at a low
     temperature, whose variance of the order of exp(1 / t) lies in noise that is hardly ever drawn.
-
-    Args:
-      gradient: Array of samples.
     """
-    squares = np.square(gradient)
-    return bool(squares.max(initial=0.0) <= _LARGEST_SHARE * squares.sum())
+
+    def __init__(self):
+        self._largest, self._sum = 0.0, 0.0
+
+    def add(self, gradient: np.ndarray) -> None:
+        """Takes an array of samples into account."""
+        squares = np.square(gradient)
+        self._largest = max(self._largest, float(squares.max(initial=0.0)))
+        self._sum += float(squares.sum())
+
+    def __bool__(self):
+        return self._largest <= _LARGEST_SHARE * self._sum
 
 
 def noise_of(layer: Quantizer, v: np.ndarray) -> tf.Tensor | None:

@@ -13,7 +13,7 @@ import tensorflow_probability as tfp
 
 from tfsq.analysis import losses
 from tfsq.analysis.gradient_risk import gradient_risk
-from tfsq.analysis.measurement import is_resolved, name_of, prepared
+from tfsq.analysis.measurement import Resolution, name_of, prepared
 from tfsq.analysis.mismatch import mismatch, rate_mismatch
 from tfsq.analysis.results import Result
 from tfsq.analysis.sources import Source
@@ -288,14 +288,14 @@ class _BatchMeasurement:
         """Mismatch, and the risk of the gradient in the shifts of the channels."""
         hard = tf.round(self.residuals)
         gradients, distances = [], []
-        layer, resolved = prepared(layer, None, self.seed), True
+        layer, resolved = prepared(layer, None, self.seed), Resolution()
         for _ in range(_DRAWS):
             with tf.GradientTape() as tape:
                 tape.watch(self.residuals)
                 y_tilde = layer(self.residuals, training=True)
                 value = self.batch.loss(tf.cast(y_tilde + self.locs, tf.float32))
             gradient = tape.gradient(value, self.residuals).numpy()
-            resolved = resolved and is_resolved(gradient)
+            resolved.add(gradient)
             gradients.append(gradient.reshape(-1, gradient.shape[-1]).sum(0))
             distances.append(float(tf.reduce_mean((y_tilde - hard) ** 2)))
         bias = np.mean(gradients, 0) - self.batch.hard_gradients
