@@ -88,7 +88,7 @@ ARMS = (
     Arm(None, "sua", (), 0.7, soft_then_hard=True),
     Arm(None, "sua", (), 0.9, soft_then_hard=True),
 )
-BASELINE, RECIPE = "aun|aun", "same|sua-t=0.9+hard"
+BASELINE, RECIPE = "aun|aun", "same|sua-t=0.9"
 
 
 class Bend(tf.keras.layers.Layer):

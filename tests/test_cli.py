@@ -131,6 +131,7 @@ def test_train_interrupted_and_resumed(tmp_path):
         "--num-filters": 3,
         "--num-latents": 4,
         "--final-temperature": 0.25,
+        "--hard-fraction": 0.2,
     }
     output = tmp_path / "run"
     arguments = ["train", str(photographs / "*.png"), "--output", str(output)]

@@ -1,8 +1,10 @@
 """The examples run, on small input; the demo is run by `.ci/slow`."""
 
+import csv
 import importlib.util
 import pathlib
 
+import numpy as np
 import pytest
 
 EXAMPLES = pathlib.Path(__file__).parent.parent / "examples"
@@ -28,3 +30,39 @@ def test_drop_in_trains_like_the_model_of_tfc():
     ours = example.main(example.tfsq_entropy_model, steps=300)
     # Straight-through rounding reaches the synthesis here, noise there.
     assert ours == pytest.approx(theirs, rel=0.15)
+
+
+@pytest.mark.filterwarnings("ignore:Model's `__init__:UserWarning")
+def test_scalar_source_never_beats_the_limit_and_resumes(tmp_path):
+    example = load("scalar_source")
+    example.main(tmp_path, seeds=2, steps=100, only="aun|aun")
+    with (tmp_path / "codecs.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["arm"] for row in rows} == {"aun|aun", "aun|aun+hard"}
+    # Two arms, three sources, four lambdas, two seeds.
+    assert len(rows) == 2 * 3 * 4 * 2
+    for row in rows:
+        lagrangian = float(row["rate"]) + float(row["lmbda"]) * float(row["distortion"])
+        assert lagrangian == pytest.approx(float(row["lagrangian"]), rel=1e-6)
+        assert float(row["gap_percent"]) > -1e-3
+    for name in ("summary.csv", "table.md", "gaps.png"):
+        assert (tmp_path / name).stat().st_size > 100
+    before = (tmp_path / "codecs.csv").read_bytes()
+    example.main(tmp_path, seeds=2, steps=100, only="aun|aun")
+    assert (tmp_path / "codecs.csv").read_bytes() == before
+    with pytest.raises(ValueError, match="holds arms of other steps or seeds"):
+        example.main(tmp_path, seeds=2, steps=200, only="aun|aun")
+
+
+def test_hard_evaluation_of_a_scalar_codec_is_that_of_samples():
+    example = load("scalar_source")
+    model = example.ScalarCodecs(example.ARMS[0], seeds=1)
+    rates, distortions = model.evaluate_hard()
+    rng = np.random.default_rng(0)
+    v = rng.uniform(size=200_000)
+    for channel, (source, _, _) in enumerate(model.cases):
+        x = np.zeros((len(v), len(model.cases)), np.float32)
+        x[:, channel] = source.quantile(v)
+        bits, error = (tensor.numpy()[:, channel] for tensor in model(x, training=False))
+        for value, sample in ((rates[channel], bits), (distortions[channel], error)):
+            assert value == pytest.approx(sample.mean(), abs=5 * sample.std() / len(v) ** 0.5)

@@ -81,11 +81,11 @@ def train(
     num_latents: int = typer.Option(48, help="Channels of the latent."),
     learning_rate: float = typer.Option(1e-3, help="Adam's learning rate."),
     final_temperature: float = typer.Option(0.9, help="Where SUA's annealing ends."),
-    hard_fraction: float = typer.Option(0.2, help="Part of the steps that trains on hard latents."),
+    hard_fraction: float = typer.Option(0.0, help="Part of the steps that trains on hard latents."),
     scale_lower_bound: float = typer.Option(0.11, help="Lower bound of the predicted scale."),
     seed: int = typer.Option(0, help="Seed of weights, crops and noise."),
 ):
-    """Train a mean-scale hyperprior with SUA, soft then hard; run again to resume."""
+    """Train a mean-scale hyperprior with SUA; run again to resume."""
     settings = {key: value for key, value in locals().items() if key not in ("images", "output")}
     with _errors_as_sentences():
         from tfsq import training

@@ -55,7 +55,7 @@ class TrainingSettings:
     num_latents: int = 48
     learning_rate: float = 1e-3
     final_temperature: float = 0.9
-    hard_fraction: float = 0.2
+    hard_fraction: float = 0.0
     scale_lower_bound: float = 0.11
     seed: int = 0
 
@@ -175,7 +175,7 @@ def train(
     settings: TrainingSettings | None = None,
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
 ) -> MeanScaleHyperprior:
-    """Trains a mean-scale hyperprior with SUA, soft then hard, and exports it.
+    """Trains a mean-scale hyperprior with SUA, and exports it.
 
     The folder `output` receives `settings.json`, `backup/` (a checkpoint an epoch), `logs/` for
     TensorBoard, `history.csv` (a row an epoch: loss, bpp, mse, psnr, temperature,

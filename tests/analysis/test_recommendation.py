@@ -42,7 +42,7 @@ def test_risk_that_is_not_resolved_is_not_trusted():
     loss = SquaredError(lambda v: 2 * tf.tanh(0.7 * v) + 0.3 * v, target=0.9)
     result = recommend("unsr", Gaussian(0.3, 0.5), loss=loss, temperatures=(1.0, 0.5, 0.05))
     assert [np.isinf(p.risk) for p in result.temperature_curve] == [False, False, True]
-    assert "the risk is not resolved at t <= 0.05" in result.note
+    assert "the risk is not resolved at t = 0.05" in result.note
     assert result.temperature > 0.05
     of_batch = recommend("unsr", batch(scale=0.5), temperatures=(1.0, 0.02))
     assert np.isinf(of_batch.temperature_curve[-1].risk)

@@ -160,7 +160,7 @@ def gradient_risk(
             value = loss(reconstruction, residual, tf.stop_gradient(y))
         gradient = tape.gradient(value, variable, unconnected_gradients="zero").numpy()
         resolved.add(gradient)
-        return [np.mean(gradient) - exact, np.var(gradient)]
+        return [np.mean(gradient, axis=1) - exact, np.var(gradient, axis=1)]
 
     (bias, variance), errors = estimate(source, layer, seed, log2_points, statistics)
     bias_error, variance_error = errors if resolved else (math.inf, math.inf)

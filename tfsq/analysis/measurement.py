@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -99,14 +99,14 @@ def noise_of(layer: Quantizer, v: np.ndarray) -> tf.Tensor | None:
 
     Args:
       layer: Quantizer layer.
-      v: Array [points, dimensions] on (0, 1), with `noise_dimensions(layer)` dimensions.
+      v: Array [..., dimensions] on (0, 1), with `noise_dimensions(layer)` dimensions.
 
     Returns:
-      Noise for a latent of shape [points], None for a deterministic layer.
+      Noise for a latent of shape [...], None for a deterministic layer.
     """
     if not isinstance(layer, StochasticQuantizer):
         return None
-    return layer.noise_quantile(tf.constant(v.reshape(len(v), *layer.noise_axes), tf.float64))
+    return layer.noise_quantile(tf.constant(v.reshape(*v.shape[:-1], *layer.noise_axes)))
 
 
 def noise_dimensions(layer: Quantizer) -> int:
@@ -125,41 +125,16 @@ def noise_dimensions(layer: Quantizer) -> int:
     return 0
 
 
-def points(source: Source, layer: Quantizer, seed: int, log2_points: int) -> Iterator[tuple]:
-    """Yields latents and noise, independently randomized in each replicate.
-
-    Args:
-      source: Law of the latent.
-      layer: Quantizer layer.
-      seed: Seed of the randomization.
-      log2_points: The number of points, as a power of two.
-
-    Yields:
-      (y, noise), float64 tensors with 2^log2_points elements.
-
-    Raises:
-      ValueError: if `log2_points` is not in [1, 30].
-    """
-    if log2_points not in range(1, 31):
-        raise ValueError(
-            f"`log2_points` must be an integer in [1, 30]. Received: log2_points={log2_points}"
-        )
-    if seed < 0:
-        raise ValueError(f"`seed` must be at least 0. Received: seed={seed}")
-    for y, v in _randomized(source, 1 + noise_dimensions(layer), seed, log2_points):
-        yield y, noise_of(layer, v)
-
-
 @functools.lru_cache(maxsize=8)
-def _randomized(source, dimensions, seed, log2_points):
-    """Latents, and uniform numbers for the noise, of each replicate."""
+def _points(source, dimensions, seed, log2_points):
+    """Latents [replicates, points], and uniform numbers for the noise with a last axis."""
     replicates = []
     for rng in np.random.default_rng(seed).spawn(REPLICATES):
         # The sequence has 30 bits; half a step keeps off the ends.
         v = qmc.Sobol(dimensions, seed=rng).random_base2(log2_points) + 2.0**-31
-        v = np.clip(v, 2.0**-31, 1 - 2.0**-31)
-        replicates.append((tf.constant(source.quantile(v[:, 0])), v[:, 1:]))
-    return replicates
+        replicates.append(np.clip(v, 2.0**-31, 1 - 2.0**-31))
+    v = np.stack(replicates)
+    return tf.constant(source.quantile(v[..., 0])), v[..., 1:]
 
 
 def estimate(
@@ -172,11 +147,21 @@ def estimate(
       layer: Quantizer layer.
       seed: Seed of the randomization.
       log2_points: The number of points of a replicate, as a power of two.
-      statistics: Callable (y, noise) -> sequence of numbers, functions of averages over the points.
+      statistics: Callable (y, noise) -> sequence of arrays [replicates], averages over the points
+        of a replicate or functions of them. y is a float64 tensor [replicates, points].
 
     Returns:
       (values, standard errors), arrays with one element for each statistic.
+
+    Raises:
+      ValueError: if `log2_points` is not an integer in [1, 30] or `seed` is negative.
     """
-    drawn = points(source, layer, seed, log2_points)
-    replicates = np.array([statistics(y, noise) for y, noise in drawn])
-    return replicates.mean(0), replicates.std(0, ddof=1) / np.sqrt(REPLICATES)
+    if log2_points not in range(1, 31):
+        raise ValueError(
+            f"`log2_points` must be an integer in [1, 30]. Received: log2_points={log2_points}"
+        )
+    if seed < 0:
+        raise ValueError(f"`seed` must be at least 0. Received: seed={seed}")
+    y, v = _points(source, 1 + noise_dimensions(layer), seed, log2_points)
+    values = np.stack(statistics(y, noise_of(layer, v)))
+    return values.mean(1), values.std(1, ddof=1) / np.sqrt(REPLICATES)

@@ -76,9 +76,8 @@ def mismatch(
     def statistics(y, noise):
         y_tilde, hard = layer(y, training=True, noise=noise), tf.round(y)
         excess = loss(y_tilde, y_tilde, y) - loss(hard, hard, y)
-        return [
-            float(tf.reduce_mean(v)) for v in (excess, (y_tilde - hard) ** 2, (y_tilde - y) ** 2)
-        ]
+        averaged = (excess, (y_tilde - hard) ** 2, (y_tilde - y) ** 2)
+        return [np.mean(values, axis=1) for values in averaged]
 
     values, errors = estimate(source, layer, seed, log2_points, statistics)
     pairs = np.stack([values, errors], 1).ravel().tolist()
@@ -150,7 +149,7 @@ def rate_mismatch(
 
     def statistics(y, noise):
         y_tilde = layer(y, training=True, noise=noise)
-        return [float(tf.reduce_mean(losses.bits(model.distribution, y_tilde)))]
+        return [np.mean(losses.bits(model.distribution, y_tilde), axis=1)]
 
     (training,), (error,) = estimate(source, layer, seed, log2_points, statistics)
     ties = source.ties()

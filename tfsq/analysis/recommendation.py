@@ -152,11 +152,12 @@ def recommend(
     """Recommends a temperature and a lower bound of the scale, from what it measures.
 
     The temperature minimizes D(t) / D(1) + weight * risk(t) / risk(1), the mismatch against the
-    risk of the gradient. Where the risk does not rise as t falls, as it may not for the
-    straight-through gradient, that is the smallest of `temperatures`, and the note says so. The
-    bound minimizes J(b) = |rate gap(b)| + hard rate(b) - min hard rate, the gap between training
-    and coding against what the bound itself costs, which keeps it from running away; where J is
-    flat it is the smallest, and the note says so.
+    risk of the gradient. risk(1) is that of the highest temperature at which the samples resolve
+    it, and an unresolved risk is infinite. Where the risk does not rise as t falls, as it may not
+    for the straight-through gradient, the minimum is at the smallest of `temperatures`, and the
+    note says so. The bound minimizes J(b) = |rate gap(b)| + hard rate(b) - min hard rate, the gap
+    between training and coding against what the bound itself costs, which keeps it from running
+    away; where J is flat it is the smallest, and the note says so.
 
     For a source the risk is that of `gradient_risk` in the location. For a batch of real latents it
     is the risk of the gradient in a common shift of a channel, summed over the channels, against
@@ -211,7 +212,8 @@ def recommend(
             notes.append("no minimum inside: the temperature is at an end of its range")
         unresolved = [point.temperature for point in curve if math.isinf(point.risk)]
         if unresolved:
-            notes.append(f"the risk is not resolved at t <= {max(unresolved):g}")
+            at = ", ".join(f"{t:g}" for t in unresolved)
+            notes.append(f"the risk is not resolved at t = {at}")
     if isinstance(rate_layer, AnnealedQuantizer):
         rate_layer = prepared(rate_layer, temperature if rate_surrogate is None else None)
     bound_curve = _bound_curve(bounds, [measurement.rates(rate_layer, b) for b in bounds])
@@ -229,13 +231,15 @@ def recommend(
 
 def _ratio(value, reference):
     # A surrogate that is rounding in its forward pass has no mismatch at any temperature.
-    if reference > 0:
+    if reference > 0 and math.isfinite(value):
         return value / reference
     return math.inf if value > 0 else 0.0
 
 
 def _temperature_curve(measured, weight):
-    mismatch_at_one, risk_at_one = measured[1.0]
+    mismatch_at_one = measured[1.0][0]
+    # From the highest temperature down: that of t = 1, if it is resolved.
+    risk_at_one = next((r for _, r in measured.values() if math.isfinite(r)), math.inf)
     return tuple(
         TemperaturePoint(
             t, d, risk, _ratio(d, mismatch_at_one) + weight * _ratio(risk, risk_at_one)
