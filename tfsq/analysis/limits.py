@@ -93,6 +93,7 @@ def scalar_quantizer_limit(source: Source, lmbda: float) -> Limit:
 
     Example:
 
+    >>> from tfsq.analysis import Laplace
     >>> print(f"{scalar_quantizer_limit(Laplace(), lmbda=15.0).lagrangian:.4f}")
     3.5474
 

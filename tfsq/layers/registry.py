@@ -51,7 +51,7 @@ def get(identifier, **kwargs) -> Quantizer:
 
     Example:
 
-    >>> tfsq.layers.get("sua", temperature=0.5).form
+    >>> get("sua", temperature=0.5).form
     'dithered'
 
     Args:
