@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.photographs import photograph
 from tfsq import codec, training
@@ -13,8 +14,9 @@ def files(tmp_path):
     return paths
 
 
-def batches(files, seed=0, count=5):
-    data = training.crops_dataset(files, crop_size=64, batch_size=3, seed=seed)
+def batches(files, seed=0, count=5, first_batch=0):
+    images = training.training_images(files, 64)
+    data = training.crops_dataset(images, 64, batch_size=3, seed=seed, first_batch=first_batch)
     return np.stack([batch.numpy() for batch in data.take(count)])
 
 
@@ -24,6 +26,7 @@ def test_crops_come_from_the_images_and_repeat_with_the_seed(files):
     assert first.dtype == np.uint8
     assert np.array_equal(first, batches(files))
     assert not np.array_equal(first, batches(files, seed=1))
+    assert np.array_equal(first[2:], batches(files, count=3, first_batch=2))
     windows = [
         np.lib.stride_tricks.sliding_window_view(codec.read_image(path), (64, 64, 3))[:, :, 0]
         for path in files
@@ -40,12 +43,12 @@ def test_crops_come_from_the_images_and_repeat_with_the_seed(files):
 
 def test_images_that_do_not_serve_are_named(files, tmp_path):
     with pytest.raises(ValueError, match="No images to train on"):
-        training.crops_dataset([], 64, 1, 0)
+        training.training_images([], 64)
     with pytest.raises(ValueError, match=r"a.png is 120x100, smaller than a crop of 128"):
-        training.crops_dataset(files, 128, 1, 0)
+        training.training_images(files, 128)
     (tmp_path / "c.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"Not an image file: .*c\.png"):
-        training.crops_dataset([tmp_path / "c.png"], 64, 1, 0)
+        training.training_images([tmp_path / "c.png"], 64)
 
 
 @pytest.mark.parametrize(
@@ -60,9 +63,72 @@ def test_images_that_do_not_serve_are_named(files, tmp_path):
             {"hard_fraction": 1.0},
             r"`hard_fraction` must be in \[0, 1\). Received: hard_fraction=1.0",
         ),
+        ({"architecture": "Nothing"}, r"must be one of \['FactorizedPrior', .*'Nothing'"),
+        (
+            {"architecture": "FactorizedPrior", "scale_lower_bound": 0.1},
+            "must be None for FactorizedPrior, which predicts no scale",
+        ),
+        ({"final_temperature": 0.0}, r"`final_temperature` must be in \(0, 1\]"),
+        ({"initial_temperature": 0.5}, "`final_temperature` must be at most"),
         ({"learning_rate": 0.0}, "`learning_rate` must be above 0"),
     ],
 )
 def test_bad_settings_are_refused(setting, message):
     with pytest.raises(ValueError, match=message):
         training.TrainingSettings(**setting)
+
+
+SMALL = {"steps": 6, "steps_per_epoch": 2, "batch_size": 2, "crop_size": 64}
+SMALL |= {"num_filters": 3, "num_latents": 4}
+
+
+def weights_of(model):
+    return [weight.numpy() for weight in model.trainable_weights]
+
+
+def test_runs_that_start_from_another_have_its_weights_and_see_the_crops_that_follow(
+    files, tmp_path
+):
+    aun = training.TrainingSettings(**SMALL, reconstruction_quantizer="aun")
+    started = training.train(files, tmp_path / "start", aun, stop=2)
+    assert not (tmp_path / "start" / "codec").exists()
+    seen = []
+
+    class Look(tf.keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            seen.append((int(self.model.optimizer.iterations), weights_of(self.model)))
+
+    other = training.TrainingSettings(
+        **SMALL, reconstruction_quantizer="ste", rate_quantizer="aun", scale_lower_bound=0.01
+    )
+    callbacks = [Look()]
+    model = training.train(files, tmp_path / "arm", other, callbacks, start=tmp_path / "start")
+    ((step, weights),) = seen
+    assert step == 2
+    assert all(np.array_equal(a, b) for a, b in zip(weights, weights_of(started)))
+    assert int(model.optimizer.iterations) == 6
+    assert model.latent_model.scale_lower_bound == 0.01
+    assert type(model.latent_model.reconstruction_quantizer).__name__ == "StraightThroughRounding"
+
+
+def test_a_deterministic_run_that_was_interrupted_ends_as_if_it_was_not(files, tmp_path):
+    settings = training.TrainingSettings(**SMALL, reconstruction_quantizer="ste")
+    whole = training.train(files, tmp_path / "whole", settings)
+    training.train(files, tmp_path / "parts", settings, stop=4)
+    parts = training.train(files, tmp_path / "parts", settings)
+    for a, b in zip(weights_of(whole), weights_of(parts)):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("stop", [3, 8, 0])
+def test_steps_that_no_epoch_ends_at_are_refused(files, tmp_path, stop):
+    with pytest.raises(ValueError, match=f"`stop` must be a multiple .*stop={stop}"):
+        training.train(files, tmp_path / "run", training.TrainingSettings(**SMALL), stop=stop)
+
+
+def test_start_must_be_a_run(files, tmp_path):
+    with pytest.raises(ValueError, match="`start` must be the folder of a run"):
+        training.train(
+            files, tmp_path / "run", training.TrainingSettings(**SMALL), start=tmp_path / "none"
+        )
+    assert not (tmp_path / "run" / "settings.json").exists()

@@ -60,7 +60,8 @@ def _progress_callback(bar: Progress, steps: int):
 
     class Show(tf.keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
-            text = "  ".join(f"{name} {float(logs[name]):.3f}" for name in _SHOWN_WHILE_TRAINING)
+            shown = [name for name in _SHOWN_WHILE_TRAINING if name in logs]
+            text = "  ".join(f"{name} {float(logs[name]):.3f}" for name in shown)
             step = int(self.model.optimizer.iterations.numpy())
             bar.update(task, completed=step, description=text)
 
@@ -73,19 +74,30 @@ def train(
     output: Path = typer.Option(..., "--output", help="Folder of the run; resumed if it exists."),
     lmbda: float = typer.Option(0.01, help="Weight of the distortion against bits per pixel."),
     distortion: str = typer.Option("mse", help="'mse' or 'ms-ssim'."),
+    architecture: str = typer.Option(
+        "MeanScaleHyperprior", help="Network of tfsq.architectures, by name."
+    ),
+    num_filters: int = typer.Option(32, help="Channels of the hidden layers."),
+    num_latents: int = typer.Option(48, help="Channels of the latent."),
+    reconstruction_quantizer: str = typer.Option("sua", help="Surrogate, by short name."),
+    rate_quantizer: Optional[str] = typer.Option(
+        None, help="Surrogate for the rate; the same, on the same noise, if none."
+    ),
+    initial_temperature: float = typer.Option(1.0, help="Where annealing begins."),
+    final_temperature: float = typer.Option(0.9, help="Where annealing ends."),
+    hard_fraction: float = typer.Option(0.0, help="Part of the steps that trains on hard latents."),
+    scale_lower_bound: Optional[float] = typer.Option(
+        None, help="Lower bound of the predicted scale; the network's own if none."
+    ),
+    stop_gradient: str = typer.Option("partial", help="'partial' or 'none'."),
     steps: int = typer.Option(10_000, help="Optimizer steps."),
     steps_per_epoch: int = typer.Option(500, help="Steps between checkpoints."),
     batch_size: int = typer.Option(8, help="Crops per step."),
     crop_size: int = typer.Option(128, help="Height and width of the crops."),
-    num_filters: int = typer.Option(32, help="Channels of the hidden layers."),
-    num_latents: int = typer.Option(48, help="Channels of the latent."),
     learning_rate: float = typer.Option(1e-3, help="Adam's learning rate."),
-    final_temperature: float = typer.Option(0.9, help="Where SUA's annealing ends."),
-    hard_fraction: float = typer.Option(0.0, help="Part of the steps that trains on hard latents."),
-    scale_lower_bound: float = typer.Option(0.11, help="Lower bound of the predicted scale."),
     seed: int = typer.Option(0, help="Seed of weights, crops and noise."),
 ):
-    """Train a mean-scale hyperprior with SUA; run again to resume."""
+    """Train a network, a mean-scale hyperprior with SUA by default; run again to resume."""
     settings = {key: value for key, value in locals().items() if key not in ("images", "output")}
     with _errors_as_sentences():
         from tfsq import training

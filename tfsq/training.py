@@ -3,42 +3,50 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
+import math
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from tfsq.architectures import MeanScaleHyperprior
+from tfsq import layers
+from tfsq.architectures import NETWORKS, CompressionModel, HyperpriorModel
 from tfsq.architectures.base import SMALLEST_MS_SSIM_SIZE
 from tfsq.callbacks import SoftThenHard, TemperatureCallback, TrainTestGap
 from tfsq.codec import export, read_image
+from tfsq.layers.base import AnnealedQuantizer, check_temperature
 
-_SETTINGS_FILE = "settings.json"
-# What stands still in the hard part.
-_ENCODER = ("analysis", "hyper_analysis")
+_SETTINGS_FILE, _CHECKPOINTS = "settings.json", "checkpoints"
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings:
-    """What determines a training run, beside the images.
+    """What determines a training run, beside the images and the run that it starts from.
 
     Attributes:
       lmbda: Weight of the distortion against bits per pixel.
       distortion: "mse" or "ms-ssim".
+      architecture: Name of a network of `tfsq.architectures`.
+      num_filters: Channels of the hidden layers.
+      num_latents: Channels of the latent.
+      reconstruction_quantizer: What `tfsq.layers.get` accepts: a name or a config.
+      rate_quantizer: Likewise; None is the same layer, with one noise sample for both.
+      initial_temperature: Of annealed quantizers, at the first step.
+      final_temperature: Where their temperature has fallen to, exponentially, when the hard part
+        begins.
+      hard_fraction: Part of the steps, at the end, in which latents are rounded and the encoder
+        stands still, in [0, 1).
+      scale_lower_bound: Lower bound of the predicted scale; None is the network's default, and
+        needed for a network that predicts none.
+      stop_gradient: "partial" or "none", see `tfsq.layers.ZeroCenterQuantization`.
       steps: Optimizer steps, a multiple of `steps_per_epoch`.
       steps_per_epoch: Steps between two checkpoints.
       batch_size: Crops per step.
       crop_size: Height and width of the crops, a multiple of 64; at least 192 for "ms-ssim".
-      num_filters: Channels of the hidden layers.
-      num_latents: Channels of the latent.
       learning_rate: Adam's at the start; it falls to zero along a cosine.
-      final_temperature: SUA's temperature falls exponentially from 1 to this until the hard part
-        begins.
-      hard_fraction: Part of the steps, at the end, in which latents are rounded and the encoder
-        stands still, in [0, 1).
-      scale_lower_bound: Lower bound of the predicted scale.
       seed: Seeds weights, crops and noise; at least 0.
 
     Raises:
@@ -47,16 +55,21 @@ class TrainingSettings:
 
     lmbda: float = 0.01
     distortion: str = "mse"
+    architecture: str = "MeanScaleHyperprior"
+    num_filters: int = 32
+    num_latents: int = 48
+    reconstruction_quantizer: str | dict = "sua"
+    rate_quantizer: str | dict | None = None
+    initial_temperature: float = 1.0
+    final_temperature: float = 0.9
+    hard_fraction: float = 0.0
+    scale_lower_bound: float | None = None
+    stop_gradient: str = "partial"
     steps: int = 10_000
     steps_per_epoch: int = 500
     batch_size: int = 8
     crop_size: int = 128
-    num_filters: int = 32
-    num_latents: int = 48
     learning_rate: float = 1e-3
-    final_temperature: float = 0.9
-    hard_fraction: float = 0.0
-    scale_lower_bound: float = 0.11
     seed: int = 0
 
     def __post_init__(self):
@@ -68,9 +81,20 @@ class TrainingSettings:
                 "`steps` must be a multiple of `steps_per_epoch`. Received: "
                 f"steps={self.steps}, steps_per_epoch={self.steps_per_epoch}"
             )
-        if self.crop_size % MeanScaleHyperprior.size_multiple:
+        network = NETWORKS.get(self.architecture)
+        if network is None:
             raise ValueError(
-                f"`crop_size` must be a multiple of {MeanScaleHyperprior.size_multiple}. "
+                f"`architecture` must be one of {list(NETWORKS)}. "
+                f"Received: architecture={self.architecture!r}"
+            )
+        if self.scale_lower_bound is not None and not issubclass(network, HyperpriorModel):
+            raise ValueError(
+                f"`scale_lower_bound` must be None for {self.architecture}, which predicts no "
+                f"scale. Received: scale_lower_bound={self.scale_lower_bound}"
+            )
+        if self.crop_size % network.size_multiple:
+            raise ValueError(
+                f"`crop_size` must be a multiple of {network.size_multiple}. "
                 f"Received: crop_size={self.crop_size}"
             )
         if self.distortion == "ms-ssim" and self.crop_size < SMALLEST_MS_SSIM_SIZE:
@@ -84,21 +108,26 @@ class TrainingSettings:
             )
         if self.seed < 0:
             raise ValueError(f"`seed` must be at least 0. Received: seed={self.seed}")
+        for name in ("initial_temperature", "final_temperature"):
+            check_temperature(getattr(self, name), name)
+        if not self.final_temperature <= self.initial_temperature:
+            raise ValueError(
+                "`final_temperature` must be at most `initial_temperature`. Received: "
+                f"{self.final_temperature} and {self.initial_temperature}"
+            )
         if not self.learning_rate > 0:
             raise ValueError(f"`learning_rate` must be above 0. Received: {self.learning_rate}")
 
 
-def crops_dataset(paths: Sequence, crop_size: int, batch_size: int, seed: int) -> tf.data.Dataset:
-    """Random crops, flipped left-right at random, forever.
+def training_images(paths: Sequence, crop_size: int) -> list[np.ndarray]:
+    """Decodes images that crops can be taken from.
 
     Args:
-      paths: Image files, see `tfsq.codec.read_image`; they stay decoded in memory.
-      crop_size: Height and width of the crops.
-      batch_size: Crops per element.
-      seed: Seed of images, places and flips.
+      paths: Image files, see `tfsq.codec.read_image`.
+      crop_size: Smallest height and width that they may have.
 
     Returns:
-      Dataset of uint8 tensors [batch_size, crop_size, crop_size, 3].
+      uint8 arrays [height, width, 3].
 
     Raises:
       ValueError: if there is no file, or one that is not an image or smaller than a crop.
@@ -111,6 +140,24 @@ def crops_dataset(paths: Sequence, crop_size: int, batch_size: int, seed: int) -
         height, width, _ = image.shape
         if min(height, width) < crop_size:
             raise ValueError(f"{path} is {width}x{height}, smaller than a crop of {crop_size}.")
+    return images
+
+
+def crops_dataset(
+    images: Sequence[np.ndarray], crop_size: int, batch_size: int, seed: int, first_batch: int = 0
+) -> tf.data.Dataset:
+    """Random crops, flipped left-right at random, forever.
+
+    Args:
+      images: uint8 arrays [height, width, 3] of at least the size of a crop.
+      crop_size: Height and width of the crops.
+      batch_size: Crops per element.
+      seed: Seed of images, places and flips.
+      first_batch: Number of batches that are left out at the beginning.
+
+    Returns:
+      Dataset of uint8 tensors [batch_size, crop_size, crop_size, 3].
+    """
 
     def crop(number):
         # A generator of its own for each crop makes them the same however many threads there are.
@@ -124,30 +171,82 @@ def crops_dataset(paths: Sequence, crop_size: int, batch_size: int, seed: int) -
         window = tf.numpy_function(crop, [number], tf.uint8)
         return tf.ensure_shape(window, [crop_size, crop_size, 3])
 
-    crops = tf.data.Dataset.counter().map(crop_tensor, num_parallel_calls=tf.data.AUTOTUNE)
+    numbers = tf.data.Dataset.counter(first_batch * batch_size)
+    crops = numbers.map(crop_tensor, num_parallel_calls=tf.data.AUTOTUNE)
     return crops.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
-def _compiled_model(settings: TrainingSettings) -> MeanScaleHyperprior:
-    model = MeanScaleHyperprior(
+def build_model(settings: TrainingSettings) -> CompressionModel:
+    """Builds and compiles the network that `settings` describe, with seeded weights.
+
+    Args:
+      settings: What to train.
+    """
+    tf.keras.utils.set_random_seed(settings.seed)
+    reconstruction = layers.get(settings.reconstruction_quantizer)
+    rate = settings.rate_quantizer
+    bound = settings.scale_lower_bound
+    model = NETWORKS[settings.architecture](
         settings.num_filters,
         settings.num_latents,
-        scale_lower_bound=settings.scale_lower_bound,
+        rate_quantizer=reconstruction if rate is None else layers.get(rate),
+        reconstruction_quantizer=reconstruction,
+        stop_gradient=settings.stop_gradient,
+        **({} if bound is None else {"scale_lower_bound": bound}),
     )
-    rate = tf.keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.steps)
+    learning_rate = tf.keras.optimizers.schedules.CosineDecay(
+        settings.learning_rate, settings.steps
+    )
     # With the loss in pixel units, a step on a steep crop would undo many others.
-    optimizer = tf.keras.optimizers.Adam(rate, global_clipnorm=1.0)
+    optimizer = tf.keras.optimizers.Adam(learning_rate, global_clipnorm=1.0)
     model.compile(optimizer, lmbda=settings.lmbda, distortion=settings.distortion)
     return model
 
 
-def _quantization_callbacks(settings: TrainingSettings) -> list[tf.keras.callbacks.Callback]:
+def _quantization_callbacks(model, settings) -> list[tf.keras.callbacks.Callback]:
     soft_steps = max(1, round((1.0 - settings.hard_fraction) * settings.steps))
-    schedule = tf.keras.optimizers.schedules.ExponentialDecay(
-        1.0, soft_steps, settings.final_temperature
-    )
-    annealing = TemperatureCallback(schedule, minimum=settings.final_temperature)
-    return [annealing, SoftThenHard(soft_steps, freeze=_ENCODER)]
+    callbacks: list[tf.keras.callbacks.Callback] = []
+    if any(isinstance(part, AnnealedQuantizer) for part in model.submodules):
+        schedule = tf.keras.optimizers.schedules.ExponentialDecay(
+            settings.initial_temperature,
+            soft_steps,
+            settings.final_temperature / settings.initial_temperature,
+        )
+        callbacks.append(TemperatureCallback(schedule, minimum=settings.final_temperature))
+    if settings.hard_fraction:
+        callbacks.append(SoftThenHard(soft_steps, freeze=model.encoder))
+    return callbacks
+
+
+class _Checkpoints(tf.keras.callbacks.Callback):
+    """Saves what a run continues from, at the end of every epoch.
+
+    Trained weights and optimizer alone: the temperature and what is frozen follow from the step,
+    and another run, with other quantizers or another bound, can start from here.
+    """
+
+    def __init__(self, model: CompressionModel, folder: pathlib.Path):
+        super().__init__()
+        model.optimizer.build(model.trainable_variables)
+        self._checkpoint = tf.train.Checkpoint(
+            weights=model.trainable_variables, optimizer=model.optimizer
+        )
+        self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=1)
+
+    def restore(self, start: pathlib.Path | None) -> None:
+        """Restores the last checkpoint of this run, or else the one to start from."""
+        path = self._manager.latest_checkpoint
+        if path is None and start is not None:
+            path = tf.train.latest_checkpoint(str(start / _CHECKPOINTS))
+            if path is None:
+                raise ValueError(f"`start` must be the folder of a run. Received: {start}")
+        if path is not None:
+            self._checkpoint.restore(path).assert_consumed()
+
+    def on_epoch_end(self, epoch, logs=None):
+        # The last good ones stay if the loss is NaN.
+        if math.isfinite((logs or {}).get("loss", 0.0)):
+            self._manager.save()
 
 
 def _check_same_settings(settings: TrainingSettings, output: pathlib.Path) -> None:
@@ -174,51 +273,71 @@ def train(
     output,
     settings: TrainingSettings | None = None,
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
-) -> MeanScaleHyperprior:
-    """Trains a mean-scale hyperprior with SUA, and exports it.
+    start=None,
+    stop: int | None = None,
+) -> CompressionModel:
+    """Trains a network, and exports it.
 
-    The folder `output` receives `settings.json`, `backup/` (a checkpoint an epoch), `logs/` for
+    The folder `output` receives `settings.json`, `checkpoints/` (one an epoch), `logs/` for
     TensorBoard, `history.csv` (a row an epoch: loss, bpp, mse, psnr, temperature,
     train_test_gap) and, at the end, `model.keras` and `codec/`, the SavedModel. A run that was
-    interrupted continues from its last epoch when called again with the same settings.
+    interrupted continues from its last epoch, with the crops that come next, when called again with
+    the same settings.
 
     Args:
       paths: Image files to train on.
       output: Folder of the run.
       settings: What to train; the defaults if None.
       callbacks: Further Keras callbacks, to show progress for instance.
+      start: Folder of a run of the same network, from whose last checkpoint this one begins:
+        weights, optimizer and step. Its quantizers and its bound may be others.
+      stop: Step at which to stop without exporting, a multiple of `settings.steps_per_epoch`.
+        Another run can start from there.
 
     Returns:
       The trained model.
 
     Raises:
-      ValueError: if the images do not serve, or `output` holds a run with other settings.
+      ValueError: if the images do not serve, `output` holds a run with other settings, or `start`
+        none.
     """
     settings = settings or TrainingSettings()
     output = pathlib.Path(output)
+    if stop is not None and (not 0 < stop <= settings.steps or stop % settings.steps_per_epoch):
+        raise ValueError(
+            "`stop` must be a multiple of `steps_per_epoch` of at most `steps`. Received: "
+            f"stop={stop}, {settings}"
+        )
     _check_same_settings(settings, output)
-    tf.keras.utils.set_random_seed(settings.seed)
-    data = crops_dataset(paths, settings.crop_size, settings.batch_size, settings.seed)
-    model = _compiled_model(settings)
-    quantization = _quantization_callbacks(settings)
+    images = training_images(paths, settings.crop_size)
+    model = build_model(settings)
+    checkpoints = _Checkpoints(model, output / _CHECKPOINTS)
+    checkpoints.restore(None if start is None else pathlib.Path(start))
+    step = int(model.optimizer.iterations.numpy())
+    crops = functools.partial(
+        crops_dataset, images, settings.crop_size, settings.batch_size, settings.seed
+    )
+    quantization = _quantization_callbacks(model, settings)
     # Not before everything that may refuse them has accepted them.
     _write_settings(settings, output)
     model.fit(
-        data,
+        crops(step),
         steps_per_epoch=settings.steps_per_epoch,
-        epochs=settings.steps // settings.steps_per_epoch,
+        initial_epoch=step // settings.steps_per_epoch,
+        epochs=(stop or settings.steps) // settings.steps_per_epoch,
         verbose=0,
         callbacks=[
             # What adds to the logs comes before what writes them.
-            TrainTestGap(next(iter(data))),
+            TrainTestGap(next(iter(crops()))),
             *quantization,
             tf.keras.callbacks.TerminateOnNaN(),
             tf.keras.callbacks.CSVLogger(str(output / "history.csv"), append=True),
             tf.keras.callbacks.TensorBoard(str(output / "logs"), profile_batch=0),
-            tf.keras.callbacks.BackupAndRestore(str(output / "backup"), delete_checkpoint=False),
+            checkpoints,
             *callbacks,
         ],
     )
-    model.save(output / "model.keras")
-    export(model, output / "codec")
+    if stop is None:
+        model.save(output / "model.keras")
+        export(model, output / "codec")
     return model

@@ -9,6 +9,9 @@ import types
 import tensorflow as tf
 
 from tfsq.architectures.ms_ssim import ms_ssim
+from tfsq.entropy_models.base import deserialize_quantizers
+from tfsq.layers import AdditiveUniformNoise, Quantizer, StochasticUniformAnnealing
+from tfsq.layers.base import check_integer
 
 # Sixteen times the 11x11 window of SSIM: below, padding would make up the coarsest scale.
 SMALLEST_MS_SSIM_SIZE = 176
@@ -86,31 +89,136 @@ def pad_to_multiple(image, multiple: int) -> tf.Tensor:
 class CompressionModel(tf.keras.Model):
     """Base class of the networks.
 
-    A subclass sets `size_multiple`, of which it needs both sizes to be multiples, and `parts`,
-    the names of what it codes. It implements the three methods below, on padded images, as
+    A subclass sets `size_multiple`, of which it needs both sizes of an image to be multiples;
+    `parts`, the names of what it codes; and `encoder`, the names of the layers that only a
+    compressor needs. It implements `build_parts` and the four methods below, on padded images, as
     float32 in 0-255.
 
-    - `forward(image, training)` -> (reconstruction, {part: bits [batch]})
-    - `compress_parts(image)` -> {part: strings [batch]}
+    - `analyze(image)` -> {part: latent}
+    - `reconstruct(latents, training)` -> (reconstruction, {part: bits [batch]})
+    - `compress_latents(latents)` -> {part: strings [batch]}
     - `decompress_parts(parts, size)` -> reconstruction, `size` the padded height and width
 
     The loss is bits per pixel + lmbda * distortion, as in TFC's examples.
+
+    Args:
+      num_filters: Channels of the hidden layers.
+      num_latents: Channels of the latent.
+      rate_quantizer: Quantizer layer in front of all likelihoods.
+      reconstruction_quantizer: Quantizer layer of what the syntheses receive. The same object for
+        both means one noise sample for both, which is the default: dithered SUA from temperature 1.
+        Where one of them is given, None means additive uniform noise for the rate and dithered SUA
+        for the reconstruction.
+      stop_gradient: "partial" or "none", see `tfsq.layers.ZeroCenterQuantization`.
+      name: Name of the model.
+      dtype: Dtype policy of all parts.
+      **architecture: What `build_parts` of the subclass takes beside the entropy models' arguments.
+
+    Call arguments:
+      image: Tensor [batch, height, width, 3] of any real dtype, values in 0-255, any size.
+      training: Boolean, whether to use the surrogates or to round.
+
+    Raises:
+      ValueError: if a number of channels is not a positive integer.
     """
 
     size_multiple = 1
     parts: tuple[str, ...] = ()
+    encoder: tuple[str, ...] = ()
 
-    def forward(self, image, training):
-        """Returns the reconstruction and the bits of each part; to be overridden."""
+    def __init__(
+        self,
+        num_filters: int = 128,
+        num_latents: int = 192,
+        rate_quantizer: Quantizer | None = None,
+        reconstruction_quantizer: Quantizer | None = None,
+        stop_gradient: str = "partial",
+        name: str | None = None,
+        dtype=None,
+        **architecture,
+    ):
+        num_filters = check_integer("num_filters", num_filters, 1)
+        num_latents = check_integer("num_latents", num_latents, 1)
+        super().__init__(name=name, dtype=dtype)
+        self.num_filters = num_filters
+        self.num_latents = num_latents
+        if rate_quantizer is None and reconstruction_quantizer is None:
+            rate_quantizer = reconstruction_quantizer = StochasticUniformAnnealing()
+        with dtype_policy(self.dtype_policy):
+            entropy_model_arguments = {
+                "coding_rank": 3,
+                "rate_quantizer": rate_quantizer or AdditiveUniformNoise(),
+                "reconstruction_quantizer": reconstruction_quantizer
+                or StochasticUniformAnnealing(),
+                "stop_gradient": stop_gradient,
+                "compression": True,
+            }
+            self.build_parts(entropy_model_arguments, **architecture)
+        self.built = True
+
+    def build_parts(self, entropy_model_arguments: dict, **architecture):
+        """Builds all layers with all weights, `latent_model` among them; to be overridden.
+
+        Args:
+          entropy_model_arguments: What all entropy models are constructed with.
+          **architecture: What else the constructor was given.
+        """
         raise NotImplementedError
 
-    def compress_parts(self, image):
-        """Returns the strings of each part; to be overridden."""
+    def analyze(self, image):
+        """Returns the latents of images that are padded, as float32 in 0-255; to be overridden.
+
+        Args:
+          image: float32 tensor [batch, height, width, 3].
+
+        Returns:
+          Dict from the name of each coded part to its latent, before quantization.
+        """
+        raise NotImplementedError
+
+    def reconstruct(self, latents, training=False):
+        """Quantizes latents, estimates their rate and reconstructs the image; to be overridden.
+
+        Args:
+          latents: What `analyze` returned, or better latents for the same image.
+          training: Boolean, whether to use the surrogates or to round.
+
+        Returns:
+          (reconstruction, bits): float32 [batch, height, width, 3], and a dict from the name of
+          each coded part to its bits, float32 [batch].
+        """
+        raise NotImplementedError
+
+    def compress_latents(self, latents):
+        """Codes latents; to be overridden.
+
+        Args:
+          latents: As for `reconstruct`.
+
+        Returns:
+          Dict from the name of each coded part to its strings, [batch].
+        """
         raise NotImplementedError
 
     def decompress_parts(self, parts, size):
-        """Returns the reconstruction; to be overridden."""
+        """Decodes strings to a padded image; to be overridden.
+
+        Args:
+          parts: What `compress_latents` returned.
+          size: int32 tensor [2], height and width of the padded image.
+
+        Returns:
+          float32 tensor [batch, height, width, 3].
+        """
         raise NotImplementedError
+
+    def synthesize(self, y_hat):
+        """Returns the float32 images that quantized latents decode to.
+
+        Args:
+          y_hat: Tensor [batch, rows, columns, num_latents].
+        """
+        return tf.cast(self.synthesis(tf.cast(y_hat, self.compute_dtype)), tf.float32) * 255.0
 
     def call(self, image, training=None):
         """Reconstructs images.
@@ -126,7 +234,7 @@ class CompressionModel(tf.keras.Model):
         image = self._checked(image)
         shape = tf.shape(image)
         padded = pad_to_multiple(tf.cast(image, tf.float32), self.size_multiple)
-        reconstruction, bits = self.forward(padded, training)
+        reconstruction, bits = self.reconstruct(self.analyze(padded), training)
         reconstruction = reconstruction[:, : shape[1], : shape[2], :]
         reconstruction.set_shape(image.shape)
         return reconstruction, bits
@@ -141,7 +249,7 @@ class CompressionModel(tf.keras.Model):
           Dict from the name of each coded part to its strings, [batch].
         """
         image = tf.cast(self._checked(image), tf.float32)
-        return self.compress_parts(pad_to_multiple(image, self.size_multiple))
+        return self.compress_latents(self.analyze(pad_to_multiple(image, self.size_multiple)))
 
     def decompress(self, parts, size):
         """Decompresses what `compress` returned.
@@ -264,6 +372,21 @@ class CompressionModel(tf.keras.Model):
         for mean in self.metrics:
             mean.update_state(values[mean.name])
         return {mean.name: mean.result() for mean in self.metrics}
+
+    def get_config(self):
+        latent_model = self.latent_model.get_config()
+        shared = ("rate_quantizer", "reconstruction_quantizer", "stop_gradient")
+        return {
+            "name": self.name,
+            "dtype": self.dtype_policy.name,
+            "num_filters": self.num_filters,
+            "num_latents": self.num_latents,
+            **{key: latent_model[key] for key in shared},
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**deserialize_quantizers(config))
 
     def _checked(self, image):
         image = tf.convert_to_tensor(image)

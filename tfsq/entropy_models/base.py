@@ -113,7 +113,7 @@ class EntropyModel(tf.keras.layers.Layer):
             )
 
     def _checked_symbols(self, residual):
-        """Rounds; refuses at once what the range coder would hang on or overflow at."""
+        """Rounds to int32; refuses at once what the range coder would hang on or overflow at."""
         symbols = tf.round(residual)
         # A comparison with NaN is false, so this refuses NaN too.
         in_range = tf.reduce_all(tf.abs(symbols) < _LARGEST_SYMBOL)
@@ -124,7 +124,7 @@ class EntropyModel(tf.keras.layers.Layer):
             tf.reduce_max(tf.where(residual == residual, tf.abs(residual), math.inf)),
         )
         with tf.control_dependencies(check):
-            return tf.cast(symbols, tf.float64)
+            return tf.cast(symbols, tf.int32)
 
 
 def refuse_unless(condition, message: str, received) -> list:

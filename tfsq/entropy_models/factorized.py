@@ -171,7 +171,8 @@ class FactorizedEntropyModel(EntropyModel):
         bottleneck = self._input(bottleneck)
         wide, loc = self._with_loc(bottleneck)
         self.update_tables()
-        return self._coder().compress(self._checked_symbols(wide - loc))
+        symbols = self._checked_symbols(wide - loc)
+        return self._coder().compress(tf.cast(symbols, tf.float64))
 
     def decompress(self, strings, broadcast_shape):
         """Decodes what `compress` coded.

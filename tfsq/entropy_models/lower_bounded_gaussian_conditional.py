@@ -19,22 +19,6 @@ from tfsq.surrogates.straight_through_rounding import straight_through_rounding
 _LARGEST_LOG_STEP = 0.13
 
 
-class TableCoder(tfc.LocationScaleIndexedEntropyModel):
-    """TFC's entropy model, coding with tables that live in the weights of a Keras layer."""
-
-    tables: dict[str, tf.Variable] | None = None
-
-    @property
-    def cdf(self):
-        return super().cdf if self.tables is None else tf.convert_to_tensor(self.tables["cdf"])
-
-    @property
-    def cdf_offset(self):
-        if self.tables is None:
-            return super().cdf_offset
-        return tf.convert_to_tensor(self.tables["cdf_offset"])
-
-
 @tf.keras.saving.register_keras_serializable(package="tfsq")
 class LowerBoundedGaussianConditional(EntropyModel):
     """Codes a latent under N(loc, max(scale, bound)^2), element by element.
@@ -178,10 +162,10 @@ class LowerBoundedGaussianConditional(EntropyModel):
           tf.errors.InvalidArgumentError: at once, if `bottleneck` is not finite or not within
             2^30 of `loc`, or if `scale` is NaN.
         """
-        self._check_compression()
-        bottleneck, scale, loc = self._inputs(bottleneck, scale, loc)
-        symbols = self._checked_symbols(widen(bottleneck) - widen(loc))
-        return self._coder.compress(symbols, self._checked_indexes(scale))
+        bottleneck = checked_latent(bottleneck, self.name)
+        self._check_rank(bottleneck)
+        handle = self.start_encoding(self._split_shape(tf.shape(bottleneck))[0])
+        return self.finish_encoding(self.encode(handle, bottleneck, scale, loc)[0])
 
     def decompress(self, strings, scale, loc=None):
         """Decodes what `compress` coded, given the same `scale` and `loc`.
@@ -200,11 +184,105 @@ class LowerBoundedGaussianConditional(EntropyModel):
           tf.errors.InvalidArgumentError: if TFC's check finds a string corrupt, which does not
             notice every corruption, or if `scale` is NaN.
         """
+        handle, y_hat = self.decode(self.start_decoding(strings), scale, loc)
+        with tf.control_dependencies(self.finish_decoding(handle)):
+            return tf.identity(y_hat)
+
+    def start_encoding(self, batch_shape):
+        """Opens one string for each element of a batch, to be written piece by piece.
+
+        Args:
+          batch_shape: Integer tensor or sequence, the shape of the strings.
+
+        Returns:
+          A variant tensor of that shape, the handle for `encode`.
+
+        Raises:
+          RuntimeError: if constructed with `compression=False`.
+        """
         self._check_compression()
+        return tfc.create_range_encoder(batch_shape, tf.convert_to_tensor(self._cdf))
+
+    def encode(self, handle, bottleneck, scale, loc=None):
+        """Appends a rounded piece of the latent to the strings.
+
+        Args:
+          handle: What `start_encoding` or the last call returned.
+          bottleneck: Floating-point tensor of shape batch_shape + [..., piece].
+          scale: Tensor of the same shape.
+          loc: As for `compress`.
+
+        Returns:
+          (handle, y_hat): the handle for the next call, and exactly what `decode` will return.
+
+        Raises:
+          tf.errors.InvalidArgumentError: as `compress`.
+        """
+        bottleneck, scale, loc = self._inputs(bottleneck, scale, loc)
+        symbols = self._checked_symbols(widen(bottleneck) - widen(loc))
+        indexes = self._checked_indexes(scale)
+        offset = tf.gather(self._cdf_offset, indexes)
+        handle = tfc.entropy_encode_index(handle, indexes, symbols - offset)
+        return handle, self._dequantized(symbols, loc)
+
+    def finish_encoding(self, handle):
+        """Returns the strings.
+
+        Args:
+          handle: What the last call of `encode` returned.
+        """
+        return tfc.entropy_encode_finalize(handle)
+
+    def start_decoding(self, strings):
+        """Opens strings that were written piece by piece, or by `compress`.
+
+        Args:
+          strings: String tensor.
+
+        Returns:
+          A variant tensor of the same shape, the handle for `decode`.
+
+        Raises:
+          RuntimeError: if constructed with `compression=False`.
+        """
+        self._check_compression()
+        return tfc.create_range_decoder(strings, tf.convert_to_tensor(self._cdf))
+
+    def decode(self, handle, scale, loc=None):
+        """Reads the next piece of the latent, given the `scale` and `loc` that encoded it.
+
+        Args:
+          handle: What `start_decoding` or the last call returned.
+          scale: Floating-point tensor of shape batch_shape + [..., piece].
+          loc: As for `decompress`.
+
+        Returns:
+          (handle, y_hat): the handle for the next call, and a tensor of the shape and dtype of
+          `scale`.
+        """
         _, scale, loc = self._inputs(scale, scale, loc)
-        symbols = self._coder.decompress(strings, self._checked_indexes(scale))
-        loc_wide = widen(loc)
-        return tf.cast(tf.cast(symbols, loc_wide.dtype) + loc_wide, scale.dtype)
+        indexes = self._checked_indexes(scale)
+        shape = self._split_shape(tf.shape(scale))[1]
+        handle, symbols = tfc.entropy_decode_index(handle, indexes, shape, tf.int32)
+        return handle, self._dequantized(symbols + tf.gather(self._cdf_offset, indexes), loc)
+
+    def finish_decoding(self, handle):
+        """Checks that the strings end where they should.
+
+        Args:
+          handle: What the last call of `decode` returned.
+
+        Returns:
+          A list of control dependencies, empty if eager.
+
+        Raises:
+          tf.errors.InvalidArgumentError: if TFC's check finds a string corrupt.
+        """
+        return refuse_unless(
+            tf.reduce_all(tfc.entropy_decode_finalize(handle)),
+            f"Corrupt string in {self.name!r}. Received a number of strings of:",
+            tf.size(handle),
+        )
 
     def compute_output_shape(self, input_shape):
         shape = tf.TensorShape(input_shape)
@@ -263,11 +341,20 @@ class LowerBoundedGaussianConditional(EntropyModel):
             tf.math.count_nonzero(is_nan),
         )
         with tf.control_dependencies(check):
-            return self._indexes(scale)
+            return tf.cast(self._indexes(scale), tf.int32)
+
+    def _dequantized(self, symbols, loc):
+        wide = widen(loc)
+        return tf.cast(tf.cast(symbols, wide.dtype) + wide, loc.dtype)
+
+    def _split_shape(self, shape):
+        """Splits a shape into that of the strings and that of what each of them codes."""
+        rank = shape.shape[0] - self.coding_rank
+        return shape[:rank], shape[rank:]
 
     def _build_coder(self):
         with tf.init_scope():
-            self._coder = TableCoder(
+            tables = tfc.LocationScaleIndexedEntropyModel(
                 prior_fn=tfc.NoisyNormal,
                 num_scales=self.num_scales,
                 scale_fn=self._scale_of,
@@ -276,18 +363,15 @@ class LowerBoundedGaussianConditional(EntropyModel):
                 stateless=True,
                 tail_mass=self.tail_mass,
                 range_coder_precision=self.range_coder_precision,
-                # Holds every int32 symbol exactly.
-                bottleneck_dtype=tf.float64,
+                bottleneck_dtype=tf.float32,
             )
-            del self._coder.prior
-            tables = {"cdf": self._coder.cdf, "cdf_offset": self._coder.cdf_offset}
-            self._coder.tables = {
-                name: self.add_weight(
+            self._cdf, self._cdf_offset = (
+                self.add_weight(
                     name=name,
                     shape=table.shape,
                     dtype=tf.int32,
                     initializer=tf.constant_initializer(table.numpy()),
                     trainable=False,
                 )
-                for name, table in tables.items()
-            }
+                for name, table in (("cdf", tables.cdf), ("cdf_offset", tables.cdf_offset))
+            )

@@ -1,0 +1,137 @@
+"""The channel-wise autoregressive network (Minnen and Singh, 2020)."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfsq.architectures import transforms
+from tfsq.architectures.hyperprior import HyperpriorModel
+from tfsq.layers import Quantizer
+from tfsq.layers.base import check_integer
+
+
+@tf.keras.saving.register_keras_serializable(package="tfsq")
+class ChannelwiseAutoregressive(HyperpriorModel):
+    """Slices of channels, each predicted from the hyper-latent and the slices before.
+
+        image -> analysis -> y -- slices --> quantize -> + residual -> y_hat -> synthesis -> image
+                             |                 ^  |          ^
+                             |     loc, scale  |  v          |
+                             |    slice transforms <- slices before, with their residuals
+                             v                 ^
+                       hyper_analysis -> z -> quantize -> z_hat -> two hyper syntheses
+
+    Source: D. Minnen, S. Singh, "Channel-wise Autoregressive Entropy Models for Learned Image
+    Compression", ICIP 2020, https://arxiv.org/abs/2007.08739, with latent residual prediction;
+    widths as in `models/ms2020.py` of TFC where `num_filters=192, num_latents=320`.
+
+    Example:
+
+    >>> model = ChannelwiseAutoregressive(num_filters=8, num_latents=12, num_slices=3)
+    >>> x_hat, bits = model(tf.zeros([1, 70, 50, 3], tf.uint8), training=False)
+    >>> x_hat.shape, sorted(bits)
+    (TensorShape([1, 70, 50, 3]), ['hyper_latent', 'latent'])
+
+    Args:
+      num_filters: See `HyperpriorModel`.
+      num_latents: See `HyperpriorModel`; a multiple of `num_slices`.
+      rate_quantizer: See `CompressionModel`.
+      reconstruction_quantizer: See `CompressionModel`.
+      scale_lower_bound: Lower bound of the predicted scale.
+      stop_gradient: See `CompressionModel`.
+      num_slices: Number of slices.
+      max_support_slices: Number of slices, the first ones, that later slices are predicted from.
+      **kwargs: See `CompressionModel`.
+
+    Raises:
+      ValueError: if `num_slices` does not divide `num_latents`.
+    """
+
+    def __init__(
+        self,
+        num_filters: int = 192,
+        num_latents: int = 320,
+        rate_quantizer: Quantizer | None = None,
+        reconstruction_quantizer: Quantizer | None = None,
+        scale_lower_bound: float = 0.11,
+        stop_gradient: str = "partial",
+        num_slices: int = 10,
+        max_support_slices: int = 5,
+        **kwargs,
+    ):
+        super().__init__(
+            num_filters,
+            num_latents,
+            rate_quantizer,
+            reconstruction_quantizer,
+            scale_lower_bound,
+            stop_gradient,
+            num_slices=num_slices,
+            max_support_slices=max_support_slices,
+            **kwargs,
+        )
+
+    def build_hyper_transforms(self, num_slices, max_support_slices):
+        """See `HyperpriorModel`."""
+        self.num_slices = check_integer("num_slices", num_slices, 1)
+        self.max_support_slices = check_integer("max_support_slices", max_support_slices, 0)
+        n, m = self.num_filters, self.num_latents
+        if m % self.num_slices:
+            raise ValueError(
+                "`num_latents` must be a multiple of `num_slices`. Received: "
+                f"num_latents={m}, num_slices={num_slices}"
+            )
+        middle = (n + m) // 2
+        self.hyper_analysis = transforms.hyper_analysis(m, (m, middle, n), "relu")
+        self.loc_synthesis, self.scale_synthesis = (
+            transforms.hyper_synthesis(n, (n, middle, m), "relu", name)
+            for name in ("loc_synthesis", "scale_synthesis")
+        )
+        support = [m + self._slice_depth * self._num_supports(i) for i in range(self.num_slices)]
+        self.loc_transforms = [self._slice_transform(c, f"loc_{i}") for i, c in enumerate(support)]
+        self.scale_transforms = [
+            self._slice_transform(c, f"scale_{i}") for i, c in enumerate(support)
+        ]
+        self.residual_transforms = [
+            self._slice_transform(c + self._slice_depth, f"residual_{i}")
+            for i, c in enumerate(support)
+        ]
+
+    def code_latent(self, coder, z_hat):
+        """See `HyperpriorModel`."""
+        hyper_loc, hyper_scale = self.loc_synthesis(z_hat), self.scale_synthesis(z_hat)
+        state, slices = coder.start(), []
+        for i in range(self.num_slices):
+            support = slices[: self._num_supports(i)]
+            loc_support = tf.concat([hyper_loc, *support], axis=-1)
+            scale = self.scale_transforms[i](tf.concat([hyper_scale, *support], axis=-1))
+            loc = self.loc_transforms[i](loc_support)
+            state, y_hat = coder.code(state, self._slice(i), tf.nn.softplus(scale), loc)
+            residual = self.residual_transforms[i](tf.concat([loc_support, y_hat], axis=-1))
+            # No quantization error is larger than 1/2.
+            slices.append(y_hat + 0.5 * tf.tanh(residual))
+        return state, tf.concat(slices, axis=-1)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_slices": self.num_slices,
+            "max_support_slices": self.max_support_slices,
+        }
+
+    @property
+    def _slice_depth(self):
+        return self.num_latents // self.num_slices
+
+    def _slice(self, i):
+        depth = self._slice_depth
+        return lambda latent: latent[..., i * depth : (i + 1) * depth]
+
+    def _num_supports(self, i):
+        return min(i, self.max_support_slices)
+
+    def _slice_transform(self, channels, name):
+        depth = self._slice_depth
+        return transforms.convolutions(
+            channels, (7 * depth, 4 * depth, depth), (5, 5, 3), "relu", name
+        )

@@ -1,0 +1,128 @@
+"""Three ways to walk through the pieces of a latent: estimate, encode, decode.
+
+A network says once in which order it visits the pieces of its latent, and what it predicts each
+from; a coder does what is to be done at each. So the encoder computes what the decoder will.
+
+A piece is given as a function of the whole latent, and has shape [batch, rows, columns, channels].
+The state that goes from piece to piece is a tensor, so that it can go through a `tf.while_loop`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import tensorflow as tf
+
+from tfsq.entropy_models import LowerBoundedGaussianConditional
+
+
+class Coder(Protocol):
+    """What the three coders have in common."""
+
+    def start(self) -> tf.Tensor:
+        """Returns the state before the first piece."""
+
+    def code(self, state, piece: Callable, scale, loc) -> tuple[tf.Tensor, tf.Tensor]:
+        """Codes one piece.
+
+        Args:
+          state: What `start` or the last call returned.
+          piece: Function from the latent to the piece.
+          scale: Predicted scale of the piece.
+          loc: Predicted mean of the piece, None is zero.
+
+        Returns:
+          (state, y_hat): the next state, and the quantized piece.
+        """
+
+    def finish(self, state, y_hat) -> tuple[tf.Tensor | None, tf.Tensor]:
+        """Ends the coding.
+
+        Args:
+          state: What the last call returned.
+          y_hat: The whole quantized latent.
+
+        Returns:
+          (result, y_hat): bits, strings or None, and the quantized latent.
+        """
+
+
+class Estimator:
+    """Quantizes the pieces and sums their bits.
+
+    Args:
+      entropy_model: Entropy model with `coding_rank=3`.
+      latent: The whole latent, rank 4.
+      training: Boolean, whether to use the surrogates or to round.
+    """
+
+    def __init__(self, entropy_model: LowerBoundedGaussianConditional, latent, training):
+        self.entropy_model = entropy_model
+        self.latent = latent
+        self.training = training
+
+    def start(self):
+        """See `Coder`; the bits so far, float32 [batch]."""
+        return tf.zeros(tf.shape(self.latent)[:1])
+
+    def code(self, state, piece, scale, loc):
+        """See `Coder`."""
+        y_hat, bits = self.entropy_model(piece(self.latent), scale, loc, training=self.training)
+        return state + bits, y_hat
+
+    def finish(self, state, y_hat):
+        """See `Coder`; the result is the bits."""
+        return state, y_hat
+
+
+class Encoder:
+    """Writes the pieces into one string per image.
+
+    Args:
+      entropy_model: Entropy model with `coding_rank=3` and `compression=True`.
+      latent: The whole latent, rank 4.
+    """
+
+    def __init__(self, entropy_model: LowerBoundedGaussianConditional, latent):
+        self.entropy_model = entropy_model
+        self.latent = latent
+
+    def start(self):
+        """See `Coder`; a handle of the range encoder."""
+        return self.entropy_model.start_encoding(tf.shape(self.latent)[:1])
+
+    def code(self, state, piece, scale, loc):
+        """See `Coder`."""
+        return self.entropy_model.encode(state, piece(self.latent), scale, loc)
+
+    def finish(self, state, y_hat):
+        """See `Coder`; the result is the strings."""
+        return self.entropy_model.finish_encoding(state), y_hat
+
+
+class Decoder:
+    """Reads the pieces from one string per image.
+
+    Args:
+      entropy_model: Entropy model with `coding_rank=3` and `compression=True`.
+      strings: String tensor [batch].
+    """
+
+    def __init__(self, entropy_model: LowerBoundedGaussianConditional, strings):
+        self.entropy_model = entropy_model
+        self.strings = strings
+
+    def start(self):
+        """See `Coder`; a handle of the range decoder."""
+        return self.entropy_model.start_decoding(self.strings)
+
+    def code(self, state, piece, scale, loc):
+        """See `Coder`; the piece is not known here."""
+        del piece
+        return self.entropy_model.decode(state, scale, loc)
+
+    def finish(self, state, y_hat):
+        """See `Coder`; raises where TFC's check finds a string corrupt."""
+        with tf.control_dependencies(self.entropy_model.finish_decoding(state)):
+            return None, tf.identity(y_hat)

@@ -1,0 +1,48 @@
+"""What the two networks with a context model over positions share."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfsq.architectures import transforms
+from tfsq.architectures.hyperprior import HyperpriorModel
+from tfsq.architectures.masked_convolution import MaskedConvolution
+
+
+class ContextModel(HyperpriorModel):
+    """Base class of networks that predict the latent from hyper-latent and neighbors.
+
+    A subclass sets `taps`, the offsets of the neighbors, and implements `code_latent`.
+
+    Args:
+      *args: Those of `HyperpriorModel`.
+      **kwargs: Those of `HyperpriorModel`.
+    """
+
+    taps: list[tuple[int, int]]
+
+    def build_hyper_transforms(self):
+        """See `HyperpriorModel`."""
+        n, m = self.num_filters, self.num_latents
+        self.hyper_analysis = transforms.hyper_analysis(m, (n, n, n), "leaky")
+        self.hyper_synthesis = transforms.hyper_synthesis(n, (m, m * 3 // 2, 2 * m), "leaky")
+        self.context = MaskedConvolution(2 * m, self.taps, name="context")
+        self.context.build((None, None, None, m))
+        widths = (m * 10 // 3, m * 8 // 3, 2 * m)
+        self.entropy_parameters = transforms.convolutions(
+            4 * m, widths, (1, 1, 1), "leaky", "entropy_parameters"
+        )
+
+    def predict(self, hyper, context):
+        """Predicts the distribution of the latent.
+
+        Args:
+          hyper: Tensor [batch, rows, columns, 2 * num_latents], from the hyper-latent.
+          context: Tensor of the same shape, from the neighbors.
+
+        Returns:
+          (scale, loc), tensors [batch, rows, columns, num_latents].
+        """
+        parameters = self.entropy_parameters(tf.concat([hyper, context], axis=-1))
+        loc, scale = tf.split(parameters, 2, axis=-1)
+        return tf.nn.softplus(scale), loc

@@ -1,0 +1,63 @@
+"""The factorized prior (Balle et al., 2017)."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfsq.architectures import transforms
+from tfsq.architectures.base import CompressionModel
+from tfsq.entropy_models import FactorizedEntropyModel
+
+_LATENT = "latent"
+
+
+@tf.keras.saving.register_keras_serializable(package="tfsq")
+class FactorizedPrior(CompressionModel):
+    """Factorized prior: every channel of the latent has a learned density of its own.
+
+        image -> analysis -> y -> quantize -> y_hat -> synthesis -> reconstruction
+
+    Source: J. Balle, V. Laparra, E. P. Simoncelli, "End-to-end Optimized Image Compression",
+    ICLR 2017, https://openreview.net/forum?id=rJxdQ3jeg, with the transforms and the density of
+    the factorized baseline of the scale hyperprior's paper (2018).
+
+    Example:
+
+    >>> model = FactorizedPrior(num_filters=8, num_latents=12)
+    >>> x_hat, bits = model(tf.zeros([1, 70, 50, 3], tf.uint8), training=False)
+    >>> x_hat.shape, sorted(bits)
+    (TensorShape([1, 70, 50, 3]), ['latent'])
+
+    Args:
+      *args: Those of `CompressionModel`.
+      **kwargs: Those of `CompressionModel`.
+    """
+
+    size_multiple = 16
+    parts = (_LATENT,)
+    encoder = ("analysis",)
+
+    def build_parts(self, entropy_model_arguments):
+        """See `CompressionModel`."""
+        self.analysis = transforms.analysis(self.num_filters, self.num_latents)
+        self.synthesis = transforms.synthesis(self.num_filters, self.num_latents)
+        self.latent_model = FactorizedEntropyModel(name="latent_model", **entropy_model_arguments)
+        self.latent_model.build((None, None, None, self.num_latents))
+
+    def analyze(self, image):
+        """See `CompressionModel`."""
+        return {_LATENT: self.analysis(image / 255.0)}
+
+    def reconstruct(self, latents, training=False):
+        """See `CompressionModel`."""
+        y_hat, bits = self.latent_model(latents[_LATENT], training=training)
+        return self.synthesize(y_hat), {_LATENT: bits}
+
+    def compress_latents(self, latents):
+        """See `CompressionModel`."""
+        return {_LATENT: self.latent_model.compress(latents[_LATENT])}
+
+    def decompress_parts(self, parts, size):
+        """See `CompressionModel`."""
+        y_hat = self.latent_model.decompress(parts[_LATENT], size // self.size_multiple)
+        return self.synthesize(y_hat)

@@ -1,0 +1,137 @@
+"""What all networks with a hyperprior share."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfsq.architectures import transforms
+from tfsq.architectures.base import CompressionModel
+from tfsq.architectures.coders import Coder, Decoder, Encoder, Estimator
+from tfsq.entropy_models import FactorizedEntropyModel, LowerBoundedGaussianConditional
+from tfsq.layers import Quantizer
+
+LATENT, HYPER_LATENT = "latent", "hyper_latent"
+_LATENT_STRIDE, _HYPER_STRIDE = 16, 4
+
+
+def whole(latent):
+    """Selects all of a latent, where it is coded in one piece."""
+    return latent
+
+
+class HyperpriorModel(CompressionModel):
+    """Base class of the networks with a hyperprior.
+
+        image -> analysis -> y ----------------> quantize -> y_hat -> synthesis -> reconstruction
+                             |                    ^
+                             v                    | loc, scale
+                       hyper_analysis -> z -> quantize -> z_hat -> hyper_synthesis
+
+    y is coded under N(loc, scale^2), z under a factorized prior. A subclass implements
+    `build_hyper_transforms` and `code_latent`.
+
+    Args:
+      num_filters: Channels of the hidden layers and of the hyper-latent.
+      num_latents: Channels of the latent.
+      rate_quantizer: See `CompressionModel`.
+      reconstruction_quantizer: See `CompressionModel`.
+      scale_lower_bound: Lower bound of the predicted scale.
+      stop_gradient: See `CompressionModel`.
+      **kwargs: See `CompressionModel`.
+    """
+
+    size_multiple = _LATENT_STRIDE * _HYPER_STRIDE
+    parts = (HYPER_LATENT, LATENT)
+    encoder = ("analysis", "hyper_analysis")
+
+    def __init__(
+        self,
+        num_filters: int = 128,
+        num_latents: int = 192,
+        rate_quantizer: Quantizer | None = None,
+        reconstruction_quantizer: Quantizer | None = None,
+        scale_lower_bound: float = 0.11,
+        stop_gradient: str = "partial",
+        **kwargs,
+    ):
+        super().__init__(
+            num_filters,
+            num_latents,
+            rate_quantizer,
+            reconstruction_quantizer,
+            stop_gradient,
+            scale_lower_bound=scale_lower_bound,
+            **kwargs,
+        )
+
+    def build_parts(self, entropy_model_arguments, scale_lower_bound, **architecture):
+        """See `CompressionModel`."""
+        self.analysis = transforms.analysis(self.num_filters, self.num_latents)
+        self.synthesis = transforms.synthesis(self.num_filters, self.num_latents)
+        self.build_hyper_transforms(**architecture)
+        self.latent_model = LowerBoundedGaussianConditional(
+            scale_lower_bound=scale_lower_bound, name="latent_model", **entropy_model_arguments
+        )
+        self.hyper_latent_model = FactorizedEntropyModel(
+            name="hyper_latent_model", **entropy_model_arguments
+        )
+        self.hyper_latent_model.build((None, None, None, self.num_filters))
+
+    def build_hyper_transforms(self, **architecture):
+        """Builds `hyper_analysis`, and what `code_latent` uses; to be overridden.
+
+        Args:
+          **architecture: What the constructor of the subclass has beside the shared arguments.
+        """
+        raise NotImplementedError
+
+    def code_latent(self, coder: Coder, z_hat):
+        """Walks through the pieces of the latent; to be overridden.
+
+        Args:
+          coder: What is done at each piece.
+          z_hat: Quantized hyper-latent.
+
+        Returns:
+          (state, y_hat): of the coder, and the whole quantized latent.
+        """
+        raise NotImplementedError
+
+    def analyze(self, image):
+        """See `CompressionModel`."""
+        y = self.analysis(image / 255.0)
+        return {LATENT: y, HYPER_LATENT: self.analyze_latent(y)}
+
+    def analyze_latent(self, y):
+        """Returns the hyper-latent of a latent.
+
+        Args:
+          y: Tensor [batch, height / 16, width / 16, num_latents].
+        """
+        return self.hyper_analysis(y)
+
+    def reconstruct(self, latents, training=False):
+        """See `CompressionModel`."""
+        z_hat, z_bits = self.hyper_latent_model(latents[HYPER_LATENT], training=training)
+        coder = Estimator(self.latent_model, latents[LATENT], training)
+        y_bits, y_hat = coder.finish(*self.code_latent(coder, z_hat))
+        return self.synthesize(y_hat), {LATENT: y_bits, HYPER_LATENT: z_bits}
+
+    def compress_latents(self, latents):
+        """See `CompressionModel`."""
+        z = latents[HYPER_LATENT]
+        coder = Encoder(self.latent_model, latents[LATENT])
+        state, y_hat = self.code_latent(coder, self.hyper_latent_model.quantize(z))
+        strings, _ = coder.finish(state, y_hat)
+        return {LATENT: strings, HYPER_LATENT: self.hyper_latent_model.compress(z)}
+
+    def decompress_parts(self, parts, size):
+        """See `CompressionModel`."""
+        z_hat = self.hyper_latent_model.decompress(parts[HYPER_LATENT], size // self.size_multiple)
+        z_hat = tf.cast(z_hat, self.compute_dtype)
+        coder = Decoder(self.latent_model, parts[LATENT])
+        _, y_hat = coder.finish(*self.code_latent(coder, z_hat))
+        return self.synthesize(y_hat)
+
+    def get_config(self):
+        return {**super().get_config(), "scale_lower_bound": self.latent_model.scale_lower_bound}

@@ -1,0 +1,145 @@
+"""The mean-scale hyperprior with a serial context model (Minnen et al., 2018)."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfsq.architectures.coders import Estimator
+from tfsq.architectures.context import ContextModel
+from tfsq.architectures.hyperprior import whole
+from tfsq.architectures.masked_convolution import causal_taps
+
+# Positions of a row that the next row has to stay behind, so that the 5x5 context is known.
+_LAG = 3
+# Rows of the context above a position.
+_ROWS_ABOVE = 2
+
+
+@tf.keras.saving.register_keras_serializable(package="tfsq")
+class JointAutoregressiveHyperprior(ContextModel):
+    """Mean-scale hyperprior whose predictions also depend on what is decoded already.
+
+        image -> analysis -> y ----------------> quantize -> y_hat -> synthesis -> reconstruction
+                             |                    ^  |
+                             |        loc, scale  |  v
+                             |     entropy_parameters <- context: 12 of 5x5, above and to the left
+                             v                    ^
+                       hyper_analysis -> z -> quantize -> z_hat -> hyper_synthesis
+
+    Source: D. Minnen, J. Balle, G. Toderici, "Joint Autoregressive and Hierarchical Priors for
+    Learned Image Compression", NeurIPS 2018, https://arxiv.org/abs/1809.02736
+
+    Evaluation, compression and decompression run the same loop, so that they predict the same. The
+    loop runs over the anti-diagonals of slope 3: a position needs its row up to the left neighbor
+    and the two rows above up to two columns to the right, so all positions with the same
+    column + 3 row are predicted at once. Training looks at the surrogate of the whole latent
+    instead, quantized around zero, in one pass.
+
+    Example:
+
+    >>> model = JointAutoregressiveHyperprior(num_filters=8, num_latents=12)
+    >>> x_hat, bits = model(tf.zeros([1, 70, 50, 3], tf.uint8), training=False)
+    >>> x_hat.shape, sorted(bits)
+    (TensorShape([1, 70, 50, 3]), ['hyper_latent', 'latent'])
+
+    Args:
+      *args: Those of `HyperpriorModel`.
+      **kwargs: Those of `HyperpriorModel`.
+    """
+
+    taps = causal_taps()
+
+    def code_latent(self, coder, z_hat):
+        """See `HyperpriorModel`."""
+        hyper = self.hyper_synthesis(z_hat)
+        if not isinstance(coder, Estimator):
+            return self._code_serially(coder, hyper)
+        if not tf.is_tensor(coder.training):
+            code = self._code_at_once if coder.training else self._code_serially
+            return code(coder, hyper)
+        hard = Estimator(coder.entropy_model, coder.latent, training=False)
+        soft = Estimator(coder.entropy_model, coder.latent, training=True)
+        return tf.cond(
+            tf.cast(coder.training, tf.bool),
+            lambda: self._code_at_once(soft, hyper),
+            lambda: self._code_serially(hard, hyper),
+        )
+
+    def _code_at_once(self, coder, hyper):
+        y = self.latent_model.reconstruction_quantizer(coder.latent, training=True)
+        return coder.code(coder.start(), whole, *self.predict(hyper, self.context(y)))
+
+    def _code_serially(self, coder, hyper):
+        """Codes the anti-diagonals; row i of diagonal s is column s - 3 i of the latent."""
+        batch, height, width = tf.unstack(tf.shape(hyper)[:3])
+        hyper = tf.reshape(hyper, [batch, height * width, hyper.shape[-1]])
+        count = width + _LAG * (height - 1)
+
+        def code_diagonal(s, state, recent, diagonals):
+            # Zero to width - 1 are the columns of an image.
+            first = tf.maximum(0, -((width - 1 - s) // _LAG))
+            last = tf.minimum(height - 1, s // _LAG)
+            rows = tf.range(first, last + 1)
+            places = rows * (width - _LAG) + s
+
+            def piece(latent):
+                flat = tf.reshape(latent, [batch, height * width, self.num_latents])
+                return tf.gather(flat, places, axis=1)[:, :, tf.newaxis]
+
+            context = self.context.at_one_position(_neighbors(recent, rows, self.taps))
+            at_places = tf.gather(hyper, places, axis=1)
+            scale, loc = self.predict(at_places[:, :, tf.newaxis], context[:, :, tf.newaxis])
+            state, y_hat = coder.code(state, piece, scale, loc)
+            # Zero outside of the image, as the convolution pads.
+            around = [[0, 0], [first + _ROWS_ABOVE, height - 1 - last], [0, 0]]
+            diagonal = tf.pad(y_hat[:, :, 0], around)
+            recent = tf.concat([diagonal[tf.newaxis], recent[:-1]], axis=0)
+            return s + 1, state, recent, diagonals.write(s, diagonal[:, _ROWS_ABOVE:])
+
+        recent = tf.zeros(
+            [max(map(_lag, self.taps)), batch, height + _ROWS_ABOVE, self.num_latents], hyper.dtype
+        )
+        _, state, _, diagonals = tf.while_loop(
+            lambda s, *_: s < count,
+            code_diagonal,
+            (0, coder.start(), recent, tf.TensorArray(hyper.dtype, count)),
+            shape_invariants=(
+                tf.TensorShape([]),
+                tf.TensorShape([None]),
+                tf.TensorShape([recent.shape[0], None, None, self.num_latents]),
+                tf.TensorShape(None),
+            ),
+            parallel_iterations=1,
+        )
+        return state, _straightened(diagonals.stack(), height, width)
+
+
+def _lag(tap):
+    """How many anti-diagonals a neighbor lies behind."""
+    row, column = tap
+    return -(column + _LAG * row)
+
+
+def _neighbors(recent, rows, taps):
+    """Gathers the neighbors of one anti-diagonal.
+
+    Args:
+      recent: Tensor [lags, batch, rows above + height, channels], the last anti-diagonals, the
+        latest first.
+      rows: int32 tensor [n], the rows that the anti-diagonal crosses.
+      taps: Offsets of the neighbors.
+
+    Returns:
+      Tensor [batch, n, len(taps) * channels].
+    """
+    columns = [
+        tf.gather(recent[_lag(tap) - 1], rows + _ROWS_ABOVE + tap[0], axis=1) for tap in taps
+    ]
+    return tf.concat(columns, axis=-1)
+
+
+def _straightened(diagonals, height, width):
+    """Turns anti-diagonals [diagonal, batch, row, channels] into [batch, row, column, channels]."""
+    rows, columns = tf.meshgrid(tf.range(height), tf.range(width), indexing="ij")
+    places = tf.stack([columns + _LAG * rows, rows], axis=-1)
+    return tf.transpose(tf.gather_nd(tf.transpose(diagonals, [0, 2, 1, 3]), places), [2, 0, 1, 3])

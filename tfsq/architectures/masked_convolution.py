@@ -1,0 +1,69 @@
+"""A convolution that sees only what the decoder already knows."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+_SIZE = 5
+_CENTER = _SIZE // 2
+
+
+def causal_taps() -> list[tuple[int, int]]:
+    """(row, column) offsets of the 12 positions before the center in raster order."""
+    offsets = range(-_CENTER, _CENTER + 1)
+    return [(row, column) for row in offsets for column in offsets if (row, column) < (0, 0)]
+
+
+def checkerboard_taps() -> list[tuple[int, int]]:
+    """(row, column) offsets of the 12 positions of the other color of a checkerboard."""
+    offsets = range(-_CENTER, _CENTER + 1)
+    return [(row, column) for row in offsets for column in offsets if (row + column) % 2]
+
+
+@tf.keras.saving.register_keras_serializable(package="tfsq")
+class MaskedConvolution(tf.keras.layers.Conv2D):
+    """A 5x5 convolution whose kernel is masked.
+
+    Args:
+      filters: Channels of the output.
+      taps: (row, column) offsets from the center, of what is not masked.
+      **kwargs: `name` and the like, passed to `tf.keras.layers.Conv2D`.
+
+    Call arguments:
+      inputs: Floating-point tensor [batch, height, width, channels].
+
+    Returns:
+      Tensor [batch, height, width, filters].
+    """
+
+    def __init__(self, filters: int, taps, **kwargs):
+        super().__init__(filters, _SIZE, padding="same", **kwargs)
+        self.taps = tuple((int(row), int(column)) for row, column in taps)
+        mask = np.zeros([_SIZE, _SIZE, 1, 1], np.float32)
+        for row, column in self.taps:
+            mask[row + _CENTER, column + _CENTER] = 1.0
+        self._mask = mask
+
+    def convolution_op(self, inputs, kernel):
+        return super().convolution_op(inputs, kernel * tf.cast(self._mask, kernel.dtype))
+
+    def at_one_position(self, neighbors):
+        """Evaluates the convolution where the neighbors of a position are known.
+
+        Args:
+          neighbors: Tensor [..., len(taps) * channels], the inputs at `taps`, in their order.
+
+        Returns:
+          Tensor [..., filters].
+        """
+        rows, columns = zip(*((row + _CENTER, column + _CENTER) for row, column in self.taps))
+        kernel = tf.gather_nd(self.kernel, list(zip(rows, columns)))
+        kernel = tf.cast(tf.reshape(kernel, [-1, self.filters]), neighbors.dtype)
+        return tf.tensordot(neighbors, kernel, 1) + tf.cast(self.bias, neighbors.dtype)
+
+    def get_config(self):
+        config = {**super().get_config(), "taps": self.taps}
+        for fixed in ("kernel_size", "padding"):
+            del config[fixed]
+        return config

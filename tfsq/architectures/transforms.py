@@ -1,0 +1,135 @@
+"""The transforms that the networks share, as Keras Sequential models of plain layers."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfsq.architectures.gdn import GDN
+
+
+def down(filters: int, name: str, kernel_size: int = 5, strides: int = 2):
+    """A convolution that halves height and width, or keeps them with `strides=1`.
+
+    Args:
+      filters: Channels of the output.
+      name: Name of the layer.
+      kernel_size: Height and width of the kernel.
+      strides: 1 or 2.
+    """
+    return tf.keras.layers.Conv2D(filters, kernel_size, strides, padding="same", name=name)
+
+
+def up(filters: int, name: str):
+    """A transposed 5x5 convolution that doubles height and width.
+
+    Args:
+      filters: Channels of the output.
+      name: Name of the layer.
+    """
+    return tf.keras.layers.Conv2DTranspose(filters, 5, 2, padding="same", name=name)
+
+
+def activation_layer(activation: str, name: str):
+    """The activation between convolutions.
+
+    Args:
+      activation: "relu", or "leaky" for the slope 0.01 below zero.
+      name: Name of the layer.
+    """
+    layers = tf.keras.layers
+    return layers.ReLU(name=name) if activation == "relu" else layers.LeakyReLU(0.01, name=name)
+
+
+def analysis(num_filters: int, num_latents: int):
+    """Image to latent, a sixteenth of height and width: 5x5 convolutions and GDN.
+
+    Args:
+      num_filters: Channels of the hidden layers.
+      num_latents: Channels of the latent.
+    """
+    layers = []
+    for i in range(3):
+        layers += [down(num_filters, f"down_{i}"), GDN(name=f"gdn_{i}")]
+    return _built([*layers, down(num_latents, "down_3")], "analysis", 3)
+
+
+def synthesis(num_filters: int, num_latents: int):
+    """Latent to image: transposed 5x5 convolutions and inverse GDN.
+
+    Args:
+      num_filters: Channels of the hidden layers.
+      num_latents: Channels of the latent.
+    """
+    layers = []
+    for i in range(3):
+        layers += [up(num_filters, f"up_{i}"), GDN(inverse=True, name=f"igdn_{i}")]
+    return _built([*layers, up(3, "up_3")], "synthesis", num_latents)
+
+
+def hyper_analysis(num_latents: int, widths: tuple[int, int, int], activation: str):
+    """Latent to hyper-latent, a quarter of height and width.
+
+    Args:
+      num_latents: Channels of the latent.
+      widths: Channels of the three layers, the last of which is the hyper-latent.
+      activation: See `activation_layer`.
+    """
+    layers = [
+        down(widths[0], "conv_0", kernel_size=3, strides=1),
+        activation_layer(activation, f"{activation}_0"),
+        down(widths[1], "down_1"),
+        activation_layer(activation, f"{activation}_1"),
+        down(widths[2], "down_2"),
+    ]
+    return _built(layers, "hyper_analysis", num_latents)
+
+
+def hyper_synthesis(
+    num_hyper_latents: int,
+    widths: tuple[int, int, int],
+    activation: str,
+    name: str = "hyper_synthesis",
+):
+    """Hyper-latent to what predicts the distribution of the latent.
+
+    Args:
+      num_hyper_latents: Channels of the hyper-latent.
+      widths: Channels of the three layers.
+      activation: See `activation_layer`.
+      name: Name of the model.
+    """
+    layers = [
+        up(widths[0], "up_0"),
+        activation_layer(activation, f"{activation}_0"),
+        up(widths[1], "up_1"),
+        activation_layer(activation, f"{activation}_1"),
+        down(widths[2], "conv_2", kernel_size=3, strides=1),
+    ]
+    return _built(layers, name, num_hyper_latents)
+
+
+def convolutions(
+    channels: int, widths: tuple[int, ...], kernel_sizes: tuple[int, ...], activation: str, name
+):
+    """Convolutions that keep height and width, with an activation between them.
+
+    Args:
+      channels: Channels of the input.
+      widths: Channels of the layers.
+      kernel_sizes: Their kernels' height and width.
+      activation: See `activation_layer`.
+      name: Name of the model.
+    """
+    layers = []
+    for i, (width, kernel_size) in enumerate(zip(widths, kernel_sizes)):
+        if i:
+            layers.append(activation_layer(activation, f"{activation}_{i - 1}"))
+        layers.append(down(width, f"conv_{i}", kernel_size, strides=1))
+    return _built(layers, name, channels)
+
+
+def _built(layers, name, channels):
+    """Every weight exists from here on, so that loading cannot miss one."""
+    model = tf.keras.Sequential(layers, name=name)
+    model.build((None, None, None, channels))
+    return model
