@@ -1,27 +1,34 @@
-"""Trained networks as codecs: export, files, evaluation."""
+"""Trained networks as codecs: export, files, evaluation, classical references."""
 
 from tfsq.codec.api import compress, compress_file, decompress, decompress_file
 from tfsq.codec.container import Container, pack, unpack
 from tfsq.codec.errors import BitstreamError, ModelError
-from tfsq.codec.evaluation import Evaluation, evaluate, measure
+from tfsq.codec.evaluation import Evaluation, RateDistortion, evaluate, measure, rate_distortion
 from tfsq.codec.image_files import read_image, write_image
+from tfsq.codec.references import REFERENCES, Reference, compress_reference, evaluate_reference
 from tfsq.codec.saved_model import Codec, export, load
 
 __all__ = [
+    "REFERENCES",
     "BitstreamError",
     "Codec",
     "Container",
     "Evaluation",
     "ModelError",
+    "RateDistortion",
+    "Reference",
     "compress",
     "compress_file",
+    "compress_reference",
     "decompress",
     "decompress_file",
     "evaluate",
+    "evaluate_reference",
     "export",
     "load",
     "measure",
     "pack",
+    "rate_distortion",
     "read_image",
     "unpack",
     "write_image",
