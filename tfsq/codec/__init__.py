@@ -1,6 +1,7 @@
 """Trained networks as codecs: export, files, evaluation, classical references."""
 
 from tfsq.codec.api import compress, compress_file, decompress, decompress_file
+from tfsq.codec.bd_rate import MIN_BD_RATE_POINTS, bd_rate, shared_psnr
 from tfsq.codec.container import Container, pack, unpack
 from tfsq.codec.errors import BitstreamError, ModelError
 from tfsq.codec.evaluation import Evaluation, RateDistortion, evaluate, measure, rate_distortion
@@ -9,6 +10,7 @@ from tfsq.codec.references import REFERENCES, Reference, compress_reference, eva
 from tfsq.codec.saved_model import Codec, export, load
 
 __all__ = [
+    "MIN_BD_RATE_POINTS",
     "REFERENCES",
     "BitstreamError",
     "Codec",
@@ -17,6 +19,7 @@ __all__ = [
     "ModelError",
     "RateDistortion",
     "Reference",
+    "bd_rate",
     "compress",
     "compress_file",
     "compress_reference",
@@ -30,6 +33,7 @@ __all__ = [
     "pack",
     "rate_distortion",
     "read_image",
+    "shared_psnr",
     "unpack",
     "write_image",
 ]
