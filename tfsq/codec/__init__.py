@@ -2,6 +2,14 @@
 
 from tfsq.codec.api import compress, compress_file, decompress, decompress_file
 from tfsq.codec.bd_rate import MIN_BD_RATE_POINTS, bd_rate, shared_psnr
+from tfsq.codec.comparison import (
+    Curve,
+    Measurement,
+    check_figure_file,
+    compare,
+    draw_comparison,
+    write_comparison,
+)
 from tfsq.codec.container import Container, pack, unpack
 from tfsq.codec.errors import BitstreamError, ModelError
 from tfsq.codec.evaluation import Evaluation, RateDistortion, evaluate, measure, rate_distortion
@@ -15,16 +23,21 @@ __all__ = [
     "BitstreamError",
     "Codec",
     "Container",
+    "Curve",
     "Evaluation",
+    "Measurement",
     "ModelError",
     "RateDistortion",
     "Reference",
     "bd_rate",
+    "check_figure_file",
+    "compare",
     "compress",
     "compress_file",
     "compress_reference",
     "decompress",
     "decompress_file",
+    "draw_comparison",
     "evaluate",
     "evaluate_reference",
     "export",
@@ -35,5 +48,6 @@ __all__ = [
     "read_image",
     "shared_psnr",
     "unpack",
+    "write_comparison",
     "write_image",
 ]
