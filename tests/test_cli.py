@@ -2,11 +2,16 @@
 
 import csv
 import dataclasses
+import importlib
 import inspect
 import os
+import shutil
+import sys
+from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
+from PIL import Image
 from typer.testing import CliRunner
 
 from tests.photographs import photograph
@@ -55,6 +60,99 @@ def test_evaluate(image, folder, loaded, tmp_path):
     assert rows[1]["ms_ssim"] == ""
     assert float(rows[2]["bpp"]) == pytest.approx((figures[0].bpp + figures[1].bpp) / 2)
     assert float(rows[2]["ms_ssim"]) == pytest.approx(figures[0].ms_ssim)
+    assert {(row["codec"], row["quality"]) for row in rows} == {(folder.name, "0.02")}
+
+
+def test_evaluate_models_beside_references(folder, tmp_path):
+    for name, size in (("a", 50), ("b", 40)):
+        codec.write_image(photograph()[:size, :60], tmp_path / f"{name}.png")
+        shutil.copytree(folder, tmp_path / f"run_{name}" / "codec")
+    models = [word for name in "ab" for word in ("--model", tmp_path / f"run_{name}" / "codec")]
+    files = {"--csv": tmp_path / "rows.csv", "--figure": tmp_path / "figure.png"}
+    arguments = ["evaluate", tmp_path / "*.png", *models, "--reference", "jpeg"]
+    result = run(
+        *arguments, "--reference", "webp", *(word for pair in files.items() for word in pair)
+    )
+    assert result.exit_code == 0, result.output
+    # Two models have no BD-rate.
+    assert "BD-rate" not in result.output
+    with Image.open(files["--figure"]) as figure:
+        assert min(figure.size) > 300
+    rows = list(csv.DictReader(files["--csv"].read_text().splitlines()))
+    names = [str(tmp_path / "a.png"), str(tmp_path / "b.png"), "mean"]
+    assert [row["file"] for row in rows] == names * (len(rows) // 3)
+    qualities = {name: codec.REFERENCES[name].qualities for name in ("jpeg", "webp")}
+    expected = [("run_a/codec", 0.02), ("run_b/codec", 0.02)]
+    expected += [(name, quality) for name, ladder in qualities.items() for quality in ladder]
+    assert [(row["codec"], float(row["quality"])) for row in rows[2::3]] == expected
+    # Of references, the table shows the means alone.
+    shown = [line.split() for line in result.stdout.splitlines()]
+    for name, ladder in qualities.items():
+        lines = [words for words in shown if name in words]
+        assert [words[1] for words in lines] == ["mean"] * len(ladder)
+    for row in rows[2::3]:
+        assert f"{float(row['psnr']):.4f}" in result.stdout
+
+
+@pytest.fixture
+def disguised(monkeypatch):
+    """Folders whose names are qualities of JPEG stand for codecs that give just that."""
+    fake = {
+        "load": lambda path: SimpleNamespace(metadata={"lmbda": int(path.name)}),
+        "evaluate": lambda image, it: codec.evaluate_reference(image, "jpeg", it.metadata["lmbda"]),
+    }
+    for name, function in fake.items():
+        monkeypatch.setattr(importlib.import_module("tfsq.codec.comparison"), name, function)
+
+
+def test_evaluate_prints_bd_rates(disguised, tmp_path):
+    path = tmp_path / "image.png"
+    codec.write_image(photograph()[:100, :120], path)
+    points = {
+        name: [
+            (figures.bpp, figures.psnr)
+            for quality in reference.qualities
+            for figures in [codec.evaluate_reference(codec.read_image(path), name, quality)]
+        ]
+        for name, reference in codec.REFERENCES.items()
+    }
+    models = [
+        word for quality in codec.REFERENCES["jpeg"].qualities for word in ("--model", quality)
+    ]
+    arguments = ("evaluate", path, "--reference", "jpeg", "--reference", "webp")
+    result = run(*arguments, *models)
+    assert result.exit_code == 0, result.output
+    for name in ("jpeg", "webp"):
+        low, high = codec.shared_psnr(points[name], points["jpeg"])
+        percent = codec.bd_rate(points[name], points["jpeg"])
+        line = f"BD-rate of tfsq against {name}: {percent:+.2f} %, over {low:.2f} to {high:.2f} dB"
+        assert line in result.stdout
+    assert "against jpeg: +0.00 %" in result.stdout
+    # What cannot be computed is no reason to lose what was measured.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "bjontegaard", None)
+        result = run(*arguments, *models[:8], "--csv", tmp_path / "rows.csv")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("n/a: BD-rates need bjontegaard: pip install") == 2
+    assert (tmp_path / "rows.csv").exists()
+    assert "BD-rate" not in run("evaluate", path, *models[:6], "--reference", "jpeg").stdout
+    assert "BD-rate" not in run("evaluate", path, *models[:8]).stdout
+
+
+def test_evaluate_refuses_before_it_measures(image, folder, monkeypatch, tmp_path):
+    arguments = ("evaluate", image, "--model", folder)
+    monkeypatch.setattr(codec, "compare", None)
+    for wrong, message in (
+        (("--csv", tmp_path / "no" / "rows.csv"), "No such folder"),
+        (("--figure", tmp_path / "no" / "figure.png"), "No such folder"),
+        (("--figure", tmp_path / "figure.xyz"), "names no format that matplotlib writes"),
+    ):
+        result = run(*arguments, *wrong)
+        assert result.exit_code == 1, result.output
+        assert message in result.output
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    result = run(*arguments, "--figure", tmp_path / "figure.png")
+    assert "error: Figures need matplotlib: pip install" in result.output
 
 
 def test_errors_are_sentences(image, folder, tmp_path):
@@ -69,6 +167,9 @@ def test_errors_are_sentences(image, folder, tmp_path):
         (("decompress", bad, out, "--model", folder), "Truncated .tfsq file"),
         (("info", image), "Not a .tfsq file"),
         (("evaluate", bad, "--model", folder), "Not an image file"),
+        (("evaluate", "no/*.png", "--model", folder), "nothing that matches: no/*.png"),
+        (("evaluate", image, "--model", folder, "--reference", "gif"), "Received: 'gif'"),
+        (("evaluate", image, *["--model", folder] * 2), "must be different folders"),
         (("train", "no/*.png", "--output", tmp_path / "run"), "nothing that matches: no/*.png"),
         (("train", image, "--output", tmp_path / "run", "--steps", 7), "multiple of"),
     ):

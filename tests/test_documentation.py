@@ -79,7 +79,7 @@ def test_figures_of_the_readme_are_those_of_the_demo():
     assert "dB at" in (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("package", ["surrogates", "entropy_models"])
+@pytest.mark.parametrize("package", ["surrogates", "entropy_models", "codec"])
 def test_reference_names_what_a_module_of_the_same_name_hides(package):
     # mkdocstrings takes `tfsq.surrogates.x` for the module, and shows nothing.
     page = (ROOT / "docs" / "reference" / f"{package}.md").read_text()

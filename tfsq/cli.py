@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import dataclasses
 import glob
 import os
-import statistics
 import sys
 from pathlib import Path
-from typing import List, Optional
+from typing import Iterable, List, Optional
 
 import typer
 from rich.console import Console
@@ -51,6 +48,16 @@ def _files_of(item: str):
     if not found:
         raise ValueError(f"No such file, and nothing that matches: {item}")
     return found
+
+
+def _files(items: Iterable[str]):
+    """The files of all those names and globs, each once."""
+    return sorted({path for item in items for path in _files_of(item)})
+
+
+def _check_folder_of(file: Optional[Path]):
+    if file and not file.parent.is_dir():
+        raise FileNotFoundError(f"No such folder: {file.parent}")
 
 
 def _progress_callback(bar: Progress, steps: int):
@@ -102,7 +109,7 @@ def train(
     with _errors_as_sentences():
         from tfsq import training
 
-        paths = sorted({path for item in images for path in _files_of(item)})
+        paths = _files(images)
         run = training.TrainingSettings(**settings)
         try:
             with Progress(*_PROGRESS_COLUMNS) as bar:
@@ -141,31 +148,68 @@ def decompress(
     print(target)
 
 
+def _comparison_table(curves):
+    """Of each model every file and the mean, of references the means."""
+    table = Table("file", "codec", "quality", "bpp", "PSNR (dB)", "MS-SSIM")
+    models, *references = curves
+    groups = [(*group, mean) for group, mean in zip(models.groups(), models.means())]
+    for rows in (*groups, *(reference.means() for reference in references)):
+        for row in rows:
+            values = (row.bpp, row.psnr, row.ms_ssim)
+            shown = ("n/a" if value is None else f"{value:.4f}" for value in values)
+            table.add_row(row.file, row.codec, f"{row.quality:g}", *shown)
+        table.add_section()
+    return table
+
+
+def _bd_rate_line(models, reference):
+    from tfsq import codec
+
+    anchor, test = reference.points(), models.points()
+    try:
+        low, high = codec.shared_psnr(anchor, test)
+        result = f"{codec.bd_rate(anchor, test):+.2f} %, over {low:.2f} to {high:.2f} dB"
+    except (ValueError, ImportError) as error:
+        # What was measured stands without it.
+        result = f"n/a: {error}"
+    return f"BD-rate of {models.name} against {reference.name}: {result}"
+
+
 @app.command()
 def evaluate(
-    files: List[Path] = typer.Argument(..., help="Image files."),
-    model: Path = _ModelOption,
+    files: List[str] = typer.Argument(..., help="Image files or globs, '**' included."),
+    models: List[Path] = typer.Option(
+        ..., "--model", help="Folder of an exported codec; repeat it for more qualities."
+    ),
+    references: Optional[List[str]] = typer.Option(
+        None, "--reference", help="'jpeg' or 'webp', at a ladder of qualities; may be repeated."
+    ),
     csv_file: Optional[Path] = typer.Option(None, "--csv", help="CSV file to write."),
+    figure_file: Optional[Path] = typer.Option(
+        None, "--figure", help="Figure of PSNR against rate to write, such as figure.png."
+    ),
 ):
-    """Compress, decompress and measure image files."""
+    """Compress, decompress and measure image files, beside JPEG and WebP if asked for."""
     with _errors_as_sentences():
         from tfsq import codec
 
-        loaded = codec.load(model)
-        columns = ("bpp", "psnr", "ms_ssim")
-        rows = []
-        for file in files:
-            figures = dataclasses.asdict(codec.evaluate(codec.read_image(file), loaded))
-            rows.append([str(file), *(figures[name] for name in columns)])
-        known = [[value for value in column if value is not None] for column in zip(*rows)][1:]
-        rows.append(["mean", *(statistics.fmean(column) if column else None for column in known)])
-        table = Table("file", "bpp", "PSNR (dB)", "MS-SSIM")
-        for name, *values in rows:
-            table.add_row(name, *("n/a" if value is None else f"{value:.4f}" for value in values))
-        Console().print(table)
+        paths = _files(files)
+        # Before what may be minutes of measuring, and not after.
+        _check_folder_of(csv_file)
+        _check_folder_of(figure_file)
+        if figure_file:
+            codec.check_figure_file(figure_file)
+        shown = Console(stderr=True)
+        with Progress(*_PROGRESS_COLUMNS, console=shown, transient=True) as bar:
+            curves = codec.compare(bar.track(paths), models, references or ())
+        Console().print(_comparison_table(curves))
         if csv_file:
-            with csv_file.open("w", newline="") as opened:
-                csv.writer(opened).writerows([["file", *columns], *rows])
+            codec.write_comparison(curves, csv_file)
+        if figure_file:
+            codec.draw_comparison(curves).savefig(figure_file, dpi=110)
+    if len(models) >= codec.MIN_BD_RATE_POINTS:
+        for reference in curves[1:]:
+            print(_bd_rate_line(curves[0], reference))
 
 
 @app.command()
@@ -179,7 +223,7 @@ def analyze(
         from tfsq import report
         from tfsq.analysis import table
 
-        found = sorted({path for item in images or () for path in _files_of(item)})
+        found = _files(images or ())
         batch = report.latent_batch(model, found or None)
         columns = (TextColumn("{task.description}"), TextColumn("{task.completed:.0f}"))
         with Progress(*columns) as bar:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfsq._extras import import_extra
 from tfsq.analysis.gradient_risk import GradientRisk
 from tfsq.analysis.mismatch import Mismatch, RateMismatch
 from tfsq.analysis.recommendation import Recommendation
@@ -15,13 +16,7 @@ _LINES = ("-", "--", ":", "-.")
 
 
 def _pyplot():
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise ImportError(
-            "Figures need matplotlib: pip install 'tfsq[figures]', or matplotlib itself."
-        ) from error
-    return pyplot
+    return import_extra("matplotlib.pyplot", "Figures")
 
 
 def check_matplotlib() -> None:

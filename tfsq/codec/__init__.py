@@ -1,28 +1,53 @@
-"""Trained networks as codecs: export, files, evaluation."""
+"""Trained networks as codecs: export, files, evaluation, classical references."""
 
 from tfsq.codec.api import compress, compress_file, decompress, decompress_file
+from tfsq.codec.bd_rate import MIN_BD_RATE_POINTS, bd_rate, shared_psnr
+from tfsq.codec.comparison import (
+    Curve,
+    Measurement,
+    check_figure_file,
+    compare,
+    draw_comparison,
+    write_comparison,
+)
 from tfsq.codec.container import Container, pack, unpack
 from tfsq.codec.errors import BitstreamError, ModelError
-from tfsq.codec.evaluation import Evaluation, evaluate, measure
+from tfsq.codec.evaluation import Evaluation, RateDistortion, evaluate, measure, rate_distortion
 from tfsq.codec.image_files import read_image, write_image
+from tfsq.codec.references import REFERENCES, Reference, compress_reference, evaluate_reference
 from tfsq.codec.saved_model import Codec, export, load
 
 __all__ = [
+    "MIN_BD_RATE_POINTS",
+    "REFERENCES",
     "BitstreamError",
     "Codec",
     "Container",
+    "Curve",
     "Evaluation",
+    "Measurement",
     "ModelError",
+    "RateDistortion",
+    "Reference",
+    "bd_rate",
+    "check_figure_file",
+    "compare",
     "compress",
     "compress_file",
+    "compress_reference",
     "decompress",
     "decompress_file",
+    "draw_comparison",
     "evaluate",
+    "evaluate_reference",
     "export",
     "load",
     "measure",
     "pack",
+    "rate_distortion",
     "read_image",
+    "shared_psnr",
     "unpack",
+    "write_comparison",
     "write_image",
 ]

@@ -16,25 +16,38 @@ _SMALLEST_MS_SSIM_SIZE = 161
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """What an image costs and what comes back.
+class RateDistortion:
+    """What an image costs in a file of any format, and what comes back.
 
     Attributes:
-      bpp: Bits per pixel of the whole file.
+      bpp: Bits per pixel of the whole file, its header included.
       psnr: Of the decoded pixels, in dB; infinite where they are equal.
       ms_ssim: Multi-scale structural similarity; None below 161 pixels a side.
-      estimated_bits: What the model predicts for the strings.
-      payload_bytes: Length of the strings.
       file_bytes: Length of the file.
-      decoder_matches_encoder: Whether the decoded pixels are the encoder's own reconstruction.
     """
 
     bpp: float
     psnr: float
     ms_ssim: float | None
+    file_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation(RateDistortion):
+    """What an image costs in a `.tfsq` file, and what comes back.
+
+    Attributes:
+      bpp: See `RateDistortion`.
+      psnr: See `RateDistortion`.
+      ms_ssim: See `RateDistortion`.
+      file_bytes: See `RateDistortion`.
+      estimated_bits: What the model predicts for the strings.
+      payload_bytes: Length of the strings.
+      decoder_matches_encoder: Whether the decoded pixels are the encoder's own reconstruction.
+    """
+
     estimated_bits: float
     payload_bytes: int
-    file_bytes: int
     decoder_matches_encoder: bool
 
 
@@ -69,17 +82,33 @@ def measure(image, data: bytes, decoded, codec: Codec) -> Evaluation:
       The figures.
     """
     own = codec.reconstruct(image=tf.constant(image))
+    return Evaluation(
+        **vars(rate_distortion(image, data, decoded)),
+        estimated_bits=float(tf.reduce_sum(own["bits"])),
+        payload_bytes=unpack(data).payload_bytes,
+        decoder_matches_encoder=bool(np.array_equal(own["image"].numpy(), decoded)),
+    )
+
+
+def rate_distortion(image, data: bytes, decoded) -> RateDistortion:
+    """Measures a decoded file of any format against the image that was compressed.
+
+    Args:
+      image: uint8 array [height, width, 3].
+      data: The bytes of the file.
+      decoded: uint8 array of the same shape, what a decoder made of `data`.
+
+    Returns:
+      The figures.
+    """
     mse = np.mean(np.square(image.astype(np.float64) - decoded))
     height, width = image.shape[:2]
     ms_ssim = None
     if min(height, width) >= _SMALLEST_MS_SSIM_SIZE:
         ms_ssim = float(tf.image.ssim_multiscale(image[None], decoded[None], max_val=255)[0])
-    return Evaluation(
+    return RateDistortion(
         bpp=8 * len(data) / (height * width),
         psnr=float(10 * np.log10(255**2 / mse)) if mse else float("inf"),
         ms_ssim=ms_ssim,
-        estimated_bits=float(tf.reduce_sum(own["bits"])),
-        payload_bytes=unpack(data).payload_bytes,
         file_bytes=len(data),
-        decoder_matches_encoder=bool(np.array_equal(own["image"].numpy(), decoded)),
     )

@@ -1,0 +1,144 @@
+import csv
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.photographs import photograph
+from tfsq import codec
+from tfsq.analysis import figures
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A photograph with MS-SSIM and one without."""
+    folder = tmp_path_factory.mktemp("photographs")
+    paths = [folder / "a.png", folder / "b.png"]
+    for path, size in zip(paths, (170, 50)):
+        codec.write_image(photograph()[:size, :180], path)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def runs(folder, tmp_path_factory):
+    """Two runs, each with its folder `codec`."""
+    copies = [tmp_path_factory.mktemp(f"run{i}", numbered=False) / "codec" for i in range(2)]
+    for copy in copies:
+        shutil.copytree(folder, copy)
+    return copies
+
+
+@pytest.fixture(scope="module")
+def curves(files, runs):
+    """The comparison of two models and both references on two files."""
+    return codec.compare(files, runs, ["webp", "jpeg"])
+
+
+def test_every_model_and_quality_is_measured_on_every_file(curves, files):
+    assert [curve.name for curve in curves] == ["tfsq", "webp", "jpeg"]
+    expected = [("run0/codec", 0.02), ("run1/codec", 0.02)]
+    for curve in curves:
+        if curve.name != "tfsq":
+            expected = [(curve.name, q) for q in codec.REFERENCES[curve.name].qualities]
+        groups = curve.groups()
+        assert [(group[0].codec, group[0].quality) for group in groups] == expected
+        for group in groups:
+            assert [m.file for m in group] == [str(file) for file in files]
+            assert len({(m.codec, m.quality) for m in group}) == 1
+
+
+def test_measurements_are_those_of_the_codecs(curves, files, loaded):
+    image = codec.read_image(files[1])
+    for measured, expected in (
+        (curves[0].groups()[1][1], codec.evaluate(image, loaded)),
+        (curves[2].groups()[3][1], codec.evaluate_reference(image, "jpeg", 15)),
+    ):
+        assert measured.ms_ssim is None
+        assert (measured.bpp, measured.psnr) == pytest.approx((expected.bpp, expected.psnr))
+
+
+def test_means_are_over_files_and_points_ascend(curves):
+    for curve in curves:
+        for (first, second), mean in zip(curve.groups(), curve.means()):
+            assert (mean.file, mean.codec) == ("mean", first.codec)
+            assert mean.quality == first.quality
+            assert mean.bpp == pytest.approx((first.bpp + second.bpp) / 2)
+            assert mean.psnr == pytest.approx((first.psnr + second.psnr) / 2)
+            # The second file is too small for it.
+            assert mean.ms_ssim == first.ms_ssim
+        assert curve.points() == sorted((mean.bpp, mean.psnr) for mean in curve.means())
+    backwards = codec.Curve("jpeg", curves[2].measurements[::-1])
+    np.testing.assert_allclose(backwards.points(), curves[2].points())
+
+
+def test_csv_has_every_file_and_the_means(curves, tmp_path):
+    codec.write_comparison(curves, tmp_path / "comparison.csv")
+    with (tmp_path / "comparison.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["file", "codec", "quality", "bpp", "psnr", "ms_ssim"]
+    kinds = 2 + sum(len(reference.qualities) for reference in codec.REFERENCES.values())
+    assert len(rows) == 3 * kinds
+    means = [row for row in rows if row["file"] == "mean"]
+    expected = [mean for curve in curves for mean in curve.means()]
+    assert [(row["codec"], float(row["quality"])) for row in means] == [
+        (mean.codec, mean.quality) for mean in expected
+    ]
+    np.testing.assert_allclose([float(row["psnr"]) for row in means], [m.psnr for m in expected])
+    assert [row["ms_ssim"] == "" for row in rows[:3]] == [False, True, False]
+
+
+def test_figure_has_a_named_line_for_each_curve(curves, tmp_path):
+    figure = codec.draw_comparison(curves)
+    (axes,) = figure.axes
+    assert len(axes.lines) == 3
+    for drawn, curve in zip(axes.lines, curves):
+        np.testing.assert_allclose(drawn.get_xydata(), curve.points())
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    expected = ["tfsq, lambda 0.02", "WebP, quality 0 to 95", "JPEG 4:2:0, quality 2 to 90"]
+    assert labels == expected
+    assert "mean over 2 images" in axes.get_title()
+    assert "bits per pixel" in axes.get_xlabel()
+    assert "PSNR" in axes.get_ylabel()
+    figure.savefig(tmp_path / "figure.png")
+    with Image.open(tmp_path / "figure.png") as written:
+        assert min(written.size) > 300
+
+
+def test_names_have_as_many_parents_as_tell_them_apart(files, folder, runs):
+    (alone,) = codec.compare(files[1:], runs[:1])
+    assert alone.measurements[0].codec == "codec"
+    (two,) = codec.compare(files[1:], [folder, runs[0]])
+    assert [m.codec for m in two.measurements] == ["exported", "codec"]
+
+
+def test_what_cannot_be_compared_is_refused(files, runs):
+    for arguments, message in (
+        ((files, []), "`models` must not be empty"),
+        (([], runs), "`files` must not be empty"),
+        ((files, [runs[0], runs[0] / ".." / "codec"]), "`models` must be different folders"),
+        ((files, runs, ["jpeg", "gif"]), "must be one of .*Received: 'gif'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            codec.compare(*arguments)
+
+
+def test_names_of_figure_files_are_checked():
+    codec.check_figure_file("figure.PNG")
+    codec.check_figure_file("figure.pdf")
+    for name in ("figure", "figure.xyz"):
+        with pytest.raises(ValueError, match=f"{name} names no format that matplotlib writes"):
+            codec.check_figure_file(name)
+
+
+def test_missing_matplotlib_is_named(monkeypatch, curves):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    message = r"Figures need matplotlib: pip install 'tfsq\[figures\]', or matplotlib itself."
+    for function in (
+        lambda: codec.draw_comparison(curves),
+        lambda: codec.check_figure_file("figure.png"),
+        figures.check_matplotlib,
+    ):
+        with pytest.raises(ImportError, match=message):
+            function()
