@@ -15,44 +15,42 @@ import tfsq
 
 
 class TinyCodec(tfsq.architectures.CompressionModel):
-    """A functional model around an entropy model, on the contract that `export` needs."""
+    """Functional models around an entropy model, on the contract that `export` needs."""
 
     size_multiple = 8
     parts = ("latent",)
 
-    def __init__(self):
-        super().__init__()
+    def build_parts(self, entropy_model_arguments):
+        """The layers; all that the constructor was given about quantization is in the dict."""
         conv, up = tf.keras.layers.Conv2D, tf.keras.layers.Conv2DTranspose
-        options = {"strides": 2, "padding": "same", "activation": "relu"}
-        self.synthesis = tf.keras.Sequential(
-            [up(32, 5, **options), up(32, 5, **options), up(3, 5, 2, "same")]
-        )
-        self.entropy_model = tfsq.entropy_models.FactorizedEntropyModel(
-            coding_rank=3,
-            compression=True,
-            rate_quantizer=tfsq.layers.AdditiveUniformNoise(),
-            reconstruction_quantizer=tfsq.layers.StochasticUniformAnnealing(temperature=1.0),
-        )
+        n, options = self.num_filters, {"strides": 2, "padding": "same", "activation": "relu"}
         image = tf.keras.Input([None, None, 3])
-        hidden = conv(32, 5, **options)(tf.keras.layers.Rescaling(1 / 255)(image))
-        y = conv(16, 5, 2, "same")(conv(32, 5, **options)(hidden))
-        y_hat, bits = self.entropy_model(y)
+        hidden = conv(n, 5, **options)(tf.keras.layers.Rescaling(1 / 255)(image))
+        y = conv(self.num_latents, 5, 2, "same")(conv(n, 5, **options)(hidden))
         self.analysis = tf.keras.Model(image, y)
-        self.network = tf.keras.Model(image, [255.0 * self.synthesis(y_hat), bits])
+        y_hat = tf.keras.Input([None, None, self.num_latents])
+        hidden = up(n, 5, **options)(up(n, 5, **options)(y_hat))
+        self.synthesis = tf.keras.Model(y_hat, up(3, 5, 2, "same")(hidden))
+        self.latent_model = tfsq.entropy_models.FactorizedEntropyModel(**entropy_model_arguments)
+        self.latent_model.build(y.shape)
 
-    def forward(self, image, training):
+    def analyze(self, image):
+        """The latents, before quantization."""
+        return {"latent": self.analysis(image)}
+
+    def reconstruct(self, latents, training=False):
         """Reconstruction and bits, with the surrogates while training."""
-        x_hat, bits = self.network(image, training=training)
-        return x_hat, {"latent": bits}
+        y_hat, bits = self.latent_model(latents["latent"], training=training)
+        return self.synthesize(y_hat), {"latent": bits}
 
-    def compress_parts(self, image):
+    def compress_latents(self, latents):
         """The strings of the range coder."""
-        return {"latent": self.entropy_model.compress(self.analysis(image))}
+        return {"latent": self.latent_model.compress(latents["latent"])}
 
     def decompress_parts(self, parts, size):
         """The reconstruction from the strings."""
-        y_hat = self.entropy_model.decompress(parts["latent"], size // self.size_multiple)
-        return 255.0 * self.synthesis(y_hat)
+        y_hat = self.latent_model.decompress(parts["latent"], size // self.size_multiple)
+        return self.synthesize(y_hat)
 
 
 def main(steps: int = 500) -> int:
@@ -61,7 +59,12 @@ def main(steps: int = 500) -> int:
     crops = tf.data.Dataset.from_tensors(skimage.data.coffee()).repeat()
     crops = crops.map(lambda image: tf.image.random_crop(image, [64, 64, 3])).batch(8)
 
-    model = TinyCodec()
+    model = TinyCodec(
+        num_filters=32,
+        num_latents=16,
+        rate_quantizer=tfsq.layers.AdditiveUniformNoise(),
+        reconstruction_quantizer=tfsq.layers.StochasticUniformAnnealing(temperature=1.0),
+    )
     model.compile(tf.keras.optimizers.Adam(1e-3, global_clipnorm=1.0), lmbda=0.01)
     schedule = tf.keras.optimizers.schedules.ExponentialDecay(1.0, steps / 4, 0.5)
     annealing = tfsq.callbacks.TemperatureCallback(schedule, minimum=0.05)

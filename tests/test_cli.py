@@ -9,6 +9,7 @@ import shutil
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
@@ -189,7 +190,9 @@ def test_settings_that_were_refused_do_not_stay_behind(image, tmp_path):
         (("--lmbda", -1), "`lmbda` must be positive"),
         (("--distortion", "lpips"), "`distortion` must be one of"),
         (("--distortion", "ms-ssim"), "`crop_size` must be at least 176 for ms-ssim"),
-        (("--final-temperature", 0), "`minimum` must be in"),
+        (("--final-temperature", 0), "`final_temperature` must be in"),
+        (("--architecture", "VAE"), "`architecture` must be one of"),
+        (("--rate-quantizer", "none"), "`rate_quantizer` is no quantizer: `identifier`"),
     ):
         result = run(*arguments, *wrong)
         assert result.exit_code == 1
@@ -217,6 +220,29 @@ def test_defaults_are_those_of_the_settings():
     parameters = inspect.signature(train).parameters
     for field in dataclasses.fields(TrainingSettings):
         assert parameters[field.name].default.default == field.default
+
+
+def test_compress_by_quality_and_decompress_without_a_model(folder, image, tmp_path, monkeypatch):
+    (tmp_path / "saved_models").mkdir()
+    (tmp_path / "saved_models" / "quality_3").symlink_to(folder)
+    monkeypatch.setattr("tfsq.codec.shipped._PLACES", (tmp_path,))
+    compressed, refined, decoded = (tmp_path / name for name in ("a.tfsq", "b.tfsq", "a.png"))
+    result = run("compress", image, compressed, "--quality", 3)
+    assert result.exit_code == 0, result.output
+    assert run("decompress", compressed, decoded).exit_code == 0
+    expected = codec.compress(codec.read_image(image), folder)
+    assert compressed.read_bytes() == expected
+    assert np.array_equal(codec.read_image(decoded), codec.decompress(expected, folder))
+    result = run("compress", image, refined, "--quality", 3, "--refine", 2)
+    assert result.exit_code == 0, result.output
+    assert run("decompress", refined, decoded).exit_code == 0
+    result = run("compress", image, refined, "--quality", 5)
+    assert result.exit_code == 1
+    assert "`quality` must be one of [3]" in result.output
+    for options in ((), ("--quality", 3, "--model", folder)):
+        result = run("compress", image, refined, *options)
+        assert result.exit_code == 2
+        assert "give one of --model and --quality" in result.output
 
 
 def test_train_interrupted_and_resumed(tmp_path):

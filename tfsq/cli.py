@@ -30,7 +30,6 @@ _PROGRESS_COLUMNS = (
     TimeRemainingColumn(),
     TextColumn("{task.description}"),
 )
-_ModelOption = typer.Option(..., "--model", help="Folder of an exported codec.")
 
 
 @contextlib.contextmanager
@@ -124,13 +123,28 @@ def train(
 def compress(
     source: Path = typer.Argument(..., metavar="IN", help="Image file."),
     target: Path = typer.Argument(..., metavar="OUT", help=".tfsq file to write."),
-    model: Path = _ModelOption,
+    model: Optional[Path] = typer.Option(None, "--model", help="Folder of an exported codec."),
+    quality: Optional[int] = typer.Option(
+        None, help="Quality of a codec that comes with tfsq, 1 to 4; instead of --model."
+    ),
+    refine: int = typer.Option(
+        0, metavar="STEPS", help="Steps of refining the latents: smaller files, more time."
+    ),
 ):
     """Compress an image file to a .tfsq file."""
+    if (model is None) == (quality is None):
+        raise typer.BadParameter("give one of --model and --quality")
     with _errors_as_sentences():
         from tfsq import codec
 
-        size = codec.compress_file(source, target, model)
+        chosen = codec.shipped_codec(quality) if model is None else model
+        with Progress(*_PROGRESS_COLUMNS, console=Console(stderr=True), disable=not refine) as bar:
+            task = bar.add_task("", total=refine)
+
+            def show(step, loss):
+                bar.update(task, completed=step, description=f"loss {loss:.4f}")
+
+            size = codec.compress_file(source, target, chosen, refine, show)
     print(f"{target}: {size} bytes")
 
 
@@ -138,7 +152,9 @@ def compress(
 def decompress(
     source: Path = typer.Argument(..., metavar="IN", help=".tfsq file."),
     target: Path = typer.Argument(..., metavar="OUT", help="Image file to write."),
-    model: Path = _ModelOption,
+    model: Optional[Path] = typer.Option(
+        None, "--model", help="Folder of the codec; not needed for those that come with tfsq."
+    ),
 ):
     """Decompress a .tfsq file to an image file."""
     with _errors_as_sentences():

@@ -13,11 +13,8 @@ import tensorflow as tf
 from tfsq import analysis, layers
 from tfsq.analysis import figures
 from tfsq.architectures import MeanScaleHyperprior
-from tfsq.codec import read_image
+from tfsq.codec import read_image, shipped_folder
 
-# Wheels hold it inside of the package, a clone beside it.
-_PLACES = (pathlib.Path(__file__).parent, pathlib.Path(__file__).parent.parent)
-_ANALYZED = pathlib.Path("saved_models") / "analysis"
 # Weight of the squared error on pixels, as the shipped model was trained.
 _LMBDA = 0.01
 # Enough for figures; the functions' own default is finer.
@@ -122,10 +119,7 @@ def analyzed_folder() -> pathlib.Path:
     Raises:
       FileNotFoundError: if this installation has none.
     """
-    for place in _PLACES:
-        if (place / _ANALYZED).is_dir():
-            return place / _ANALYZED
-    raise FileNotFoundError(f"No {_ANALYZED} in any of {[str(place) for place in _PLACES]}")
+    return shipped_folder() / "analysis"
 
 
 def latent_batch(model_file=None, images: Sequence | None = None) -> analysis.LatentBatch:

@@ -8,6 +8,7 @@ import json
 import math
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -108,6 +109,12 @@ class TrainingSettings:
             )
         if self.seed < 0:
             raise ValueError(f"`seed` must be at least 0. Received: seed={self.seed}")
+        for name in ("reconstruction_quantizer", "rate_quantizer"):
+            if getattr(self, name) is not None:
+                try:
+                    layers.get(getattr(self, name))
+                except (TypeError, ValueError) as error:
+                    raise ValueError(f"`{name}` is no quantizer: {error}") from error
         for name in ("initial_temperature", "final_temperature"):
             check_temperature(getattr(self, name), name)
         if not self.final_temperature <= self.initial_temperature:
@@ -186,13 +193,14 @@ def build_model(settings: TrainingSettings) -> CompressionModel:
     reconstruction = layers.get(settings.reconstruction_quantizer)
     rate = settings.rate_quantizer
     bound = settings.scale_lower_bound
+    of_scales: dict[str, Any] = {} if bound is None else {"scale_lower_bound": bound}
     model = NETWORKS[settings.architecture](
         settings.num_filters,
         settings.num_latents,
         rate_quantizer=reconstruction if rate is None else layers.get(rate),
         reconstruction_quantizer=reconstruction,
         stop_gradient=settings.stop_gradient,
-        **({} if bound is None else {"scale_lower_bound": bound}),
+        **of_scales,
     )
     learning_rate = tf.keras.optimizers.schedules.CosineDecay(
         settings.learning_rate, settings.steps

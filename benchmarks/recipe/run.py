@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import functools
 import os
 import pathlib
 import time
@@ -25,7 +26,7 @@ import tensorflow as tf
 from tfsq import codec
 from tfsq.analysis import markdown
 from tfsq.architectures import MeanScaleHyperprior
-from tfsq.training import crops_dataset
+from tfsq.training import crops_dataset, training_images
 
 LMBDA, SEED, EVALUATED_SIZE = 0.01, 0, 256
 SCHEDULES = tf.keras.optimizers.schedules
@@ -100,9 +101,10 @@ def step_times(paths, rounds: int = 5) -> dict[str, float]:
     """Median milliseconds of a training step of each recipe, measured in turns."""
     steppers = {}
     for recipe in RECIPES:
-        data = iter(crops_dataset(paths[:8], recipe.crop_size, recipe.batch_size, SEED))
+        images = training_images(paths[:8], recipe.crop_size)
+        data = iter(crops_dataset(images, recipe.crop_size, recipe.batch_size, SEED))
         model = compiled_model(recipe, 1000)
-        steppers[recipe.name] = lambda f=model.make_train_function(), data=data: f(data)
+        steppers[recipe.name] = functools.partial(model.make_train_function(), data)
         steppers[recipe.name]()
     times: dict[str, list[float]] = {name: [] for name in steppers}
     for _ in range(rounds):
@@ -129,7 +131,8 @@ def trained(recipe: Recipe, step_ms: float, seconds: float, data_folder: pathlib
     """Trains one recipe for its share of the time."""
     steps = int(1e3 * seconds / step_ms)
     paths = sorted((data_folder / "train").glob("*.jpg"))
-    data = crops_dataset(paths, recipe.crop_size, recipe.batch_size, SEED)
+    images = training_images(paths, recipe.crop_size)
+    data = crops_dataset(images, recipe.crop_size, recipe.batch_size, SEED)
     model = compiled_model(recipe, steps)
     model.fit(data, steps_per_epoch=steps, verbose=0)
     figures = evaluate(model, sorted((data_folder / "validation").glob("*.jpg")))
@@ -164,7 +167,10 @@ def main() -> None:
             writer.writeheader()
             writer.writerows(dataclasses.asdict(row) for row in rows)
         print(rows[-1], flush=True)
-    (arguments.output / "table.md").write_text(markdown(rows))
+    columns = [field.name for field in dataclasses.fields(Row)]
+    (arguments.output / "table.md").write_text(
+        markdown(columns, [dataclasses.astuple(row) for row in rows])
+    )
 
 
 if __name__ == "__main__":

@@ -181,9 +181,7 @@ def hyper_transforms(n, m, out):
 
 def serial_context(m):
     widths = (4 * m, m * 10 // 3, m * 8 // 3, 2 * m)
-    return convolution(5, m, 2 * m) + sum(
-        convolution(1, a, b) for a, b in zip(widths, widths[1:])
-    )
+    return convolution(5, m, 2 * m) + sum(convolution(1, a, b) for a, b in zip(widths, widths[1:]))
 
 
 def slices(n, m, count, supports):

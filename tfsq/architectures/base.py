@@ -52,7 +52,7 @@ def ms_ssim_distortion(x, x_hat) -> tf.Tensor:
     return 1.0 - ms_ssim(x, x_hat)
 
 
-_DISTORTIONS = {"mse": mse_distortion, "ms-ssim": ms_ssim_distortion}
+DISTORTIONS = {"mse": mse_distortion, "ms-ssim": ms_ssim_distortion}
 
 
 @contextlib.contextmanager
@@ -84,6 +84,19 @@ def pad_to_multiple(image, multiple: int) -> tf.Tensor:
         padded = -(-size // multiple) * multiple
         image = tf.gather(image, tf.minimum(tf.range(padded), size - 1), axis=axis)
     return image
+
+
+def cropped(reconstruction, image) -> tf.Tensor:
+    """Crops a reconstruction of a padded image to the size of the image.
+
+    Args:
+      reconstruction: Tensor [batch, height, width, channels].
+      image: Tensor of at most that height and width.
+    """
+    shape = tf.shape(image)
+    reconstruction = reconstruction[:, : shape[1], : shape[2], :]
+    reconstruction.set_shape(image.shape)
+    return reconstruction
 
 
 class CompressionModel(tf.keras.Model):
@@ -156,11 +169,12 @@ class CompressionModel(tf.keras.Model):
             self.build_parts(entropy_model_arguments, **architecture)
         self.built = True
 
-    def build_parts(self, entropy_model_arguments: dict, **architecture):
+    def build_parts(self, entropy_model_arguments: dict, *args, **architecture):
         """Builds all layers with all weights, `latent_model` among them; to be overridden.
 
         Args:
           entropy_model_arguments: What all entropy models are constructed with.
+          *args: None.
           **architecture: What else the constructor was given.
         """
         raise NotImplementedError
@@ -220,6 +234,14 @@ class CompressionModel(tf.keras.Model):
         """
         return tf.cast(self.synthesis(tf.cast(y_hat, self.compute_dtype)), tf.float32) * 255.0
 
+    def padded(self, image):
+        """Returns images as the methods above take them.
+
+        Args:
+          image: Tensor [batch, height, width, 3] of any real dtype, values in 0-255, any size.
+        """
+        return pad_to_multiple(tf.cast(image, tf.float32), self.size_multiple)
+
     def call(self, image, training=None):
         """Reconstructs images.
 
@@ -232,12 +254,8 @@ class CompressionModel(tf.keras.Model):
           name of each coded part to its bits, float32 tensors [batch].
         """
         image = self._checked(image)
-        shape = tf.shape(image)
-        padded = pad_to_multiple(tf.cast(image, tf.float32), self.size_multiple)
-        reconstruction, bits = self.reconstruct(self.analyze(padded), training)
-        reconstruction = reconstruction[:, : shape[1], : shape[2], :]
-        reconstruction.set_shape(image.shape)
-        return reconstruction, bits
+        reconstruction, bits = self.reconstruct(self.analyze(self.padded(image)), training)
+        return cropped(reconstruction, image), bits
 
     def compress(self, image):
         """Compresses images to strings.
@@ -248,8 +266,7 @@ class CompressionModel(tf.keras.Model):
         Returns:
           Dict from the name of each coded part to its strings, [batch].
         """
-        image = tf.cast(self._checked(image), tf.float32)
-        return self.compress_latents(self.analyze(pad_to_multiple(image, self.size_multiple)))
+        return self.compress_latents(self.analyze(self.padded(self._checked(image))))
 
     def decompress(self, parts, size):
         """Decompresses what `compress` returned.
@@ -287,9 +304,9 @@ class CompressionModel(tf.keras.Model):
             return
         if lmbda is None or not 0.0 < lmbda < math.inf:
             raise ValueError(f"`lmbda` must be positive and finite. Received: lmbda={lmbda}")
-        if distortion not in _DISTORTIONS:
+        if distortion not in DISTORTIONS:
             raise ValueError(
-                f"`distortion` must be one of {sorted(_DISTORTIONS)}. "
+                f"`distortion` must be one of {sorted(DISTORTIONS)}. "
                 f"Received: distortion={distortion!r}"
             )
         super().compile(optimizer=optimizer, **kwargs)
@@ -330,6 +347,20 @@ class CompressionModel(tf.keras.Model):
         if not self._is_compiled:
             raise RuntimeError("The model must be compiled first: its loss depends on `lmbda`.")
         reconstruction, bits = self(image, training=training)
+        return self.loss_of(image, reconstruction, bits, self.lmbda)
+
+    def loss_of(self, image, reconstruction, bits, lmbda):
+        """Weighs rate and distortion, with the distortion that `compile` chose.
+
+        Args:
+          image: Tensor [batch, height, width, 3] of any real dtype, values in 0-255.
+          reconstruction: float32 tensor of the same shape.
+          bits: Dict of float32 tensors [batch].
+          lmbda: Weight of the distortion.
+
+        Returns:
+          As `rate_distortion`.
+        """
         image = tf.cast(image, tf.float32)
         pixels = tf.cast(tf.reduce_prod(tf.shape(image)[1:3]), tf.float32)
         bpp = tf.add_n(list(bits.values())) / pixels
@@ -337,9 +368,9 @@ class CompressionModel(tf.keras.Model):
         if self.distortion == "mse":
             distortion = mse
         else:
-            distortion = _DISTORTIONS[self.distortion](image, reconstruction)
+            distortion = DISTORTIONS[self.distortion](image, reconstruction)
         return {
-            "loss": bpp + self.lmbda * distortion,
+            "loss": bpp + lmbda * distortion,
             "bpp": bpp,
             "distortion": distortion,
             "mse": mse,

@@ -100,7 +100,8 @@ class ChannelwiseAutoregressive(HyperpriorModel):
     def code_latent(self, coder, z_hat):
         """See `HyperpriorModel`."""
         hyper_loc, hyper_scale = self.loc_synthesis(z_hat), self.scale_synthesis(z_hat)
-        state, slices = coder.start(), []
+        state = coder.start()
+        slices: list[tf.Tensor] = []
         for i in range(self.num_slices):
             support = slices[: self._num_supports(i)]
             loc_support = tf.concat([hyper_loc, *support], axis=-1)

@@ -77,10 +77,11 @@ class HyperpriorModel(CompressionModel):
         )
         self.hyper_latent_model.build((None, None, None, self.num_filters))
 
-    def build_hyper_transforms(self, **architecture):
+    def build_hyper_transforms(self, *args, **architecture):
         """Builds `hyper_analysis`, and what `code_latent` uses; to be overridden.
 
         Args:
+          *args: None.
           **architecture: What the constructor of the subclass has beside the shared arguments.
         """
         raise NotImplementedError

@@ -15,7 +15,9 @@ from tfsq.codec.errors import BitstreamError, ModelError
 from tfsq.codec.evaluation import Evaluation, RateDistortion, evaluate, measure, rate_distortion
 from tfsq.codec.image_files import read_image, write_image
 from tfsq.codec.references import REFERENCES, Reference, compress_reference, evaluate_reference
-from tfsq.codec.saved_model import Codec, export, load
+from tfsq.codec.refinement import refine_latents
+from tfsq.codec.saved_model import Codec, as_codec, export, load
+from tfsq.codec.shipped import shipped_codec, shipped_folder, shipped_qualities
 
 __all__ = [
     "MIN_BD_RATE_POINTS",
@@ -29,6 +31,7 @@ __all__ = [
     "ModelError",
     "RateDistortion",
     "Reference",
+    "as_codec",
     "bd_rate",
     "check_figure_file",
     "compare",
@@ -46,7 +49,11 @@ __all__ = [
     "pack",
     "rate_distortion",
     "read_image",
+    "refine_latents",
     "shared_psnr",
+    "shipped_codec",
+    "shipped_folder",
+    "shipped_qualities",
     "unpack",
     "write_comparison",
     "write_image",

@@ -8,6 +8,7 @@ import hashlib
 import importlib.metadata
 import json
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -16,9 +17,10 @@ from absl import logging
 from tfsq._version import __version__
 from tfsq.architectures import CompressionModel
 from tfsq.codec.errors import ModelError
+from tfsq.codec.graphs import DEFAULT_REFINEMENT, Graphs
 
-_METADATA_FILE = "tfsq.json"
-_SIGNATURES = ("compress", "decompress", "reconstruct")
+METADATA_FILE = "tfsq.json"
+_SIGNATURES = ("compress", "decompress", "reconstruct", "analyze", "compress_latents", "gradients")
 # What json and TensorFlow raise at files that are missing, truncated or damaged.
 _LOADING_ERRORS = (
     OSError,
@@ -32,21 +34,31 @@ _LOADING_ERRORS = (
 
 @dataclasses.dataclass(frozen=True)
 class Codec:
-    """A loaded codec.
+    """A codec: the functions of a network over a single image of any size, and its metadata.
+
+    Latents are float32 [rows, columns, channels], a keyword argument for each part.
 
     Attributes:
       metadata: Dict with `tfsq_version`, `tfc_version`, `tensorflow_version`, `architecture`,
-        `config`, `lmbda`, `distortion`, `parts` and `model_hash`.
+        `config`, `refinement` (the config of its surrogate), `lmbda`, `distortion`, `parts` and
+        `model_hash`.
       compress: uint8 image [height, width, 3] -> {"strings": string tensor [parts]}.
       decompress: (strings [parts], size [2]) -> {"image": uint8 [height, width, 3]}.
       reconstruct: uint8 image -> {"image": what `decompress` gives, "bits": float32 [parts],
         what evaluation predicts for the strings}.
+      analyze: uint8 image -> {part: latent}.
+      compress_latents: latents -> {"strings": string tensor [parts]}.
+      gradients: (image, lmbda, temperature, seed, latents) -> {"loss": that of the surrogate,
+        part: its gradient}, see `refine_latents`.
     """
 
     metadata: dict
-    compress: tf.types.experimental.ConcreteFunction
-    decompress: tf.types.experimental.ConcreteFunction
-    reconstruct: tf.types.experimental.ConcreteFunction
+    compress: Callable
+    decompress: Callable
+    reconstruct: Callable
+    analyze: Callable
+    compress_latents: Callable
+    gradients: Callable
     # The functions hold weak references to the variables.
     _owner: object = dataclasses.field(repr=False)
 
@@ -54,39 +66,6 @@ class Codec:
     def model_id(self) -> bytes:
         """The 16 bytes that name this model in a file."""
         return bytes.fromhex(self.metadata["model_hash"])[:16]
-
-
-def _to_uint8(image):
-    return tf.saturate_cast(tf.round(image), tf.uint8)
-
-
-def _signatures_of(model: CompressionModel) -> dict:
-    """Traces the three functions of a codec over a single image of any size."""
-    names = sorted(model.parts)
-
-    def compress(image):
-        strings = model.compress(image[tf.newaxis])
-        return {"strings": tf.concat([strings[name] for name in names], axis=0)}
-
-    def decompress(strings, size):
-        parts = {name: strings[i : i + 1] for i, name in enumerate(names)}
-        return {"image": _to_uint8(model.decompress(parts, size)[0])}
-
-    def reconstruct(image):
-        reconstruction, bits = model(image[tf.newaxis], training=False)
-        return {
-            "image": _to_uint8(reconstruction[0]),
-            "bits": tf.concat([bits[name] for name in names], axis=0),
-        }
-
-    image = tf.TensorSpec([None, None, 3], tf.uint8, name="image")
-    strings = tf.TensorSpec([len(names)], tf.string, name="strings")
-    size = tf.TensorSpec([2], tf.int32, name="size")
-    arguments = {compress: [image], decompress: [strings, size], reconstruct: [image]}
-    return {
-        function.__name__: tf.function(function, specs, autograph=False).get_concrete_function()
-        for function, specs in arguments.items()
-    }
 
 
 def _hash_of(variables) -> str:
@@ -110,24 +89,7 @@ def _without_gradient_warnings():
         logging.set_verbosity(verbosity)
 
 
-def export(model: CompressionModel, path) -> dict:
-    """Writes a SavedModel with signatures `compress`, `decompress` and `reconstruct`.
-
-    The coding tables are built from the present weights and frozen in it. Beside the SavedModel
-    lies `tfsq.json` with the metadata, among it a hash of all weights and tables.
-
-    Args:
-      model: A model of `tfsq.architectures`, compiled.
-      path: Folder to write.
-
-    Returns:
-      The metadata, see `Codec`.
-
-    Raises:
-      TypeError: if `model` is not a model of `tfsq.architectures`.
-      ValueError: if a weight is not finite.
-      RuntimeError: if the model was not compiled: its lambda belongs to the metadata.
-    """
+def _check(model) -> None:
     if not isinstance(model, CompressionModel):
         raise TypeError(f"`model` must be a tfsq CompressionModel. Received: {model!r}")
     if not hasattr(model, "lmbda"):
@@ -135,32 +97,83 @@ def export(model: CompressionModel, path) -> dict:
     for weight in model.weights:
         if weight.dtype.is_floating and not np.isfinite(weight.numpy()).all():
             raise ValueError(f"`model` has a weight that is not finite: {weight.name}")
-    # TensorFlow saves functions of distributed variables inside of their strategy only.
-    with model.distribute_strategy.scope():
-        return _export(model, pathlib.Path(path))
 
 
-def _export(model, path: pathlib.Path) -> dict:
-    signatures = _signatures_of(model)
-    # The weights are all that is saved beside the functions; the Keras model is not. Tracing
-    # `compress` has built the tables, so the hash covers them.
-    module = tf.Module()
-    module.model_weights = list(model.weights)
-    metadata = {
+def _metadata(model: CompressionModel, graphs: Graphs) -> dict:
+    return {
         "tfsq_version": __version__,
         "tfc_version": importlib.metadata.version("tensorflow-compression"),
         "tensorflow_version": tf.__version__,
         "architecture": type(model).__name__,
         "config": model.get_config(),
+        "refinement": tf.keras.saving.serialize_keras_object(graphs.refinement),
         "lmbda": model.lmbda,
         "distortion": model.distortion,
         "parts": sorted(model.parts),
-        "model_hash": _hash_of(module.model_weights),
+        "model_hash": _hash_of(model.weights),
     }
-    # A codec is never differentiated.
+
+
+def as_codec(model: CompressionModel, refinement=DEFAULT_REFINEMENT) -> Codec:
+    """Returns the codec of a model as it is, without writing anything.
+
+    Args:
+      model: A model of `tfsq.architectures`, compiled.
+      refinement: The surrogate of `refine_latents`: an annealed quantizer layer, or what
+        `tfsq.layers.get` accepts.
+
+    Returns:
+      The codec; do not train the model while it is in use.
+
+    Raises:
+      TypeError: if `model` is not a model of `tfsq.architectures`, or `refinement` not annealed.
+      ValueError: if a weight is not finite.
+      RuntimeError: if the model was not compiled: its lambda belongs to the metadata.
+    """
+    _check(model)
+    graphs = Graphs(model, refinement)
+    # Tracing `compress` has built the tables, so the hash covers them.
+    functions = graphs.functions()
+    return Codec(_metadata(model, graphs), **functions, _owner=graphs)
+
+
+def export(model: CompressionModel, path, refinement=DEFAULT_REFINEMENT) -> dict:
+    """Writes a SavedModel with the functions of a `Codec` as signatures.
+
+    The coding tables are built from the present weights and frozen in it. Beside the SavedModel
+    lies `tfsq.json` with the metadata, among it a hash of all weights and tables.
+
+    Args:
+      model: As for `as_codec`.
+      path: Folder to write.
+      refinement: As for `as_codec`.
+
+    Returns:
+      The metadata, see `Codec`.
+
+    Raises:
+      TypeError: as `as_codec`.
+      ValueError: as `as_codec`.
+      RuntimeError: as `as_codec`.
+    """
+    _check(model)
+    # TensorFlow saves functions of distributed variables inside of their strategy only.
+    with model.distribute_strategy.scope():
+        return _export(model, pathlib.Path(path), refinement)
+
+
+def _export(model, path: pathlib.Path, refinement) -> dict:
+    graphs = Graphs(model, refinement)
+    signatures = graphs.functions()
+    # The weights are all that is saved beside the functions; the Keras model is not.
+    module = tf.Module()
+    module.model_weights = list(model.weights)
+    module.refinement_state = graphs.state
+    metadata = _metadata(model, graphs)
+    # The gradients are functions of their own; nobody differentiates through a codec.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(module, str(path), signatures=signatures, options=options)
-    (path / _METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n")
+    (path / METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n")
     return metadata
 
 
@@ -179,7 +192,7 @@ def load(path) -> Codec:
     """
     path = pathlib.Path(path)
     try:
-        metadata = json.loads((path / _METADATA_FILE).read_text())
+        metadata = json.loads((path / METADATA_FILE).read_text())
         with _without_gradient_warnings():
             module = tf.saved_model.load(str(path))
         functions = {name: module.signatures[name] for name in _SIGNATURES}
@@ -187,5 +200,5 @@ def load(path) -> Codec:
     except _LOADING_ERRORS as error:
         raise ModelError(f"Not a codec exported by tfsq: {path} ({error})") from error
     if metadata.get("model_hash") != model_hash:
-        raise ModelError(f"The weights of {path} are not those that its {_METADATA_FILE} names.")
+        raise ModelError(f"The weights of {path} are not those that its {METADATA_FILE} names.")
     return Codec(metadata, **functions, _owner=module)

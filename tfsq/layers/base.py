@@ -229,6 +229,24 @@ class StochasticQuantizer(Quantizer):
         v = draw(_concatenated(shape, self.noise_axes), dtype=arithmetic_dtype(dtype))
         return tf.cast(self.noise_quantile(v), dtype)
 
+    @property
+    def generator(self) -> tf.random.Generator | None:
+        """The layer's own generator, None where it was constructed with `seed=None`."""
+        return self._generator
+
+    def seed_noise(self, seed) -> None:
+        """Makes what is drawn next depend on `seed` alone, of a layer with a generator of its own.
+
+        Args:
+          seed: Integer, or int64 scalar tensor.
+
+        Raises:
+          ValueError: if the layer was constructed with `seed=None`.
+        """
+        if self._generator is None:
+            raise ValueError(f"Layer {self.name!r} has no generator: construct it with a `seed`.")
+        self._generator.reset_from_seed(seed)
+
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import tensorflow as tf
 
 from tfsq.layers.base import Quantizer, checked_latent, deserialize_layers
@@ -96,3 +99,24 @@ class ZeroCenterQuantization(tf.keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         return cls(**deserialize_layers(config, ("quantizer", "rate_quantizer")))
+
+
+@contextlib.contextmanager
+def quantizing_with(module: tf.Module, quantizer: Quantizer) -> Iterator[None]:
+    """Puts another quantizer in the place of all that a model has, for what is called inside.
+
+    Args:
+      module: A model, or any part of one.
+      quantizer: Quantizer layer for both paths of every `ZeroCenterQuantization`, with one noise
+        sample for both.
+    """
+    layers = [part for part in module.submodules if isinstance(part, ZeroCenterQuantization)]
+    before = [(layer.quantizer, layer.rate_quantizer) for layer in layers]
+    try:
+        for layer in layers:
+            # Past Keras' own assignment, which would change the order of the model's weights.
+            layer.__dict__.update(quantizer=quantizer, rate_quantizer=quantizer)
+        yield
+    finally:
+        for layer, (of_reconstruction, of_rate) in zip(layers, before):
+            layer.__dict__.update(quantizer=of_reconstruction, rate_quantizer=of_rate)

@@ -1,0 +1,227 @@
+"""Makes tables and figures of the rate-distortion study from its CSV files alone.
+
+    python benchmarks/rate_distortion/report.py stage1
+
+Reads `results/rate_distortion/<experiment>.csv` and `<experiment>_runs.csv`; writes
+`<experiment>_losses.md` and `.png`, and with four lambdas `<experiment>_bd_rates.md` and `.png`.
+
+Losses are bits per pixel + lambda * squared error of real files, relative to the first arm with the
+same network, lambda and seed; the interval is of the mean over seeds, by Student's t. BD-rates are
+against the first arm; the interval is by bootstrap over images and seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import pathlib
+from collections import defaultdict
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from scipy import stats
+
+from tfsq import codec
+from tfsq.analysis import markdown
+
+RESULTS = pathlib.Path("results/rate_distortion")
+DRAWS, LEVEL = 2000, 0.95
+
+
+def read(path: pathlib.Path) -> list[dict]:
+    """Rows of a CSV file, numbers as floats."""
+    with path.open() as opened:
+        return [
+            {key: _number(value) for key, value in row.items()} for row in csv.DictReader(opened)
+        ]
+
+
+def _number(text):
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def loss_of(row: dict) -> float:
+    """Bits per pixel + lambda * mean squared error of one image."""
+    return row["bpp"] + row["lmbda"] * 255.0**2 / 10.0 ** (row["psnr"] / 10.0)
+
+
+def interval_of(values) -> float:
+    """Half the width of the interval of a mean, infinite for a single value."""
+    if len(values) < 2:
+        return math.inf
+    quantile = stats.t.ppf(0.5 + LEVEL / 2, len(values) - 1)
+    return float(quantile * np.std(values, ddof=1) / math.sqrt(len(values)))
+
+
+def verdict(mean: float, half: float) -> str:
+    """What a difference in percent says."""
+    if not math.isfinite(half):
+        return "one seed"
+    if abs(mean) <= half:
+        return "no difference"
+    return "better" if mean < 0 else "worse"
+
+
+def losses(images: list[dict], runs: list[dict]) -> list[dict]:
+    """One row for each network, lambda and arm."""
+    seeds_of = defaultdict(lambda: defaultdict(list))
+    for row in images:
+        seeds_of[row["architecture"], row["lmbda"], row["arm"]][row["seed"]].append(row)
+    gap_of = defaultdict(list)
+    for row in runs:
+        gap = row["hard_loss"] / row["surrogate_loss"] - 1.0
+        gap_of[row["architecture"], row["lmbda"], row["arm"]].append(100.0 * gap)
+    first = images[0]["arm"]
+    rows = []
+    for key, seeds in seeds_of.items():
+        architecture, lmbda, arm = key
+        anchor = seeds_of[architecture, lmbda, first]
+        relative = [
+            100.0 * (_mean(loss_of, seeds[seed]) / _mean(loss_of, anchor[seed]) - 1.0)
+            for seed in seeds
+            if seed in anchor
+        ]
+        everything = [row for found in seeds.values() for row in found]
+        mean, half = float(np.mean(relative)), interval_of(relative)
+        rows.append(
+            {
+                "network": architecture,
+                "lambda": lmbda,
+                "arm": arm,
+                "seeds": len(seeds),
+                "bpp": _mean(lambda row: row["bpp"], everything),
+                "PSNR (dB)": _mean(lambda row: row["psnr"], everything),
+                "loss against the first arm (%)": mean,
+                "interval": half,
+                "verdict": "" if arm == first else verdict(mean, half),
+                "train-test gap (%)": float(np.mean(gap_of[key])),
+            }
+        )
+    return rows
+
+
+def _mean(function, rows) -> float:
+    return float(np.mean([function(row) for row in rows]))
+
+
+def bd_rates(images: list[dict]) -> list[dict]:
+    """BD-rate of each arm against the first one, with its interval."""
+    first, rng = images[0]["arm"], np.random.default_rng(0)
+    rows = []
+    for architecture in dict.fromkeys(row["architecture"] for row in images):
+        found = [row for row in images if row["architecture"] == architecture]
+        arms = dict.fromkeys(row["arm"] for row in found)
+        cubes = {arm: _cube([row for row in found if row["arm"] == arm]) for arm in arms}
+        for arm, cube in cubes.items():
+            if arm == first:
+                continue
+            draws = [_resampled(cubes[first], cube, rng) for _ in range(DRAWS)]
+            low, high = np.quantile(draws, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2])
+            rows.append(
+                {
+                    "network": architecture,
+                    "arm": arm,
+                    "BD-rate (%)": codec.bd_rate(_points(cubes[first]), _points(cube)),
+                    "low": float(low),
+                    "high": float(high),
+                    "verdict": "no difference"
+                    if low <= 0.0 <= high
+                    else ("better" if high < 0.0 else "worse"),
+                }
+            )
+    return rows
+
+
+def _cube(rows) -> np.ndarray:
+    """Rate and PSNR as an array [lambda, seed, image, 2]."""
+    axes = [sorted({row[name] for row in rows}) for name in ("lmbda", "seed", "image")]
+    cube = np.full([*map(len, axes), 2], np.nan)
+    for row in rows:
+        place = tuple(axis.index(row[n]) for axis, n in zip(axes, ("lmbda", "seed", "image")))
+        cube[place] = row["bpp"], row["psnr"]
+    if np.isnan(cube).any():
+        raise ValueError("Runs are missing: every lambda needs all seeds.")
+    return cube
+
+
+def _points(cube) -> list[tuple[float, float]]:
+    return [tuple(point) for point in cube.mean(axis=(1, 2))]
+
+
+def _resampled(anchor, test, rng) -> float:
+    seeds, images = (rng.integers(size, size=size) for size in anchor.shape[1:3])
+    return codec.bd_rate(*(_points(cube[:, seeds][:, :, images]) for cube in (anchor, test)))
+
+
+def write_table(rows: list[dict], path: pathlib.Path) -> None:
+    """Writes rows as a Markdown table."""
+    shown = [[_shown(value) for value in row.values()] for row in rows]
+    path.write_text(markdown(list(rows[0]), shown))
+
+
+def _shown(value) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def draw_losses(rows: list[dict], path: pathlib.Path) -> None:
+    """Draws the relative loss of every arm, a panel for each network and lambda."""
+    panels = list(dict.fromkeys((row["network"], row["lambda"]) for row in rows))
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(1.5 + 4.0 * len(panels), 4.5), squeeze=False, sharey=True
+    )
+    for axis, panel in zip(axes[0], panels):
+        found = [row for row in rows if (row["network"], row["lambda"]) == panel]
+        half = [row["interval"] if math.isfinite(row["interval"]) else 0.0 for row in found]
+        values = [row["loss against the first arm (%)"] for row in found]
+        axis.errorbar(values, range(len(found)), xerr=half, fmt="o", capsize=3)
+        axis.set_yticks(range(len(found)), [row["arm"] for row in found])
+        axis.axvline(0.0, color="black", lw=0.8)
+        axis.set_title(f"{panel[0]}\nlambda {panel[1]:g}", fontsize=10)
+        axis.set_xlabel("loss on Kodak against the first arm (%)\nleft is better")
+        axis.grid(alpha=0.3)
+    axes[0][0].invert_yaxis()
+    figure.tight_layout()
+    figure.savefig(path, dpi=100)
+
+
+def draw_curves(images: list[dict], path: pathlib.Path) -> None:
+    """Draws rate against PSNR, a panel for each network."""
+    networks = list(dict.fromkeys(row["architecture"] for row in images))
+    figure, axes = plt.subplots(1, len(networks), figsize=(5.0 * len(networks), 4), squeeze=False)
+    for axis, network in zip(axes[0], networks):
+        found = [row for row in images if row["architecture"] == network]
+        for arm in dict.fromkeys(row["arm"] for row in found):
+            points = _points(_cube([row for row in found if row["arm"] == arm]))
+            axis.plot(*zip(*points), marker="o", label=arm)
+        axis.set_title(network)
+        axis.set_xlabel("bits per pixel, whole files, Kodak 1-12")
+        axis.set_ylabel("PSNR (dB)")
+        axis.grid(alpha=0.3)
+        axis.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=100)
+
+
+def main() -> None:
+    """Writes what the CSV files of one experiment say."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("experiment", help="Name of the CSV files.")
+    name = parser.parse_args().experiment
+    images, runs = (read(RESULTS / f"{name}{suffix}.csv") for suffix in ("", "_runs"))
+    rows = losses(images, runs)
+    write_table(rows, RESULTS / f"{name}_losses.md")
+    draw_losses(rows, RESULTS / f"{name}_losses.png")
+    if len({row["lmbda"] for row in images}) >= codec.MIN_BD_RATE_POINTS:
+        write_table(bd_rates(images), RESULTS / f"{name}_bd_rates.md")
+        draw_curves(images, RESULTS / f"{name}_bd_rates.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.photographs import photograph
+from tfsq import codec
+from tfsq.architectures import FactorizedPrior
+from tfsq.codec.api import real_loss
+from tfsq.layers import StochasticGumbelAnnealing, ZeroCenterQuantization
+from tfsq.layers.zero_center_quantization import quantizing_with
+
+IMAGE = photograph("coffee")[100:200, 100:230]
+
+
+def loss(strings, of):
+    return real_loss(IMAGE, strings["strings"].numpy(), of)
+
+
+@pytest.fixture(scope="module", params=["sga", "sua", "unsr", "soft"])
+def in_memory(request, model):
+    return codec.as_codec(model, request.param)
+
+
+def test_refined_latents_have_the_smaller_loss_in_bits_and_pixels(in_memory):
+    seen = []
+    latents = codec.refine_latents(IMAGE, in_memory, 40, progress=lambda *news: seen.append(news))
+    assert [step for step, _ in seen] == list(range(1, 41))
+    unrefined = codec.refine_latents(IMAGE, in_memory, 0)
+    assert np.array_equal(
+        in_memory.compress_latents(**unrefined)["strings"],
+        in_memory.compress(image=tf.constant(IMAGE))["strings"],
+    )
+    before = loss(in_memory.compress_latents(**unrefined), in_memory)
+    assert loss(in_memory.compress_latents(**latents), in_memory) < 0.995 * before
+
+
+def test_loaded_codec_refines_to_the_same_latents(model, loaded):
+    ours = codec.refine_latents(IMAGE, codec.as_codec(model), 3)
+    theirs = codec.refine_latents(IMAGE, loaded, 3)
+    again = codec.refine_latents(IMAGE, loaded, 3)
+    assert set(ours) == set(model.parts)
+    for name, latent in ours.items():
+        np.testing.assert_allclose(latent, theirs[name], atol=1e-4)
+        assert np.array_equal(theirs[name], again[name])
+
+
+def test_gradient_is_that_of_the_surrogate_loss(model):
+    # Without noise, so that it can be differentiated numerically.
+    of = codec.as_codec(model, "soft")
+    settings = {"lmbda": tf.constant(0.02), "temperature": tf.constant(0.5)}
+    settings |= {"seed": tf.constant(0, tf.int64), "image": tf.constant(IMAGE)}
+    latents = {name: tf.constant(value) for name, value in of.analyze(image=IMAGE).items()}
+    found = of.gradients(**settings, **latents)
+    # The hyper-latents' is too small for float32 differences of this loss.
+    slope = float(tf.norm(found["latent"]))
+    direction = found["latent"] / slope
+    losses = [
+        of.gradients(**settings, **{**latents, "latent": latents["latent"] + step * direction})
+        for step in (0.02, -0.02)
+    ]
+    assert slope > 0.05
+    assert float(losses[0]["loss"] - losses[1]["loss"]) / 0.04 == pytest.approx(slope, rel=0.05)
+    assert np.isfinite(found["hyper_latent"]).all()
+    assert np.any(found["hyper_latent"])
+
+
+def test_lmbda_moves_the_trade_off(loaded):
+    sizes = []
+    for lmbda in (0.0005, 0.5):
+        latents = codec.refine_latents(IMAGE, loaded, 60, lmbda=lmbda, learning_rate=0.05)
+        sizes.append(sum(map(len, loaded.compress_latents(**latents)["strings"].numpy())))
+    assert sizes[0] < sizes[1]
+
+
+def test_compress_codes_what_is_better(loaded, monkeypatch):
+    plain = codec.compress(IMAGE, loaded)
+    refined = codec.compress(IMAGE, loaded, refine_steps=40)
+    assert refined != plain
+    assert codec.decompress(refined, loaded).shape == IMAGE.shape
+    # Steps that only do harm are not taken.
+    worse = dataclasses.replace(
+        loaded,
+        gradients=lambda **inputs: {
+            name: -value for name, value in loaded.gradients(**inputs).items()
+        },
+    )
+    assert codec.compress(IMAGE, worse, refine_steps=40) == plain
+
+
+def test_network_without_a_hyperprior(model):
+    network = FactorizedPrior(num_filters=3, num_latents=4)
+    network.compile("adam", lmbda=0.01)
+    of = codec.as_codec(network)
+    latents = codec.refine_latents(IMAGE, of, 2)
+    assert set(latents) == {"latent"}
+    data = codec.compress(IMAGE, of, refine_steps=2)
+    assert codec.decompress(data, of).shape == IMAGE.shape
+
+
+def test_bad_arguments_are_refused(model, loaded):
+    with pytest.raises(TypeError, match="`refinement` must be an annealed quantizer.*'ste'"):
+        codec.as_codec(model, "ste")
+    with pytest.raises(ValueError, match="`steps` must be an integer of at least 0"):
+        codec.refine_latents(IMAGE, loaded, -1)
+    with pytest.raises(ValueError, match=r"`temperature` must be in \(0, 1\]"):
+        codec.refine_latents(IMAGE, loaded, 1, schedule=lambda step: 0.0)
+    of_ms_ssim = dataclasses.replace(loaded, metadata={**loaded.metadata, "distortion": "ms-ssim"})
+    with pytest.raises(ValueError, match="at least 176 pixels a side.*Received: 130x100"):
+        codec.refine_latents(IMAGE, of_ms_ssim, 1)
+
+
+def test_other_quantizer_is_used_inside_and_nothing_changed_after(model):
+    other = StochasticGumbelAnnealing(seed=1)
+    layers = [part for part in model.submodules if isinstance(part, ZeroCenterQuantization)]
+    before = [(layer.quantizer, layer.rate_quantizer) for layer in layers]
+    names = [weight.name for weight in model.weights]
+    with pytest.raises(RuntimeError, match="inside"), quantizing_with(model, other):
+        assert all(layer.quantizer is layer.rate_quantizer is other for layer in layers)
+        raise RuntimeError("inside")
+    assert [(layer.quantizer, layer.rate_quantizer) for layer in layers] == before
+    assert [weight.name for weight in model.weights] == names

@@ -1,0 +1,126 @@
+"""The study's driver and its report, on made-up measurements."""
+
+import csv
+import importlib.util
+import math
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+
+FOLDER = pathlib.Path(__file__).parents[1] / "benchmarks" / "rate_distortion"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(f"rate_distortion_{name}", FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def driver():
+    return load("run")
+
+
+@pytest.fixture(scope="module")
+def report():
+    return load("report")
+
+
+LMBDAS, SEEDS, IMAGES = (0.001, 0.003, 0.01, 0.03), (0, 1, 2), ("a", "b", "c", "d")
+# Factors on the rate: what the report has to find.
+ARMS = {"AUN": 1.0, "worse": 1.05, "the same": 1.0, "better": 0.9}
+
+
+def images(arms=ARMS, seeds=SEEDS, lmbdas=LMBDAS):
+    rng = np.random.default_rng(0)
+    rows = []
+    for lmbda in lmbdas:
+        for seed in seeds:
+            for arm, factor in arms.items():
+                for i, image in enumerate(IMAGES):
+                    psnr = 40.0 + 4.0 * math.log10(lmbda) + i
+                    noise = 1.0 if arm == "AUN" else 1.0 + 0.003 * rng.standard_normal()
+                    bpp = factor * noise * 0.05 * 10 ** ((psnr - 25.0) / 10.0)
+                    row = {"architecture": "Net", "lmbda": lmbda, "seed": seed, "arm": arm}
+                    rows.append({**row, "image": image, "bpp": bpp, "psnr": psnr})
+    return rows
+
+
+def runs(rows):
+    keys = dict.fromkeys(
+        (row["architecture"], row["lmbda"], row["seed"], row["arm"]) for row in rows
+    )
+    names = ("architecture", "lmbda", "seed", "arm")
+    return [{**dict(zip(names, key)), "hard_loss": 1.02, "surrogate_loss": 1.0} for key in keys]
+
+
+def test_bd_rates_are_those_of_the_factors(report, monkeypatch):
+    monkeypatch.setattr(report, "DRAWS", 100)
+    found = {row["arm"]: row for row in report.bd_rates(images())}
+    assert set(found) == set(ARMS) - {"AUN"}
+    for arm, factor in ARMS.items():
+        if arm != "AUN":
+            assert found[arm]["BD-rate (%)"] == pytest.approx(100 * (factor - 1), abs=0.3)
+            assert found[arm]["low"] <= found[arm]["BD-rate (%)"] <= found[arm]["high"]
+    verdicts = {arm: row["verdict"] for arm, row in found.items()}
+    assert verdicts == {"worse": "worse", "the same": "no difference", "better": "better"}
+
+
+def test_losses_are_relative_to_the_first_arm_by_seed(report):
+    rows = images(lmbdas=LMBDAS[:1])
+    found = {row["arm"]: row for row in report.losses(rows, runs(rows))}
+    key = "loss against the first arm (%)"
+    assert found["AUN"][key] == 0.0
+    anchor = np.mean([report.loss_of(row) for row in rows if row["arm"] == "AUN"])
+    other = np.mean([report.loss_of(row) for row in rows if row["arm"] == "better"])
+    assert found["better"][key] == pytest.approx(100 * (other / anchor - 1), abs=1e-6)
+    assert found["better"]["verdict"] == "better"
+    assert found["worse"]["verdict"] == "worse"
+    assert found["the same"]["verdict"] == "no difference"
+    assert found["better"]["train-test gap (%)"] == pytest.approx(2.0)
+    rows = images(seeds=(0,), lmbdas=LMBDAS[:1])
+    found = {row["arm"]: row for row in report.losses(rows, runs(rows))}
+    assert found["better"]["verdict"] == "one seed"
+
+
+def test_missing_runs_are_not_passed_over(report):
+    rows = [row for row in images() if (row["arm"], row["lmbda"], row["seed"]) != ("AUN", 0.01, 2)]
+    with pytest.raises(ValueError, match="Runs are missing"):
+        report.bd_rates(rows)
+
+
+def test_report_is_made_from_the_csv_files_alone(report, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    monkeypatch.setattr(report, "DRAWS", 20)
+    monkeypatch.setattr(sys, "argv", ["report.py", "made_up"])
+    rows = images()
+    for suffix, content in (("", rows), ("_runs", runs(rows))):
+        with (tmp_path / f"made_up{suffix}.csv").open("w", newline="") as opened:
+            writer = csv.DictWriter(opened, list(content[0]))
+            writer.writeheader()
+            writer.writerows(content)
+    report.main()
+    for name in ("losses.md", "losses.png", "bd_rates.md", "bd_rates.png"):
+        assert (tmp_path / f"made_up_{name}").stat().st_size > 100
+    table = (tmp_path / "made_up_bd_rates.md").read_text()
+    assert "| Net | better | -9.9" in table or "| Net | better | -10" in table
+
+
+def test_every_experiment_describes_runs_that_can_be_trained(driver):
+    files = sorted((FOLDER / "experiments").glob("*.json"))
+    assert files
+    for file in files:
+        experiment = driver.experiment_of(file.stem)
+        groups = driver.groups_of(experiment)
+        folders = [run.folder for group in groups for run in group]
+        assert len(set(folders)) == len(folders)
+        for group in groups:
+            for run in (group[0].start, *group):
+                settings = driver.settings_of(experiment, run)
+                assert settings.lmbda == run.lmbda
+                assert settings.steps >= 9000
+            assert len({run.start for run in group}) == 1

@@ -1,0 +1,84 @@
+"""Refinement of an image's latents on the encoder's side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tfsq.architectures.base import SMALLEST_MS_SSIM_SIZE
+from tfsq.codec.saved_model import Codec
+from tfsq.layers.base import check_integer, check_temperature
+
+# Of the annealing, over all steps.
+_TEMPERATURES = (0.5, 0.1)
+
+
+def _default_schedule(steps):
+    start, end = _TEMPERATURES
+    return tf.keras.optimizers.schedules.ExponentialDecay(start, steps, end / start)
+
+
+def refine_latents(
+    image,
+    codec: Codec,
+    steps: int = 500,
+    lmbda: float | None = None,
+    schedule: Callable | None = None,
+    learning_rate: float = 0.02,
+    progress: Callable[[int, float], None] | None = None,
+) -> dict[str, np.ndarray]:
+    """Optimizes what the analysis made of one image, for that image.
+
+    Latents and hyper-latents descend the gradient of bits per pixel + lambda * distortion through
+    the codec's annealed surrogate (`export` chooses it); decoder and file format stay as they are.
+
+    Source: Y. Yang, R. Bamler, S. Mandt, "Improving Inference for Neural Image Compression",
+    NeurIPS 2020, https://arxiv.org/abs/2006.04240, there with stochastic Gumbel annealing.
+
+    Args:
+      image: uint8 array [height, width, 3].
+      codec: The codec.
+      steps: Number of steps of Adam.
+      lmbda: Weight of the distortion; None is that of the codec's training.
+      schedule: Callable step -> temperature in (0, 1]; None falls exponentially from 0.5 to 0.1.
+      learning_rate: Adam's at the first step; it falls to zero along a cosine.
+      progress: Called after every step with the number of steps done and the surrogate's loss.
+
+    Returns:
+      Dict from the name of each coded part to its latent, float32 [rows, columns, channels]:
+      what `codec.compress_latents` takes. The noise is seeded by the step, so that the same call
+      returns the same latents.
+
+    Raises:
+      ValueError: if `steps` is negative, a temperature out of range, or `image` too small for the
+        MS-SSIM that the codec was trained for.
+    """
+    steps = check_integer("steps", steps, 0)
+    height, width = image.shape[:2]
+    if codec.metadata["distortion"] == "ms-ssim" and min(height, width) < SMALLEST_MS_SSIM_SIZE:
+        raise ValueError(
+            f"`image` must have at least {SMALLEST_MS_SSIM_SIZE} pixels a side to be refined for "
+            f"ms-ssim. Received: {width}x{height}"
+        )
+    schedule = schedule or _default_schedule(steps)
+    lmbda = codec.metadata["lmbda"] if lmbda is None else lmbda
+    image = tf.constant(image)
+    latents = {name: tf.Variable(value) for name, value in codec.analyze(image=image).items()}
+    optimizer = tf.keras.optimizers.Adam(
+        tf.keras.optimizers.schedules.CosineDecay(learning_rate, max(1, steps))
+    )
+    optimizer.build(list(latents.values()))
+    for step in range(steps):
+        found = codec.gradients(
+            image=image,
+            lmbda=tf.constant(lmbda, tf.float32),
+            temperature=tf.constant(check_temperature(schedule(step)), tf.float32),
+            seed=tf.constant(step, tf.int64),
+            **{name: tf.convert_to_tensor(latent) for name, latent in latents.items()},
+        )
+        optimizer.apply_gradients((found[name], latent) for name, latent in latents.items())
+        if progress is not None:
+            progress(step + 1, float(found["loss"]))
+    return {name: latent.numpy() for name, latent in latents.items()}

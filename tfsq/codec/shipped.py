@@ -1,0 +1,66 @@
+"""The codecs that come with tfsq."""
+
+from __future__ import annotations
+
+import functools
+import json
+import pathlib
+
+from tfsq.codec.errors import ModelError
+from tfsq.codec.saved_model import METADATA_FILE, Codec, load
+
+# Wheels hold it inside of the package, a clone beside it.
+_PLACES = (pathlib.Path(__file__).parents[1], pathlib.Path(__file__).parents[2])
+
+
+def shipped_folder() -> pathlib.Path:
+    """Returns the folder of all models that come with tfsq.
+
+    Raises:
+      FileNotFoundError: if this installation has none.
+    """
+    for place in _PLACES:
+        if (place / "saved_models").is_dir():
+            return place / "saved_models"
+    raise FileNotFoundError(f"No saved_models in any of {[str(place) for place in _PLACES]}")
+
+
+def shipped_qualities() -> dict[int, pathlib.Path]:
+    """Returns the folder of each shipped codec by its quality, 1 the smallest files."""
+    folders = sorted(shipped_folder().glob("quality_*"))
+    return {int(folder.name.removeprefix("quality_")): folder for folder in folders}
+
+
+@functools.lru_cache(maxsize=8)
+def shipped_codec(quality: int) -> Codec:
+    """Loads a shipped codec.
+
+    Args:
+      quality: See `shipped_qualities`.
+
+    Raises:
+      ValueError: if there is no such quality.
+    """
+    folders = shipped_qualities()
+    if quality not in folders:
+        raise ValueError(f"`quality` must be one of {sorted(folders)}. Received: quality={quality}")
+    return load(folders[quality])
+
+
+def shipped_codec_of(model_id: bytes) -> Codec:
+    """Loads the shipped codec that a file was made with.
+
+    Args:
+      model_id: The 16 bytes in the file.
+
+    Raises:
+      ModelError: if it is not one of them.
+    """
+    for quality, folder in shipped_qualities().items():
+        metadata = json.loads((folder / METADATA_FILE).read_text())
+        if metadata["model_hash"].startswith(model_id.hex()):
+            return shipped_codec(quality)
+    raise ModelError(
+        f"The file was made with model {model_id.hex()}, which does not come with tfsq: "
+        "give its folder as `model`."
+    )
