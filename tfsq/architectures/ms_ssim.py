@@ -14,9 +14,11 @@ _SMALLEST_TERM = 1e-6
 
 def _blurred(x):
     taps = np.exp(-0.5 * np.square((np.arange(_WINDOW) - _WINDOW // 2) / _SIGMA))
-    window = np.outer(taps, taps) / np.sum(taps) ** 2
-    window = np.tile(window[:, :, None, None], [1, 1, x.shape[-1], 1])
-    return tf.nn.depthwise_conv2d(x, tf.constant(window, tf.float32), [1, 1, 1, 1], "VALID")
+    taps = np.tile((taps / np.sum(taps))[:, None, None, None], [1, 1, x.shape[-1], 1])
+    # The window is a product: rows first, then columns.
+    for window in (taps, np.swapaxes(taps, 0, 1)):
+        x = tf.nn.depthwise_conv2d(x, tf.constant(window, tf.float32), [1, 1, 1, 1], "VALID")
+    return x
 
 
 def _luminance_and_contrast(x, y):

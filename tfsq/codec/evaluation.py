@@ -7,11 +7,12 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from tfsq.architectures.ms_ssim import ms_ssim
 from tfsq.codec.api import check_image, compress, decompress
 from tfsq.codec.container import unpack
 from tfsq.codec.saved_model import Codec
 
-# Below, tf.image.ssim_multiscale cannot halve the image four times.
+# Below, its window does not fit into an image that was halved four times.
 _SMALLEST_MS_SSIM_SIZE = 161
 
 
@@ -103,12 +104,13 @@ def rate_distortion(image, data: bytes, decoded) -> RateDistortion:
     """
     mse = np.mean(np.square(image.astype(np.float64) - decoded))
     height, width = image.shape[:2]
-    ms_ssim = None
+    similarity = None
     if min(height, width) >= _SMALLEST_MS_SSIM_SIZE:
-        ms_ssim = float(tf.image.ssim_multiscale(image[None], decoded[None], max_val=255)[0])
+        both = (tf.cast(pixels[np.newaxis], tf.float32) for pixels in (image, decoded))
+        similarity = float(ms_ssim(*both)[0])
     return RateDistortion(
         bpp=8 * len(data) / (height * width),
         psnr=float(10 * np.log10(255**2 / mse)) if mse else float("inf"),
-        ms_ssim=ms_ssim,
+        ms_ssim=similarity,
         file_bytes=len(data),
     )

@@ -26,7 +26,7 @@ def refine_latents(
     steps: int = 500,
     lmbda: float | None = None,
     schedule: Callable | None = None,
-    learning_rate: float = 0.02,
+    learning_rate: float = 0.05,
     progress: Callable[[int, float], None] | None = None,
 ) -> dict[str, np.ndarray]:
     """Optimizes what the analysis made of one image, for that image.

@@ -1,0 +1,171 @@
+"""Measures what refining the latents of an image gains, and in which time.
+
+    python benchmarks/refinement/run.py MODEL.keras... --images 'kodak/kodim0[1-4].png'
+
+For every model, surrogate, number of steps and image: seconds, bits per pixel and PSNR of real
+files. Writes `results/refinement/refinement.csv`, `table.md` and `gain.png`. Run again to resume.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import glob
+import itertools
+import os
+import pathlib
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow as tf
+
+from tfsq import codec
+from tfsq.analysis import markdown
+
+RESULTS = pathlib.Path("results/refinement")
+SURROGATES = {"SGA": "sga", "SUA": "sua", "noisy soft rounding": "unsr"}
+# Where the annealing of each begins and ends.
+TEMPERATURES = {"SGA": (0.5, 0.1), "SUA": (1.0, 0.3), "noisy soft rounding": (0.5, 0.15)}
+STEPS = (50, 150, 500)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One image, refined; `steps` is 0 for what the analysis gives."""
+
+    lmbda: float
+    surrogate: str
+    steps: int
+    image: str
+    seconds: float
+    bpp: float
+    psnr: float
+
+    @property
+    def loss(self) -> float:
+        """Bits per pixel + lambda * squared error."""
+        return self.bpp + self.lmbda * 255.0**2 / 10.0 ** (self.psnr / 10.0)
+
+    @property
+    def key(self):
+        """What tells rows apart."""
+        return self.lmbda, self.surrogate, self.steps, self.image
+
+
+def read() -> list[Row]:
+    """The rows that are measured already."""
+    file = RESULTS / "refinement.csv"
+    if not file.exists():
+        return []
+    with file.open() as opened:
+        return [
+            Row(
+                float(row["lmbda"]),
+                row["surrogate"],
+                int(row["steps"]),
+                row["image"],
+                *(float(row[name]) for name in ("seconds", "bpp", "psnr")),
+            )
+            for row in csv.DictReader(opened)
+        ]
+
+
+def write(rows: list[Row]) -> None:
+    """Writes all rows."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    with (RESULTS / "refinement.csv").open("w", newline="") as opened:
+        writer = csv.writer(opened)
+        writer.writerow([field.name for field in dataclasses.fields(Row)])
+        writer.writerows(dataclasses.astuple(row) for row in rows)
+
+
+def measured(image, path, found: codec.Codec, surrogate: str, steps: int) -> Row:
+    """Compresses one image with that many steps."""
+    start, end = TEMPERATURES[surrogate]
+    schedule = tf.keras.optimizers.schedules.ExponentialDecay(start, max(1, steps), end / start)
+    began = time.perf_counter()
+    latents = codec.refine_latents(image, found, steps, schedule=schedule)
+    strings = found.compress_latents(**latents)["strings"].numpy()
+    seconds = time.perf_counter() - began
+    height, width = image.shape[:2]
+    data = codec.pack(codec.Container(found.model_id, height, width, tuple(strings)))
+    figures = codec.rate_distortion(image, data, codec.decompress(data, found))
+    lmbda = found.metadata["lmbda"]
+    return Row(lmbda, surrogate, steps, path.stem, seconds, figures.bpp, figures.psnr)
+
+
+def measure(model_files, images, rows: list[Row]) -> None:
+    """Adds what is missing to `rows`, and writes them after each."""
+    done = {row.key for row in rows}
+    for file, (name, surrogate) in itertools.product(model_files, SURROGATES.items()):
+        model = tf.keras.models.load_model(file)
+        cases = [
+            (path, steps)
+            for path, steps in itertools.product(images, (0, *STEPS))
+            if (model.lmbda, name, steps, path.stem) not in done
+        ]
+        if not cases:
+            continue
+        found = codec.as_codec(model, surrogate)
+        for path, steps in cases:
+            rows.append(measured(codec.read_image(path), path, found, name, steps))
+            write(rows)
+            print(rows[-1], flush=True)
+
+
+def summary(rows: list[Row]) -> list[list]:
+    """Mean gain in the loss and mean time, for each lambda, surrogate and number of steps."""
+    lines = []
+    groups = dict.fromkeys((row.lmbda, row.surrogate, row.steps) for row in rows if row.steps)
+    for lmbda, surrogate, steps in groups:
+        found = [r for r in rows if (r.lmbda, r.surrogate, r.steps) == (lmbda, surrogate, steps)]
+        start = {r.image: r.loss for r in rows if (r.lmbda, r.steps) == (lmbda, 0)}
+        gains = [100.0 * (row.loss / start[row.image] - 1.0) for row in found]
+        seconds = np.mean([row.seconds for row in found])
+        lines.append([lmbda, surrogate, steps, float(seconds), float(np.mean(gains)), len(gains)])
+    return lines
+
+
+def draw(lines: list[list], path: pathlib.Path) -> None:
+    """Draws gain against time, a panel for each lambda."""
+    lmbdas = list(dict.fromkeys(line[0] for line in lines))
+    figure, axes = plt.subplots(1, len(lmbdas), figsize=(5 * len(lmbdas), 4), squeeze=False)
+    for axis, lmbda in zip(axes[0], lmbdas):
+        for surrogate in SURROGATES:
+            found = [line for line in lines if line[:2] == [lmbda, surrogate]]
+            axis.plot(
+                [0, *(s[3] for s in found)], [0, *(s[4] for s in found)], "o-", label=surrogate
+            )
+        axis.set_title(f"lambda {lmbda:g}, steps {', '.join(map(str, STEPS))}")
+        axis.set_xlabel("seconds an image")
+        axis.set_ylabel("loss against the analysis alone (%)")
+        axis.grid(alpha=0.3)
+        axis.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=100)
+
+
+def main() -> None:
+    """Measures what is missing, and writes table and figure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", nargs="+", help="`.keras` files of trained networks.")
+    parser.add_argument("--images", required=True, help="A glob.")
+    arguments = parser.parse_args()
+    rows = read()
+    measure(arguments.models, [pathlib.Path(p) for p in sorted(glob.glob(arguments.images))], rows)
+    lines = summary(rows)
+    columns = ["lambda", "surrogate", "steps", "seconds", "change of the loss (%)", "images"]
+    shown = [[f"{v:.3g}" if isinstance(v, float) else v for v in line] for line in lines]
+    (RESULTS / "table.md").write_text(markdown(columns, shown))
+    draw(lines, RESULTS / "gain.png")
+
+
+if __name__ == "__main__":
+    main()
