@@ -22,6 +22,10 @@ image = np.concatenate([astronaut, astronaut[:, :256]], axis=1)
 tf.keras.utils.set_random_seed(0)
 model = JointAutoregressiveHyperprior(num_filters=32, num_latents=48)
 model.compile("adam", lmbda=0.01)
+# Latents of many symbols, as trained ones have.
+for transform, factor in ((model.analysis, 100.0), (model.hyper_analysis, 5.0)):
+    kernel = transform.layers[-1].kernel
+    kernel.assign(factor * kernel)
 serial = codec.as_codec(model)
 data = codec.compress(image, serial)
 codec.decompress(data, serial)
@@ -32,7 +36,8 @@ for _ in range(REPETITIONS):
     times.append(time.perf_counter() - start)
 exact = codec.measure(image, data, decoded, serial).decoder_matches_encoder
 report = {
-    "network": "JointAutoregressiveHyperprior, 32/48 channels, initial weights",
+    "network": "JointAutoregressiveHyperprior, 32/48 channels, scaled initial weights",
+    "bpp": round(8 * len(data) / (512 * 768), 3),
     "pixels": "768x512",
     "decode_seconds_median": round(statistics.median(times), 3),
     "repetitions": REPETITIONS,

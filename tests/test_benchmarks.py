@@ -58,14 +58,13 @@ def runs(rows):
     return [{**dict(zip(names, key)), "hard_loss": 1.02, "surrogate_loss": 1.0} for key in keys]
 
 
-def test_bd_rates_are_those_of_the_factors(report, monkeypatch):
-    monkeypatch.setattr(report, "DRAWS", 100)
+def test_bd_rates_are_those_of_the_factors(report):
     found = {row["arm"]: row for row in report.bd_rates(images())}
     assert set(found) == set(ARMS) - {"AUN"}
     for arm, factor in ARMS.items():
         if arm != "AUN":
             assert found[arm]["BD-rate (%)"] == pytest.approx(100 * (factor - 1), abs=0.3)
-            assert found[arm]["low"] <= found[arm]["BD-rate (%)"] <= found[arm]["high"]
+            assert 0.0 < found[arm]["interval"] < 1.0
     verdicts = {arm: row["verdict"] for arm, row in found.items()}
     assert verdicts == {"worse": "worse", "the same": "no difference", "better": "better"}
 
@@ -91,11 +90,17 @@ def test_missing_runs_are_not_passed_over(report):
     rows = [row for row in images() if (row["arm"], row["lmbda"], row["seed"]) != ("AUN", 0.01, 2)]
     with pytest.raises(ValueError, match="Runs are missing"):
         report.bd_rates(rows)
+    rows = [row for row in images() if (row["arm"], row["seed"]) != ("better", 1)]
+    with pytest.raises(ValueError, match="Runs are missing"):
+        report.bd_rates(rows)
+    found = {row["arm"]: row for row in report.losses(rows, runs(rows))}
+    assert (found["better"]["seeds"], found["worse"]["seeds"]) == (2, 3)
+    rows = images(seeds=(0,))
+    assert {row["verdict"] for row in report.bd_rates(rows)} == {"one seed"}
 
 
 def test_report_is_made_from_the_csv_files_alone(report, tmp_path, monkeypatch):
     monkeypatch.setattr(report, "RESULTS", tmp_path)
-    monkeypatch.setattr(report, "DRAWS", 20)
     monkeypatch.setattr(sys, "argv", ["report.py", "made_up"])
     rows = images()
     for suffix, content in (("", rows), ("_runs", runs(rows))):

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -132,3 +134,45 @@ def test_start_must_be_a_run(files, tmp_path):
             files, tmp_path / "run", training.TrainingSettings(**SMALL), start=tmp_path / "none"
         )
     assert not (tmp_path / "run" / "settings.json").exists()
+
+
+def test_run_that_is_over_is_what_it_was_when_called_again(files, tmp_path):
+    settings = training.TrainingSettings(**SMALL, final_temperature=0.25, hard_fraction=0.3)
+
+    def state(model):
+        quantizer = model.latent_model.reconstruction_quantizer
+        frozen = not model.analysis.trainable and not model.hyper_analysis.trainable
+        return float(quantizer.temperature), quantizer.hard, frozen
+
+    first = training.train(files, tmp_path / "run", settings)
+    expected = weights_of(first)
+    assert state(first) == (0.25, True, True)
+    again = training.train(files, tmp_path / "run", settings)
+    assert state(again) == (0.25, True, True)
+    saved = tf.keras.models.load_model(tmp_path / "run" / "model.keras")
+    for a, b, c in zip(expected, weights_of(again), weights_of(saved)):
+        assert np.array_equal(a, b)
+        assert np.array_equal(a, c)
+
+
+def test_start_must_fit(files, tmp_path):
+    settings = training.TrainingSettings(**SMALL, reconstruction_quantizer="ste")
+    training.train(files, tmp_path / "start", settings, stop=2)
+
+    def begin(**changes):
+        changed = dataclasses.replace(settings, **changes)
+        training.train(files, tmp_path / "arm", changed, start=tmp_path / "start")
+
+    with pytest.raises(ValueError, match="same network. Received: num_filters=3 in .*, 5 in"):
+        begin(num_filters=5)
+    with pytest.raises(ValueError, match="cannot go from step 2 to step 2"):
+        begin(steps=2)
+    with pytest.raises(ValueError, match="cannot go from step 2 to step 6.*steps_per_epoch=3"):
+        begin(steps_per_epoch=3)
+
+
+def test_loss_that_is_not_finite_is_an_error_that_names_the_step(files, tmp_path):
+    settings = training.TrainingSettings(**SMALL, learning_rate=1e30)
+    with pytest.raises(FloatingPointError, match=r"not finite at step \d of 6.*checkpoints"):
+        training.train(files, tmp_path / "run", settings, stop=6)
+    assert not (tmp_path / "run" / "model.keras").exists()

@@ -36,7 +36,7 @@ _PROGRESS_COLUMNS = (
 def _errors_as_sentences():
     try:
         yield
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, FloatingPointError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(1) from error
 

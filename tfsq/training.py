@@ -18,7 +18,7 @@ from tfsq.architectures import NETWORKS, CompressionModel, HyperpriorModel
 from tfsq.architectures.base import SMALLEST_MS_SSIM_SIZE
 from tfsq.callbacks import SoftThenHard, TemperatureCallback, TrainTestGap
 from tfsq.codec import export, read_image
-from tfsq.layers.base import AnnealedQuantizer, check_temperature
+from tfsq.layers.base import AnnealedQuantizer, Quantizer, check_temperature
 
 _SETTINGS_FILE, _CHECKPOINTS = "settings.json", "checkpoints"
 
@@ -35,7 +35,8 @@ class TrainingSettings:
       num_latents: Channels of the latent.
       reconstruction_quantizer: What `tfsq.layers.get` accepts: a name or a config.
       rate_quantizer: Likewise; None is the same layer, with one noise sample for both.
-      initial_temperature: Of annealed quantizers, at the first step.
+      initial_temperature: Of annealed quantizers, at step 0. A run that starts from another begins
+        where the schedule is at its step.
       final_temperature: Where their temperature has fallen to, exponentially, when the hard part
         begins.
       hard_fraction: Part of the steps, at the end, in which latents are rounded and the encoder
@@ -46,7 +47,8 @@ class TrainingSettings:
       steps: Optimizer steps, a multiple of `steps_per_epoch`.
       steps_per_epoch: Steps between two checkpoints.
       batch_size: Crops per step.
-      crop_size: Height and width of the crops, a multiple of 64; at least 192 for "ms-ssim".
+      crop_size: Height and width of the crops, a multiple of the network's `size_multiple`, 64 for
+        most; at least 192 for "ms-ssim".
       learning_rate: Adam's at the start; it falls to zero along a cosine.
       seed: Seeds weights, crops and noise; at least 0.
 
@@ -211,26 +213,46 @@ def build_model(settings: TrainingSettings) -> CompressionModel:
     return model
 
 
+def _soft_steps(settings) -> int:
+    return max(1, round((1.0 - settings.hard_fraction) * settings.steps))
+
+
+def _annealing(settings) -> TemperatureCallback:
+    schedule = tf.keras.optimizers.schedules.ExponentialDecay(
+        settings.initial_temperature,
+        _soft_steps(settings),
+        settings.final_temperature / settings.initial_temperature,
+    )
+    return TemperatureCallback(schedule, minimum=settings.final_temperature)
+
+
 def _quantization_callbacks(model, settings) -> list[tf.keras.callbacks.Callback]:
-    soft_steps = max(1, round((1.0 - settings.hard_fraction) * settings.steps))
     callbacks: list[tf.keras.callbacks.Callback] = []
     if any(isinstance(part, AnnealedQuantizer) for part in model.submodules):
-        schedule = tf.keras.optimizers.schedules.ExponentialDecay(
-            settings.initial_temperature,
-            soft_steps,
-            settings.final_temperature / settings.initial_temperature,
-        )
-        callbacks.append(TemperatureCallback(schedule, minimum=settings.final_temperature))
+        callbacks.append(_annealing(settings))
     if settings.hard_fraction:
-        callbacks.append(SoftThenHard(soft_steps, freeze=model.encoder))
+        callbacks.append(SoftThenHard(_soft_steps(settings), freeze=model.encoder))
     return callbacks
+
+
+def _settle(model, settings, step: int) -> None:
+    """Makes the model what it is at a step, also where no batch of this call has."""
+    quantizers = [part for part in model.submodules if isinstance(part, Quantizer)]
+    for quantizer in quantizers:
+        if isinstance(quantizer, AnnealedQuantizer):
+            quantizer.temperature = _annealing(settings).temperature_at(step)
+    if settings.hard_fraction and step >= _soft_steps(settings):
+        for quantizer in quantizers:
+            quantizer.hard = True
+        for name in model.encoder:
+            getattr(model, name).trainable = False
 
 
 class _Checkpoints(tf.keras.callbacks.Callback):
     """Saves what a run continues from, at the end of every epoch.
 
-    Trained weights and optimizer alone: the temperature and what is frozen follow from the step,
-    and another run, with other quantizers or another bound, can start from here.
+    Trained weights and optimizer alone: temperature, noise, crops and what is frozen follow from
+    the step, and another run, with other quantizers or another bound, can start from here.
     """
 
     def __init__(self, model: CompressionModel, folder: pathlib.Path):
@@ -246,8 +268,6 @@ class _Checkpoints(tf.keras.callbacks.Callback):
         path = self._manager.latest_checkpoint
         if path is None and start is not None:
             path = tf.train.latest_checkpoint(str(start / _CHECKPOINTS))
-            if path is None:
-                raise ValueError(f"`start` must be the folder of a run. Received: {start}")
         if path is not None:
             self._checkpoint.restore(path).assert_consumed()
 
@@ -274,6 +294,26 @@ def _write_settings(settings: TrainingSettings, output: pathlib.Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
     text = json.dumps(dataclasses.asdict(settings), indent=2)
     (output / _SETTINGS_FILE).write_text(text + "\n")
+
+
+def _check_start(start: pathlib.Path, settings: TrainingSettings) -> None:
+    if tf.train.latest_checkpoint(str(start / _CHECKPOINTS)) is None:
+        raise ValueError(f"`start` must be the folder of a run. Received: {start}")
+    before = json.loads((start / _SETTINGS_FILE).read_text())
+    for name in ("architecture", "num_filters", "num_latents"):
+        if before[name] != getattr(settings, name):
+            raise ValueError(
+                f"`start` must be a run of the same network. Received: {name}={before[name]} in "
+                f"{start}, {getattr(settings, name)} in the settings"
+            )
+
+
+def _check_step(step: int, end: int, settings: TrainingSettings, begins: bool) -> None:
+    if step % settings.steps_per_epoch or step > end or (begins and step == end):
+        raise ValueError(
+            f"The run cannot go from step {step} to step {end}: it must begin before its end, with "
+            f"an epoch of `steps_per_epoch`. Received: steps_per_epoch={settings.steps_per_epoch}"
+        )
 
 
 def train(
@@ -307,7 +347,8 @@ def train(
 
     Raises:
       ValueError: if the images do not serve, `output` holds a run with other settings, or `start`
-        none.
+        none of the same network that stopped early enough.
+      FloatingPointError: if the loss is not finite. The last good checkpoint stays.
     """
     settings = settings or TrainingSettings()
     output = pathlib.Path(output)
@@ -320,8 +361,14 @@ def train(
     images = training_images(paths, settings.crop_size)
     model = build_model(settings)
     checkpoints = _Checkpoints(model, output / _CHECKPOINTS)
+    if start is not None:
+        _check_start(pathlib.Path(start), settings)
+    begins = tf.train.latest_checkpoint(str(output / _CHECKPOINTS)) is None
     checkpoints.restore(None if start is None else pathlib.Path(start))
-    step = int(model.optimizer.iterations.numpy())
+    step, end = int(model.optimizer.iterations.numpy()), stop or settings.steps
+    _check_step(step, end, settings, begins)
+    # Another noise than at the beginning, but the same for all runs that start at this step.
+    tf.random.set_seed(int(np.random.SeedSequence((settings.seed, step)).generate_state(1)[0]))
     crops = functools.partial(
         crops_dataset, images, settings.crop_size, settings.batch_size, settings.seed
     )
@@ -332,7 +379,7 @@ def train(
         crops(step),
         steps_per_epoch=settings.steps_per_epoch,
         initial_epoch=step // settings.steps_per_epoch,
-        epochs=(stop or settings.steps) // settings.steps_per_epoch,
+        epochs=end // settings.steps_per_epoch,
         verbose=0,
         callbacks=[
             # What adds to the logs comes before what writes them.
@@ -345,6 +392,13 @@ def train(
             *callbacks,
         ],
     )
+    reached = int(model.optimizer.iterations.numpy())
+    if reached != end:
+        raise FloatingPointError(
+            f"The loss was not finite at step {reached} of {end}; the last good checkpoint is in "
+            f"{output / _CHECKPOINTS}."
+        )
+    _settle(model, settings, end)
     if stop is None:
         model.save(output / "model.keras")
         export(model, output / "codec")

@@ -23,6 +23,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import threading
 import time
 
 HERE = pathlib.Path(__file__).parent
@@ -34,6 +35,7 @@ ONE_THREAD = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 VALIDATION_SIZE = 256
+COLLECTING = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +106,9 @@ def perform(experiment: dict, run: Run, data: pathlib.Path, runs: pathlib.Path) 
         **validate(model, sorted((data / "bsds500" / "validation").glob("*.jpg"))),
         "images": measure(folder / "codec", sorted((data / "kodak").glob("*.png"))),
     }
-    (folder / EVALUATION).write_text(json.dumps(evaluation, indent=1) + "\n")
+    # Whole or not at all: what is there counts as done.
+    (folder / "unfinished.json").write_text(json.dumps(evaluation, indent=1) + "\n")
+    os.replace(folder / "unfinished.json", folder / EVALUATION)
 
 
 def validate(model, paths) -> dict:
@@ -125,7 +129,7 @@ def validate(model, paths) -> dict:
     for training, prefix in ((True, "surrogate"), (False, "hard")):
         values = [evaluate(batch, training) for batch in batches]
         for name in ("loss", "bpp", "mse"):
-            means[f"{prefix}_{name}"] = float(np.mean([value[name] for value in values]))
+            means[f"{prefix}_{name}"] = float(np.mean(np.concatenate([v[name] for v in values])))
     return means
 
 
@@ -183,7 +187,8 @@ def perform_group(group: list[Run], experiment: dict, arguments) -> None:
     perform_in_process(group[0].start, arguments)
     for run in missing:
         perform_in_process(run, arguments)
-        collect(arguments.experiment, experiment, arguments.runs)
+        with COLLECTING:
+            collect(arguments.experiment, experiment, arguments.runs)
 
 
 def main() -> None:

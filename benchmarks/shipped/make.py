@@ -66,19 +66,24 @@ def train_all(arguments) -> None:
         subprocess.run(command, check=True, env={**os.environ, **one_thread})
         print(f"quality {quality} is trained", flush=True)
 
-    missing = [q for q in LMBDAS if not (arguments.runs / f"quality_{q}" / "codec").exists()]
+    missing = [q for q in LMBDAS if not _is_exported(arguments.runs / f"quality_{q}")]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         list(pool.map(run, missing))
 
 
+def _is_exported(run: pathlib.Path) -> bool:
+    # What `export` writes last.
+    return (run / "codec" / "tfsq.json").exists()
+
+
 def ship(quality: int, arguments) -> list[codec.Measurement]:
     """Copies a codec to its place, measures it, and writes its card."""
-    folder = MODELS / f"quality_{quality}"
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(arguments.runs / f"quality_{quality}" / "codec", folder)
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    folder, made = MODELS / f"quality_{quality}", arguments.runs / f"quality_{quality}" / "codec"
+    size = sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
     if size > LARGEST_BYTES:
-        raise ValueError(f"{folder} has {size} bytes, more than {LARGEST_BYTES}.")
+        raise ValueError(f"{made} has {size} bytes, more than {LARGEST_BYTES}.")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(made, folder)
     images = sorted((arguments.data / "kodak").glob("*.png"))
     (curve,) = codec.compare(images, [folder])
     (folder / "README.md").write_text(card(quality, size, curve))

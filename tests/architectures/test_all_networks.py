@@ -89,6 +89,29 @@ def test_training_may_be_a_tensor(model):
     assert not np.allclose(run(tf.constant(True))[0], hard[0], atol=1e-3)
 
 
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_mixed_precision_trains_and_decodes_exactly(name, policy):
+    model = make_model(name, dtype=policy)
+    assert model.analysis.compute_dtype in policy
+    image = tf.constant(crops(1))
+
+    @tf.function
+    def gradients(image):
+        with tf.GradientTape() as tape:
+            reconstruction, bits = model(image, training=True)
+            error = tf.cast(image, tf.float32) - reconstruction
+            # What float16 holds.
+            loss = 1e-4 * tf.reduce_mean(error**2) + 1e-3 * tf.add_n(list(bits.values()))
+        return tape.gradient(loss, model.trainable_weights)
+
+    assert all(np.isfinite(gradient).all() for gradient in gradients(image))
+    strings = tf.function(model.compress)(image)
+    reconstruction, _ = tf.function(lambda image: model(image, training=False))(image)
+    decoded = tf.function(model.decompress)(strings, tf.constant([64, 64]))
+    assert np.array_equal(decoded, reconstruction)
+
+
 def test_images_of_a_batch_are_coded_apart(model):
     images = tf.constant(crops(2))
     compress, decompress = tf.function(model.compress), tf.function(model.decompress)

@@ -289,7 +289,7 @@ def test_training_step_compiles_under_xla():
 
 
 def test_bad_arguments_are_refused(model):
-    with pytest.raises(ValueError, match="`num_filters` must be a positive integer"):
+    with pytest.raises(ValueError, match="`num_filters` must be an integer of at least 1"):
         MeanScaleHyperprior(num_filters=0)
     for lmbda in (None, 0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="`lmbda` must be positive and finite"):

@@ -132,7 +132,7 @@ class CompressionModel(tf.keras.Model):
       training: Boolean, whether to use the surrogates or to round.
 
     Raises:
-      ValueError: if a number of channels is not a positive integer.
+      ValueError: if a number of channels is not an integer of at least 1.
     """
 
     size_multiple = 1

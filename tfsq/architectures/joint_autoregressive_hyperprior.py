@@ -33,7 +33,8 @@ class JointAutoregressiveHyperprior(ContextModel):
     loop runs over the anti-diagonals of slope 3: a position needs its row up to the left neighbor
     and the two rows above up to two columns to the right, so all positions with the same
     column + 3 row are predicted at once. Training looks at the surrogate of the whole latent
-    instead, quantized around zero, in one pass.
+    instead, quantized around zero, in one pass. With additive noise that is what the decoder has,
+    in distribution; with rounding, hard or nearly so, it is not: the decoder's is centered on loc.
 
     Example:
 

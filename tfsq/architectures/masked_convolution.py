@@ -46,6 +46,8 @@ class MaskedConvolution(tf.keras.layers.Conv2D):
         self._mask = mask
 
     def convolution_op(self, inputs, kernel):
+        # As a tensor it has the dtype of the computation, not that of the variable.
+        kernel = tf.convert_to_tensor(kernel)
         return super().convolution_op(inputs, kernel * tf.cast(self._mask, kernel.dtype))
 
     def at_one_position(self, neighbors):

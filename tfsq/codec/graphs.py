@@ -7,6 +7,7 @@ import tensorflow as tf
 from tfsq import layers
 from tfsq.architectures import CompressionModel
 from tfsq.architectures.base import cropped
+from tfsq.entropy_models import FactorizedEntropyModel
 from tfsq.layers.base import AnnealedQuantizer, StochasticQuantizer
 from tfsq.layers.zero_center_quantization import quantizing_with
 
@@ -44,6 +45,10 @@ class Graphs:
         self.model = model
         self.refinement = _refinement_layer(refinement)
         self._names = sorted(model.parts)
+        # Here, since a graph that had built them could not be saved under a strategy.
+        for part in model.submodules:
+            if isinstance(part, FactorizedEntropyModel):
+                part.update_tables()
 
     @property
     def state(self) -> list:

@@ -132,7 +132,6 @@ def as_codec(model: CompressionModel, refinement=DEFAULT_REFINEMENT) -> Codec:
     """
     _check(model)
     graphs = Graphs(model, refinement)
-    # Tracing `compress` has built the tables, so the hash covers them.
     functions = graphs.functions()
     return Codec(_metadata(model, graphs), **functions, _owner=graphs)
 
@@ -157,13 +156,14 @@ def export(model: CompressionModel, path, refinement=DEFAULT_REFINEMENT) -> dict
       RuntimeError: as `as_codec`.
     """
     _check(model)
+    # Outside of a strategy's scope: its own variables are not the strategy's.
+    graphs = Graphs(model, refinement)
     # TensorFlow saves functions of distributed variables inside of their strategy only.
     with model.distribute_strategy.scope():
-        return _export(model, pathlib.Path(path), refinement)
+        return _export(model, pathlib.Path(path), graphs)
 
 
-def _export(model, path: pathlib.Path, refinement) -> dict:
-    graphs = Graphs(model, refinement)
+def _export(model, path: pathlib.Path, graphs: Graphs) -> dict:
     signatures = graphs.functions()
     # The weights are all that is saved beside the functions; the Keras model is not.
     module = tf.Module()

@@ -56,7 +56,11 @@ def shipped_codec_of(model_id: bytes) -> Codec:
     Raises:
       ModelError: if it is not one of them.
     """
-    for quality, folder in shipped_qualities().items():
+    try:
+        folders = shipped_qualities()
+    except FileNotFoundError:
+        folders = {}
+    for quality, folder in folders.items():
         metadata = json.loads((folder / METADATA_FILE).read_text())
         if metadata["model_hash"].startswith(model_id.hex()):
             return shipped_codec(quality)

@@ -102,21 +102,26 @@ class ZeroCenterQuantization(tf.keras.layers.Layer):
 
 
 @contextlib.contextmanager
-def quantizing_with(module: tf.Module, quantizer: Quantizer) -> Iterator[None]:
+def quantizing_with(
+    module: tf.Module, quantizer: Quantizer, stop_gradient: str = "none"
+) -> Iterator[None]:
     """Puts another quantizer in the place of all that a model has, for what is called inside.
 
     Args:
       module: A model, or any part of one.
       quantizer: Quantizer layer for both paths of every `ZeroCenterQuantization`, with one noise
         sample for both.
+      stop_gradient: "partial" or "none"; with "none", whatever predicts `loc` gets the gradient of
+        the whole loss.
     """
     layers = [part for part in module.submodules if isinstance(part, ZeroCenterQuantization)]
-    before = [(layer.quantizer, layer.rate_quantizer) for layer in layers]
+    inside = {"quantizer": quantizer, "rate_quantizer": quantizer, "stop_gradient": stop_gradient}
+    before = [{name: getattr(layer, name) for name in inside} for layer in layers]
     try:
         for layer in layers:
             # Past Keras' own assignment, which would change the order of the model's weights.
-            layer.__dict__.update(quantizer=quantizer, rate_quantizer=quantizer)
+            layer.__dict__.update(inside)
         yield
     finally:
-        for layer, (of_reconstruction, of_rate) in zip(layers, before):
-            layer.__dict__.update(quantizer=of_reconstruction, rate_quantizer=of_rate)
+        for layer, attributes in zip(layers, before):
+            layer.__dict__.update(attributes)
