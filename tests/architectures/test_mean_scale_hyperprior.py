@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tests.photographs import crops, photograph
+from tests.strategies import two_replicas
 from tfsq import codec
 from tfsq.architectures import MeanScaleHyperprior
 from tfsq.architectures.base import pad_to_multiple
@@ -261,7 +262,7 @@ def test_trains_in_mixed_precision(policy):
 
 
 def test_trains_and_exports_under_a_strategy(tmp_path):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = two_replicas()
     with strategy.scope():
         quantizer = StochasticUniformAnnealing(seed=1)
         model = make_model(compiled=False, reconstruction_quantizer=quantizer)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.strategies import two_replicas
 from tfsq.callbacks import TemperatureCallback
 from tfsq.entropy_models import LowerBoundedGaussianConditional
 from tfsq.layers import (
@@ -224,7 +225,7 @@ def test_nothing_stays_behind_after_two_callbacks():
 
 
 def test_works_under_a_strategy():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = two_replicas()
     with strategy.scope():
         layer = StochasticUniformAnnealing()
         model = make_model(layer)

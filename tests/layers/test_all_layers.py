@@ -6,6 +6,7 @@ import scipy.stats
 import tensorflow as tf
 
 from tests.layers.harness import latents, run_layer_test
+from tests.strategies import two_replicas
 from tests.surrogate_table import ROWS
 
 every_row = pytest.mark.parametrize("row", ROWS, ids=str)
@@ -94,7 +95,7 @@ def test_noise_has_the_law_of_the_table(row, dtype):
 @noisy_rows
 @pytest.mark.parametrize("seed", [None, 3])
 def test_replicas_draw_different_noise(row, seed):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = two_replicas()
     with strategy.scope():
         layer = row.make_layer(temperature=0.5, seed=seed)
     y = latents((50,))
@@ -147,7 +148,7 @@ def test_temperature_survives_a_checkpoint(row, tmp_path):
 
 @annealed_rows
 def test_temperature_is_one_under_a_strategy(row):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = two_replicas()
     with strategy.scope():
         layer = row.make_layer(temperature=1.0)
     layer.temperature = 0.125
