@@ -1,4 +1,4 @@
-"""The study's driver and its report, on made-up measurements."""
+"""The drivers of the studies and their reports, on made-up measurements."""
 
 import csv
 import importlib.util
@@ -9,11 +9,13 @@ import sys
 import numpy as np
 import pytest
 
-FOLDER = pathlib.Path(__file__).parents[1] / "benchmarks" / "rate_distortion"
+BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
+FOLDER = BENCHMARKS / "rate_distortion"
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(f"rate_distortion_{name}", FOLDER / f"{name}.py")
+def load(name, folder=FOLDER):
+    file = folder / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"{folder.name}_{name}", file)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -64,7 +66,8 @@ def test_bd_rates_are_those_of_the_factors(report):
     for arm, factor in ARMS.items():
         if arm != "AUN":
             assert found[arm]["BD-rate (%)"] == pytest.approx(100 * (factor - 1), abs=0.3)
-            assert 0.0 < found[arm]["interval"] < 1.0
+            assert 0.0 < found[arm]["interval over seeds"] < 1.0
+            assert 0.0 < found[arm]["interval over images"] < 1.0
     verdicts = {arm: row["verdict"] for arm, row in found.items()}
     assert verdicts == {"worse": "worse", "the same": "no difference", "better": "better"}
 
@@ -129,3 +132,37 @@ def test_every_experiment_describes_runs_that_can_be_trained(driver):
                 assert settings.lmbda == run.lmbda
                 assert settings.steps >= 9000
             assert len({run.start for run in group}) == 1
+
+
+@pytest.fixture
+def refinement(tmp_path, monkeypatch):
+    module = load("run", BENCHMARKS / "refinement")
+    monkeypatch.setattr(module, "RESULTS", tmp_path)
+    return module
+
+
+def refined_rows(refinement, models=4, saved=0.06):
+    rows = []
+    for model in range(models):
+        for image in IMAGES:
+            for steps in (0, 500):
+                rate = 0.1 * 2.0**model * (1.0 - saved if steps else 1.0)
+                key = (f"m{model}", 0.001 * 3**model, "SGA", steps, image)
+                rows.append(refinement.Row(*key, 10.0, rate, 25.0 + 3.0 * model))
+    return rows
+
+
+def test_refinement_reports_the_rate_that_it_saves(refinement):
+    (line,) = refinement.bd_rates(refined_rows(refinement))
+    assert line[:3] == ["SGA", 500, 10.0]
+    assert line[3:] == [pytest.approx(-6.0)] * 3 + [len(IMAGES)]
+    assert refinement.bd_rates(refined_rows(refinement, models=3)) == []
+
+
+def test_refinement_is_reported_from_the_csv_file_alone(refinement, tmp_path, monkeypatch):
+    refinement.write(refined_rows(refinement))
+    monkeypatch.setattr(sys, "argv", ["run.py"])
+    refinement.main()
+    assert "| SGA | 500 | 10 | -6 | -6 | -6 | 4 |" in (tmp_path / "bd_rates.md").read_text()
+    assert (tmp_path / "gain.png").stat().st_size > 100
+    assert (tmp_path / "table.md").stat().st_size > 100

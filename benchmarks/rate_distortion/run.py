@@ -5,7 +5,8 @@
 Every arm of a network, lambda and seed begins at the same early checkpoint, and sees the same crops
 in the same order for the same number of steps. Run again to resume: a training run continues at its
 last checkpoint, and what is measured is not measured again. Each run is a process of its own, with
-one thread, since two of them at a time train more steps in an hour than one with two threads.
+one thread, since two of them at a time train more steps in an hour than one with two threads. An
+arm that several experiments name is trained once: its folder does not depend on the experiment.
 
 Writes two files to `results/rate_distortion`: `<experiment>.csv` with a row for each image, and
 `<experiment>_runs.csv` with a row for each run; `report.py` makes tables and figures from them.
@@ -204,7 +205,7 @@ def main() -> None:
     if arguments.single:
         perform(experiment, Run(**json.loads(arguments.single)), arguments.data, arguments.runs)
         return
-    arguments.runs = arguments.runs / arguments.experiment
+    arguments.runs = arguments.runs / "rate_distortion"
     with concurrent.futures.ThreadPoolExecutor(arguments.workers) as pool:
         work = [pool.submit(perform_group, g, experiment, arguments) for g in groups_of(experiment)]
         for done in concurrent.futures.as_completed(work):

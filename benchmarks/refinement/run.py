@@ -3,7 +3,8 @@
     python benchmarks/refinement/run.py MODEL.keras... --images 'kodak/kodim0[1-4].png'
 
 For every model, surrogate, number of steps and image: seconds, bits per pixel and PSNR of real
-files. Writes `results/refinement/refinement.csv`, `table.md` and `gain.png`. Run again to resume.
+files. Writes `results/refinement/refinement.csv`, `table.md`, `bd_rates.md` and `gain.png`. Run
+again to resume; with no model, only the tables and the figure are made again, from the CSV alone.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ RESULTS = pathlib.Path("results/refinement")
 SURROGATES = {"SGA": "sga", "SUA": "sua", "noisy soft rounding": "unsr"}
 # Where the annealing of each begins and ends.
 TEMPERATURES = {"SGA": (0.5, 0.1), "SUA": (1.0, 0.3), "noisy soft rounding": (0.5, 0.15)}
-STEPS = (50, 150, 500)
+STEPS = (100, 500)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +107,7 @@ def measured(image, path, found: codec.Codec, surrogate: str, steps: int) -> Row
 def measure(model_files, images, rows: list[Row]) -> None:
     """Adds what is missing to `rows`, and writes them after each."""
     done = {row.key for row in rows}
-    for file, (name, surrogate) in itertools.product(model_files, SURROGATES.items()):
+    for (name, surrogate), file in itertools.product(SURROGATES.items(), model_files):
         model = tf.keras.models.load_model(file)
         found = codec.as_codec(model, surrogate)
         cases = [
@@ -137,6 +138,32 @@ def summary(rows: list[Row]) -> list[list]:
     return lines
 
 
+def bd_rates(rows: list[Row]) -> list[list]:
+    """BD-rate against no refinement: of the mean over images, and the range of single images.
+
+    For each surrogate and number of steps with enough models for a curve.
+    """
+    lines = []
+    for surrogate, steps in dict.fromkeys((r.surrogate, r.steps) for r in rows if r.steps):
+        refined = [r for r in rows if (r.surrogate, r.steps) == (surrogate, steps)]
+        plain = [r for r in rows if not r.steps and r.surrogate == surrogate]
+        if len({r.model for r in refined}) < codec.MIN_BD_RATE_POINTS:
+            continue
+        images = list(dict.fromkeys(r.image for r in refined))
+        single = [codec.bd_rate(_curve(plain, [i]), _curve(refined, [i])) for i in images]
+        mean = codec.bd_rate(_curve(plain, images), _curve(refined, images))
+        seconds = float(np.mean([r.seconds for r in refined]))
+        lines.append([surrogate, steps, seconds, mean, min(single), max(single), len(images)])
+    return lines
+
+
+def _curve(rows: list[Row], images: list[str]) -> list[tuple[float, float]]:
+    """The mean rate and PSNR of each model over the images."""
+    models = dict.fromkeys(row.model for row in rows)
+    chosen = [[r for r in rows if r.model == model and r.image in images] for model in models]
+    return [(np.mean([r.bpp for r in c]), np.mean([r.psnr for r in c])) for c in chosen]
+
+
 def draw(lines: list[list], path: pathlib.Path) -> None:
     """Draws gain against time, a panel for each lambda."""
     lmbdas = list(dict.fromkeys(line[0] for line in lines))
@@ -156,18 +183,25 @@ def draw(lines: list[list], path: pathlib.Path) -> None:
     figure.savefig(path, dpi=100)
 
 
+def write_table(columns: list[str], lines: list[list], path: pathlib.Path) -> None:
+    """Writes a Markdown table."""
+    shown = [[f"{v:.3g}" if isinstance(v, float) else v for v in line] for line in lines]
+    path.write_text(markdown(columns, shown))
+
+
 def main() -> None:
     """Measures what is missing, and writes table and figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("models", nargs="+", help="`.keras` files of trained networks.")
-    parser.add_argument("--images", required=True, help="A glob.")
+    parser.add_argument("models", nargs="*", help="`.keras` files of trained networks.")
+    parser.add_argument("--images", default="", help="A glob.")
     arguments = parser.parse_args()
     rows = read()
     measure(arguments.models, [pathlib.Path(p) for p in sorted(glob.glob(arguments.images))], rows)
     lines = summary(rows)
     columns = ["lambda", "surrogate", "steps", "seconds", "change of the loss (%)", "images"]
-    shown = [[f"{v:.3g}" if isinstance(v, float) else v for v in line] for line in lines]
-    (RESULTS / "table.md").write_text(markdown(columns, shown))
+    write_table(columns, lines, RESULTS / "table.md")
+    columns = ["surrogate", "steps", "seconds", "BD-rate (%)", "best", "worst", "images"]
+    write_table(columns, bd_rates(rows), RESULTS / "bd_rates.md")
     draw(lines, RESULTS / "gain.png")
 
 
