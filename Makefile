@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3.11 python3.10 python3.9 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 9) <= sys.version_info < (3, 12))' 2>/dev/null \
 	&& { command -v $$python; break; }; done)
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint docs results clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/demo.py
@@ -24,6 +24,14 @@ lint: $(INSTALLED)
 
 docs: $(VENV)/.docs
 	$(BIN)/mkdocs build --strict
+
+# Every table and figure of docs/results.md, from the CSV files in results/.
+results: $(INSTALLED)
+	$(BIN)/python benchmarks/shipped/report.py
+	$(BIN)/python benchmarks/refinement/run.py
+	for runs in results/rate_distortion/*_runs.csv; do \
+		$(BIN)/python benchmarks/rate_distortion/report.py $$(basename $$runs _runs.csv) || exit 1; \
+	done
 
 $(INSTALLED): pyproject.toml
 	@$(or $(PYTHON),false) -c 'import sys; sys.exit(not (3, 9) <= sys.version_info < (3, 12))' || { \

@@ -4,14 +4,14 @@
 
 One network is trained to a medium rate, and one for each quality begins where it stopped, with a
 lambda of its own, while the learning rate falls to zero. Resumable: what is trained is not trained
-again. Writes `saved_models/quality_<n>/` with a card, and `results/shipped/kodak.csv`.
+again. Writes `saved_models/quality_<n>/` with a card, and `results/shipped/kodak.csv`, which
+`report.py` makes a table and a figure from.
 """
 
 from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import csv
 import dataclasses
 import json
 import os
@@ -76,23 +76,43 @@ def _is_exported(run: pathlib.Path) -> bool:
     return (run / "codec" / "tfsq.json").exists()
 
 
-def ship(quality: int, arguments) -> list[codec.Measurement]:
-    """Copies a codec to its place, measures it, and writes its card."""
-    folder, made = MODELS / f"quality_{quality}", arguments.runs / f"quality_{quality}" / "codec"
-    size = sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
+def place(quality: int, runs: pathlib.Path) -> pathlib.Path:
+    """Copies a codec to where it is shipped from."""
+    folder, made = MODELS / f"quality_{quality}", runs / f"quality_{quality}" / "codec"
+    size = size_of(made)
     if size > LARGEST_BYTES:
         raise ValueError(f"{made} has {size} bytes, more than {LARGEST_BYTES}.")
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(made, folder)
-    images = sorted((arguments.data / "kodak").glob("*.png"))
-    (curve,) = codec.compare(images, [folder])
-    (folder / "README.md").write_text(card(quality, size, curve))
-    return list(curve.measurements)
+    return folder
 
 
-def card(quality: int, size: int, curve: codec.Curve) -> str:
-    """The model card."""
-    (mean,), (group,) = curve.means(), curve.groups()
+def size_of(folder: pathlib.Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def measure(folders: list[pathlib.Path], images: list[pathlib.Path]) -> codec.Curve:
+    """Measures the codecs and the references, and writes the CSV file."""
+    curves = codec.compare(images, folders, tuple(codec.REFERENCES))
+    named = [
+        dataclasses.replace(
+            curve,
+            measurements=tuple(
+                dataclasses.replace(m, file=pathlib.Path(m.file).name) for m in curve.measurements
+            ),
+        )
+        for curve in curves
+    ]
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    codec.write_comparison(named, RESULTS / "kodak.csv")
+    return named[0]
+
+
+def card(quality: int, group: list[codec.Measurement]) -> str:
+    """The model card, from what was measured on each image."""
+    (mean,) = codec.Curve("tfsq", tuple(group)).means()
+    size = size_of(MODELS / f"quality_{quality}")
     spread = {name: statistics.stdev(getattr(m, name) for m in group) for name in ("bpp", "psnr")}
     settings = json.dumps(dataclasses.asdict(settings_of(quality)), indent=2)
     return f"""# Quality {quality}
@@ -124,14 +144,10 @@ def main() -> None:
         train_quality(arguments.single, arguments.data, arguments.runs)
         return
     train_all(arguments)
-    measurements = [m for quality in LMBDAS for m in ship(quality, arguments)]
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with (RESULTS / "kodak.csv").open("w", newline="") as opened:
-        writer = csv.writer(opened)
-        writer.writerow([field.name for field in dataclasses.fields(codec.Measurement)])
-        for m in measurements:
-            name = pathlib.Path(m.file).name
-            writer.writerow(dataclasses.astuple(dataclasses.replace(m, file=name)))
+    folders = [place(quality, arguments.runs) for quality in LMBDAS]
+    curve = measure(folders, sorted((arguments.data / "kodak").glob("*.png")))
+    for quality, folder, group in zip(LMBDAS, folders, curve.groups()):
+        (folder / "README.md").write_text(card(quality, group))
 
 
 if __name__ == "__main__":

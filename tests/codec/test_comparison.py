@@ -89,6 +89,16 @@ def test_csv_has_every_file_and_the_means(curves, tmp_path):
     assert [row["ms_ssim"] == "" for row in rows[:3]] == [False, True, False]
 
 
+def test_csv_is_read_as_it_was_written(curves, tmp_path):
+    codec.write_comparison(curves, tmp_path / "comparison.csv")
+    assert codec.read_comparison(tmp_path / "comparison.csv") == [
+        codec.Curve(c.name, tuple(m for group in c.groups() for m in group)) for c in curves
+    ]
+    (tmp_path / "other.csv").write_text("file,rate\na.png,1\n")
+    with pytest.raises(ValueError, match=r"other.csv must have the columns .* \['file', 'rate'\]"):
+        codec.read_comparison(tmp_path / "other.csv")
+
+
 def test_figure_has_a_named_line_for_each_curve(curves, tmp_path):
     figure = codec.draw_comparison(curves)
     (axes,) = figure.axes

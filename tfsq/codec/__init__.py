@@ -8,6 +8,7 @@ from tfsq.codec.comparison import (
     check_figure_file,
     compare,
     draw_comparison,
+    read_comparison,
     write_comparison,
 )
 from tfsq.codec.container import Container, pack, unpack
@@ -48,6 +49,7 @@ __all__ = [
     "measure",
     "pack",
     "rate_distortion",
+    "read_comparison",
     "read_image",
     "refine_latents",
     "shared_psnr",

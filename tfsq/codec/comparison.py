@@ -18,6 +18,7 @@ from tfsq.codec.saved_model import load
 
 # The name of the curve of all models, beside those of the references.
 _MODELS = "tfsq"
+_MEAN = "mean"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,9 @@ class Measurement:
     bpp: float
     psnr: float
     ms_ssim: float | None
+
+
+_COLUMNS = tuple(field.name for field in dataclasses.fields(Measurement))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +86,7 @@ def _mean(group: Sequence[Measurement]) -> Measurement:
     known = [m.ms_ssim for m in group if m.ms_ssim is not None]
     return dataclasses.replace(
         group[0],
-        file="mean",
+        file=_MEAN,
         bpp=statistics.fmean(m.bpp for m in group),
         psnr=statistics.fmean(m.psnr for m in group),
         ms_ssim=statistics.fmean(known) if known else None,
@@ -143,6 +147,39 @@ def compare(files: Iterable, models: Sequence, references: Sequence[str] = ()) -
     return [Curve(name, tuple(measurements)) for name, measurements in measured.items()]
 
 
+def read_comparison(path: str | os.PathLike) -> list[Curve]:
+    """Reads what `write_comparison` wrote.
+
+    Args:
+      path: The CSV file.
+
+    Returns:
+      The curves, as `compare` returned them.
+
+    Raises:
+      OSError: if the file cannot be read.
+      ValueError: if it has other columns.
+    """
+    curves: dict[str, list[Measurement]] = {}
+    with pathlib.Path(path).open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != _COLUMNS:
+            raise ValueError(
+                f"{path} must have the columns {_COLUMNS}. Received: {reader.fieldnames}"
+            )
+        for row in reader:
+            if row["file"] != _MEAN:
+                name = row["codec"] if row["codec"] in REFERENCES else _MODELS
+                curves.setdefault(name, []).append(_measurement_of_row(row))
+    return [Curve(name, tuple(measurements)) for name, measurements in curves.items()]
+
+
+def _measurement_of_row(row: dict[str, str]) -> Measurement:
+    quality, bpp, psnr = (float(row[name]) for name in ("quality", "bpp", "psnr"))
+    ms_ssim = float(row["ms_ssim"]) if row["ms_ssim"] else None
+    return Measurement(row["file"], row["codec"], quality, bpp, psnr, ms_ssim)
+
+
 def write_comparison(curves: Sequence[Curve], path: str | os.PathLike) -> None:
     """Writes a CSV file: of each model and setting a row for each file, then their mean.
 
@@ -150,11 +187,10 @@ def write_comparison(curves: Sequence[Curve], path: str | os.PathLike) -> None:
       curves: What `compare` returned.
       path: The file to write.
     """
-    columns = [field.name for field in dataclasses.fields(Measurement)]
     groups = [group for curve in curves for group in curve.groups()]
     rows = [dataclasses.astuple(m) for group in groups for m in (*group, _mean(group))]
     with pathlib.Path(path).open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([columns, *rows])
+        csv.writer(file).writerows([_COLUMNS, *rows])
 
 
 def _new_figure():

@@ -1,0 +1,59 @@
+"""The codecs that come with tfsq."""
+
+import csv
+import pathlib
+import statistics
+
+import pytest
+
+from tests.photographs import photograph
+from tfsq import codec
+
+ROOT = pathlib.Path(__file__).parents[1]
+QUALITIES = (1, 2, 3, 4)
+
+
+@pytest.fixture(scope="module")
+def figures():
+    return {q: codec.evaluate(photograph(), codec.shipped_codec(q)) for q in QUALITIES}
+
+
+def test_every_quality_is_there_and_small():
+    folders = codec.shipped_qualities()
+    assert tuple(folders) == QUALITIES
+    for folder in folders.values():
+        assert sum(file.stat().st_size for file in folder.rglob("*")) <= 8 * 10**6
+
+
+def test_rate_and_psnr_rise_with_the_quality(figures):
+    assert all(figures[q].decoder_matches_encoder for q in QUALITIES)
+    for low, high in zip(QUALITIES, QUALITIES[1:]):
+        assert figures[low].bpp < figures[high].bpp
+        assert figures[low].psnr < figures[high].psnr
+
+
+def test_strings_are_as_long_as_predicted(figures):
+    for found in figures.values():
+        bits = 8 * found.payload_bytes
+        assert abs(bits - found.estimated_bits) <= 0.005 * bits + 2 * 16
+
+
+def test_files_need_no_model_to_decode(tmp_path):
+    image = photograph()[:65, :70]
+    for quality in QUALITIES:
+        data = codec.compress(image, codec.shipped_codec(quality))
+        (tmp_path / "a.tfsq").write_bytes(data)
+        decoded = codec.decompress_file(tmp_path / "a.tfsq")
+        assert (decoded == codec.decompress(data, codec.shipped_codec(quality))).all()
+
+
+def test_cards_say_what_the_results_say():
+    with (ROOT / "results" / "shipped" / "kodak.csv").open() as opened:
+        rows = list(csv.DictReader(opened))
+    for quality, folder in codec.shipped_qualities().items():
+        found = [row for row in rows if row["codec"] == folder.name]
+        assert len({row["file"] for row in found}) == 12, quality
+        text = (folder / "README.md").read_text()
+        means = {n: statistics.fmean(float(row[n]) for row in found) for n in ("bpp", "psnr")}
+        assert f"{means['bpp']:.4f} bits per pixel" in text
+        assert f"{means['psnr']:.2f} dB" in text
