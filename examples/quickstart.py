@@ -25,7 +25,7 @@ class TinyCodec(tfsq.architectures.CompressionModel):
         conv, up = tf.keras.layers.Conv2D, tf.keras.layers.Conv2DTranspose
         n, options = self.num_filters, {"strides": 2, "padding": "same", "activation": "relu"}
         image = tf.keras.Input([None, None, 3])
-        hidden = conv(n, 5, **options)(tf.keras.layers.Rescaling(1 / 255)(image))
+        hidden = conv(n, 5, **options)(image)
         y = conv(self.num_latents, 5, 2, "same")(conv(n, 5, **options)(hidden))
         self.analysis = tf.keras.Model(image, y)
         y_hat = tf.keras.Input([None, None, self.num_latents])
@@ -34,23 +34,24 @@ class TinyCodec(tfsq.architectures.CompressionModel):
         self.latent_model = tfsq.entropy_models.FactorizedEntropyModel(**entropy_model_arguments)
         self.latent_model.build(y.shape)
 
-    def analyze(self, image):
-        """The latents, before quantization."""
-        return {"latent": self.analysis(image)}
+    def latents_of(self, y):
+        """All that is coded."""
+        return {"latent": y}
 
-    def reconstruct(self, latents, training=False):
-        """Reconstruction and bits, with the surrogates while training."""
+    def code(self, latents, training=False):
+        """Quantized latents and bits, with the surrogates while training."""
         y_hat, bits = self.latent_model(latents["latent"], training=training)
-        return self.synthesize(y_hat), {"latent": bits}
+        return {"latent": y_hat}, {"latent": bits}
 
     def compress_latents(self, latents):
-        """The strings of the range coder."""
-        return {"latent": self.latent_model.compress(latents["latent"])}
+        """The strings of the range coder, and the quantized latents."""
+        y = latents["latent"]
+        return {"latent": self.latent_model.compress(y)}, {"latent": self.latent_model.quantize(y)}
 
-    def decompress_parts(self, parts, size):
-        """The reconstruction from the strings."""
-        y_hat = self.latent_model.decompress(parts["latent"], size // self.size_multiple)
-        return self.synthesize(y_hat)
+    def decompress_latents(self, strings, size, check):
+        """The quantized latents from the strings."""
+        y_hat = self.latent_model.decompress(strings["latent"], size // self.size_multiple)
+        return {"latent": check("latent", y_hat)}
 
 
 def main(steps: int = 500) -> int:

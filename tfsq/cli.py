@@ -59,6 +59,21 @@ def _check_folder_of(file: Optional[Path]):
         raise FileNotFoundError(f"No such folder: {file.parent}")
 
 
+@contextlib.contextmanager
+def _progress():
+    """A bar that appears with the first call of what it gives."""
+    with Progress(*_PROGRESS_COLUMNS, console=Console(stderr=True), transient=True) as bar:
+        tasks = {}
+
+        def show(stage, done, total):
+            kind = stage.split()[0]
+            if kind not in tasks:
+                tasks[kind] = bar.add_task(stage, total=total)
+            bar.update(tasks[kind], completed=done, description=stage)
+
+        yield show
+
+
 def _progress_callback(bar: Progress, steps: int):
     import tensorflow as tf
 
@@ -130,6 +145,9 @@ def compress(
     refine: int = typer.Option(
         0, metavar="STEPS", help="Steps of refining the latents: smaller files, more time."
     ),
+    verify: bool = typer.Option(
+        False, "--verify", help="Decode the file in a second process, and compare the pixels."
+    ),
 ):
     """Compress an image file to a .tfsq file."""
     if (model is None) == (quality is None):
@@ -138,13 +156,8 @@ def compress(
         from tfsq import codec
 
         chosen = codec.shipped_codec(quality) if model is None else model
-        with Progress(*_PROGRESS_COLUMNS, console=Console(stderr=True), disable=not refine) as bar:
-            task = bar.add_task("", total=refine)
-
-            def show(step, loss):
-                bar.update(task, completed=step, description=f"loss {loss:.4f}")
-
-            size = codec.compress_file(source, target, chosen, refine, show)
+        with _progress() as show:
+            size = codec.compress_file(source, target, chosen, refine, show, verify)
     print(f"{target}: {size} bytes")
 
 
@@ -160,7 +173,8 @@ def decompress(
     with _errors_as_sentences():
         from tfsq import codec
 
-        codec.decompress_file(source, target, model)
+        with _progress() as show:
+            codec.decompress_file(source, target, model, show)
     print(target)
 
 

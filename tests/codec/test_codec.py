@@ -124,7 +124,7 @@ def test_strings_that_do_not_decode_are_refused(loaded):
     ],
 )
 def test_arrays_that_are_no_images_are_refused(loaded, image):
-    with pytest.raises(ValueError, match=r"`image` must be a uint8 array.*Received: shape"):
+    with pytest.raises(ValueError, match=r"`image` must .*Received: "):
         codec.compress(image, loaded)
 
 

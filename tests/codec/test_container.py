@@ -1,3 +1,4 @@
+import dataclasses
 import struct
 import zlib
 
@@ -11,19 +12,22 @@ STRINGS = st.lists(st.binary(max_size=40), max_size=5)
 
 
 def container(strings=(b"abc", b"")):
-    return Container(bytes(range(16)), 3, 5, tuple(strings))
+    fingerprints = tuple(bytes([i, 1, 2, 3]) for i in range(len(strings)))
+    return Container(bytes(range(16)), 3, 5, tuple(strings), fingerprints)
 
 
-@given(st.binary(min_size=16, max_size=16), st.integers(1, 2**32 - 1), STRINGS)
+@given(st.binary(min_size=16, max_size=16), st.integers(1, 2**16), STRINGS)
 def test_round_trip_at_the_stated_size(model_id, size, strings):
-    packed = pack(Container(model_id, size, 1, tuple(strings)))
-    assert unpack(packed) == Container(model_id, size, 1, tuple(strings))
-    assert len(packed) == sum(map(len, strings)) + 34 + 4 * len(strings)
+    held = dataclasses.replace(container(strings), model_id=model_id, height=size)
+    packed = pack(held)
+    assert unpack(packed) == held
+    assert len(packed) == sum(map(len, strings)) + 35 + 8 * len(strings)
     assert unpack(packed).payload_bytes == sum(map(len, strings))
 
 
 def test_layout_is_the_documented_one():
-    body = b"TFSQ\x01" + bytes(range(16)) + struct.pack("<IIBII", 3, 5, 2, 3, 0) + b"abc"
+    body = b"TFSQ\x02\x01" + bytes(range(16)) + struct.pack("<IIBII", 3, 5, 2, 3, 0)
+    body += b"\x00\x01\x02\x03" + b"\x01\x01\x02\x03" + b"abc"
     assert pack(container()) == body + struct.pack("<I", zlib.crc32(body))
 
 
@@ -48,11 +52,15 @@ def resealed(body):
     [
         (b"", "Not a .tfsq file"),
         (b"\x89PNG\r\n", "Not a .tfsq file"),
-        (b"TFSQ\x01", "Truncated"),
-        (b"TFSQ\x02" + bytes(60), "Unknown version of the .tfsq format: 2"),
+        (b"TFSQ\x02", "Truncated"),
+        (b"TFSQ\x01", "Unknown version of the .tfsq format: 1"),
+        (b"TFSQ\x03" + bytes(60), "Unknown version of the .tfsq format: 3; .* reads version 2"),
+        (resealed(b"TFSQ\x02\x07" + bytes(30)), "kind of color .*: 7"),
         (resealed(pack(container())[:-4] + b"x"), "lengths do not add up"),
-        (resealed(b"TFSQ\x01" + bytes(16) + struct.pack("<IIB", 3, 5, 255)), "table of lengths"),
-        (resealed(b"TFSQ\x01" + bytes(16) + struct.pack("<IIB", 0, 5, 0)), "do not add up"),
+        (resealed(b"TFSQ\x02\x01" + bytes(16) + struct.pack("<IIB", 3, 5, 255)), "table of"),
+        (resealed(b"TFSQ\x02\x01" + bytes(16) + struct.pack("<IIB", 0, 5, 0)), "1 to .* pixels"),
+        (resealed(b"TFSQ\x02\x01" + bytes(16) + struct.pack("<IIB", 1, 65537, 0)), "65537x1"),
+        (resealed(b"TFSQ\x02\x01" + bytes(16) + struct.pack("<IIB", 2**14, 2**14, 0)), "16384"),
     ],
 )
 def test_errors_say_what_is_wrong(data, message):

@@ -7,15 +7,16 @@ import tensorflow as tf
 from tests.photographs import photograph
 from tfsq import codec
 from tfsq.architectures import FactorizedPrior, MeanScaleHyperprior
-from tfsq.codec.api import real_loss
+from tfsq.codec.api import Encoded, real_loss
+from tfsq.codec.tiling import analyze
 from tfsq.layers import StochasticGumbelAnnealing, ZeroCenterQuantization
 from tfsq.layers.zero_center_quantization import quantizing_with
 
 IMAGE = photograph("coffee")[100:200, 100:230]
 
 
-def loss(strings, of):
-    return real_loss(IMAGE, strings["strings"].numpy(), of)
+def loss(latents, of):
+    return real_loss(IMAGE, Encoded.of(latents, of), of)
 
 
 @pytest.fixture(scope="module", params=["sga", "sua", "unsr", "soft"])
@@ -29,11 +30,11 @@ def test_refined_latents_have_the_smaller_loss_in_bits_and_pixels(in_memory):
     assert [step for step, _ in seen] == list(range(1, 41))
     unrefined = codec.refine_latents(IMAGE, in_memory, 0)
     assert np.array_equal(
-        in_memory.compress_latents(**unrefined)["strings"],
+        in_memory.encode(**unrefined)["strings"],
         in_memory.compress(image=tf.constant(IMAGE))["strings"],
     )
-    before = loss(in_memory.compress_latents(**unrefined), in_memory)
-    assert loss(in_memory.compress_latents(**latents), in_memory) < 0.995 * before
+    before = loss(unrefined, in_memory)
+    assert loss(latents, in_memory) < 0.995 * before
 
 
 def test_loaded_codec_refines_to_the_same_latents(model, loaded):
@@ -56,7 +57,7 @@ def test_gradient_is_that_of_the_surrogate_loss(model):
     of = codec.as_codec(network, "soft")
     settings = {"lmbda": tf.constant(1.0), "temperature": tf.constant(0.5)}
     settings |= {"seed": tf.constant(0, tf.int64), "image": tf.constant(IMAGE)}
-    latents = {name: tf.constant(value) for name, value in of.analyze(image=IMAGE).items()}
+    latents = {name: tf.constant(value) for name, value in analyze(IMAGE, of).items()}
     found = of.gradients(**settings, **latents)
     for name in model.parts:
         slope = float(tf.norm(found[name]))
@@ -74,7 +75,7 @@ def test_lmbda_moves_the_trade_off(loaded):
     sizes = []
     for lmbda in (0.0005, 0.5):
         latents = codec.refine_latents(IMAGE, loaded, 60, lmbda=lmbda, learning_rate=0.05)
-        sizes.append(sum(map(len, loaded.compress_latents(**latents)["strings"].numpy())))
+        sizes.append(sum(map(len, loaded.encode(**latents)["strings"].numpy())))
     assert sizes[0] < sizes[1]
 
 

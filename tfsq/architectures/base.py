@@ -13,6 +13,8 @@ from tfsq.entropy_models.base import deserialize_quantizers
 from tfsq.layers import AdditiveUniformNoise, Quantizer, StochasticUniformAnnealing
 from tfsq.layers.base import check_integer
 
+# The part that the synthesis receives.
+LATENT = "latent"
 # Sixteen times the 11x11 window of SSIM: below, padding would make up the coarsest scale.
 SMALLEST_MS_SSIM_SIZE = 176
 
@@ -99,18 +101,29 @@ def cropped(reconstruction, image) -> tf.Tensor:
     return reconstruction
 
 
+def unchecked(part: str, quantized):
+    """Returns a decoded part as it is."""
+    del part
+    return quantized
+
+
 class CompressionModel(tf.keras.Model):
     """Base class of the networks.
 
     A subclass sets `size_multiple`, of which it needs both sizes of an image to be multiples;
-    `parts`, the names of what it codes; and `encoder`, the names of the layers that only a
-    compressor needs. It implements `build_parts` and the four methods below, on padded images, as
-    float32 in 0-255.
+    `parts`, the names of what it codes, the last of them `LATENT`; and `encoder`, the names of the
+    layers that only a compressor needs. It implements `build_parts`, which builds the layers
+    `analysis`, `synthesis` and `latent_model`, and the four methods below.
 
-    - `analyze(image)` -> {part: latent}
-    - `reconstruct(latents, training)` -> (reconstruction, {part: bits [batch]})
-    - `compress_latents(latents)` -> {part: strings [batch]}
-    - `decompress_parts(parts, size)` -> reconstruction, `size` the padded height and width
+    A network of convolutions also sets `latent_stride`, the pixels between two positions of the
+    latent, and `halo`, the pixels beside a tile, a multiple of `latent_stride`, that analysis and
+    synthesis must see to give inside of the tile what they give in the whole image. Codecs then
+    work on large images tile by tile; without, they do not.
+
+    - `latents_of(y)` -> {part: latent}
+    - `code(latents, training)` -> ({part: quantized latent}, {part: bits [batch]})
+    - `compress_latents(latents)` -> ({part: strings [batch]}, {part: quantized latent})
+    - `decompress_latents(strings, size, check)` -> {part: quantized latent}
 
     The loss is bits per pixel + lmbda * distortion, as in TFC's examples.
 
@@ -136,6 +149,8 @@ class CompressionModel(tf.keras.Model):
     """
 
     size_multiple = 1
+    latent_stride: int | None = None
+    halo = 0
     parts: tuple[str, ...] = ()
     encoder: tuple[str, ...] = ()
 
@@ -179,27 +194,27 @@ class CompressionModel(tf.keras.Model):
         """
         raise NotImplementedError
 
-    def analyze(self, image):
-        """Returns the latents of images that are padded, as float32 in 0-255; to be overridden.
+    def latents_of(self, y):
+        """Returns everything that is coded, from what the analysis gave; to be overridden.
 
         Args:
-          image: float32 tensor [batch, height, width, 3].
+          y: Tensor [batch, rows, columns, num_latents].
 
         Returns:
           Dict from the name of each coded part to its latent, before quantization.
         """
         raise NotImplementedError
 
-    def reconstruct(self, latents, training=False):
-        """Quantizes latents, estimates their rate and reconstructs the image; to be overridden.
+    def code(self, latents, training=False):
+        """Quantizes latents and estimates their rate; to be overridden.
 
         Args:
-          latents: What `analyze` returned, or better latents for the same image.
+          latents: What `latents_of` returned, or better latents for the same image.
           training: Boolean, whether to use the surrogates or to round.
 
         Returns:
-          (reconstruction, bits): float32 [batch, height, width, 3], and a dict from the name of
-          each coded part to its bits, float32 [batch].
+          (quantized, bits): dicts from the name of each coded part to its quantized latent, and to
+          its bits, float32 [batch].
         """
         raise NotImplementedError
 
@@ -207,27 +222,62 @@ class CompressionModel(tf.keras.Model):
         """Codes latents; to be overridden.
 
         Args:
-          latents: As for `reconstruct`.
+          latents: As for `code`.
 
         Returns:
-          Dict from the name of each coded part to its strings, [batch].
+          (strings, quantized): dicts from the name of each coded part to its strings, [batch], and
+          to exactly what `decompress_latents` will make of them.
         """
         raise NotImplementedError
 
-    def decompress_parts(self, parts, size):
-        """Decodes strings to a padded image; to be overridden.
+    def decompress_latents(self, strings, size, check=unchecked):
+        """Decodes strings to latents; to be overridden.
 
         Args:
-          parts: What `compress_latents` returned.
+          strings: What `compress_latents` returned.
           size: int32 tensor [2], height and width of the padded image.
+          check: Function (part, quantized latent) -> the same latent, to be called on each part
+            before the next one is decoded.
 
         Returns:
-          float32 tensor [batch, height, width, 3].
+          Dict from the name of each coded part to its quantized latent.
         """
         raise NotImplementedError
 
+    def check_codable(self) -> None:
+        """Checks that the weights are such that strings decode everywhere.
+
+        Raises:
+          ValueError: if they are not.
+        """
+
+    def analyze(self, image):
+        """Returns the latents of images that are padded, as float32 in 0-255.
+
+        Args:
+          image: float32 tensor [batch, height, width, 3].
+
+        Returns:
+          Dict from the name of each coded part to its latent, before quantization.
+        """
+        return self.latents_of(self.analysis(image / 255.0))
+
+    def reconstruct(self, latents, training=False):
+        """Quantizes latents, estimates their rate and reconstructs the image.
+
+        Args:
+          latents: As for `code`.
+          training: Boolean, whether to use the surrogates or to round.
+
+        Returns:
+          (reconstruction, bits): float32 [batch, height, width, 3], and a dict from the name of
+          each coded part to its bits, float32 [batch].
+        """
+        quantized, bits = self.code(latents, training)
+        return self.synthesize(quantized[LATENT]), bits
+
     def synthesize(self, y_hat):
-        """Returns the float32 images that quantized latents decode to.
+        """Returns the float32 images that a quantized latent decodes to.
 
         Args:
           y_hat: Tensor [batch, rows, columns, num_latents].
@@ -266,13 +316,13 @@ class CompressionModel(tf.keras.Model):
         Returns:
           Dict from the name of each coded part to its strings, [batch].
         """
-        return self.compress_latents(self.analyze(self.padded(self._checked(image))))
+        return self.compress_latents(self.analyze(self.padded(self._checked(image))))[0]
 
-    def decompress(self, parts, size):
+    def decompress(self, strings, size):
         """Decompresses what `compress` returned.
 
         Args:
-          parts: Dict from the name of each coded part to its strings, [batch].
+          strings: Dict from the name of each coded part to its strings, [batch].
           size: Height and width of the images, two integers or an int32 tensor [2].
 
         Returns:
@@ -281,8 +331,8 @@ class CompressionModel(tf.keras.Model):
         """
         size = tf.convert_to_tensor(size, tf.int32)
         padded = -(-size // self.size_multiple) * self.size_multiple
-        reconstruction = self.decompress_parts(parts, padded)
-        return reconstruction[:, : size[0], : size[1], :]
+        quantized = self.decompress_latents(strings, padded)
+        return self.synthesize(quantized[LATENT])[:, : size[0], : size[1], :]
 
     def compile(self, optimizer, lmbda: float | None = None, distortion: str = "mse", **kwargs):
         """Configures training.

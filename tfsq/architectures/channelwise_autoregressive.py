@@ -99,18 +99,23 @@ class ChannelwiseAutoregressive(HyperpriorModel):
 
     def code_latent(self, coder, z_hat):
         """See `HyperpriorModel`."""
-        hyper_loc, hyper_scale = self.loc_synthesis(z_hat), self.scale_synthesis(z_hat)
+        hyper_loc = coder.predictor(self.loc_synthesis)(z_hat)
+        hyper_scale = coder.predictor(self.scale_synthesis)(z_hat)
         state = coder.start()
         slices: list[tf.Tensor] = []
         for i in range(self.num_slices):
             support = slices[: self._num_supports(i)]
             loc_support = tf.concat([hyper_loc, *support], axis=-1)
-            scale = self.scale_transforms[i](tf.concat([hyper_scale, *support], axis=-1))
-            loc = self.loc_transforms[i](loc_support)
-            state, y_hat = coder.code(state, self._slice(i), tf.nn.softplus(scale), loc)
-            residual = self.residual_transforms[i](tf.concat([loc_support, y_hat], axis=-1))
+            scale_support = tf.concat([hyper_scale, *support], axis=-1)
+            loc = coder.predictor(self.loc_transforms[i])(loc_support)
+            scale = coder.predictor(self.scale_transforms[i])(scale_support)
+            parameters = tf.concat([loc, scale], axis=-1)
+            state, y_hat = coder.code(state, self._slice(i), *self.scale_and_loc(parameters))
+            y_hat = tf.cast(y_hat, loc.dtype)
+            residual_support = tf.concat([loc_support, y_hat], axis=-1)
+            residual = coder.predictor(self.residual_transforms[i])(residual_support)
             # No quantization error is larger than 1/2.
-            slices.append(y_hat + 0.5 * tf.tanh(residual))
+            slices.append(coder.settled(y_hat + 0.5 * tf.tanh(residual)))
         return state, tf.concat(slices, axis=-1)
 
     def get_config(self):

@@ -42,11 +42,12 @@ class CheckerboardHyperprior(ContextModel):
 
     def code_latent(self, coder, z_hat):
         """See `HyperpriorModel`."""
-        hyper = self.hyper_synthesis(z_hat)
-        scale, loc = self.predict(_anchors(hyper), tf.zeros_like(_anchors(hyper)))
+        hyper = coder.predictor(self.hyper_synthesis)(z_hat)
+        parameters = coder.predictor(self.entropy_parameters)
+        scale, loc = self.predict(parameters, _anchors(hyper), tf.zeros_like(_anchors(hyper)))
         state, anchors = coder.code(coder.start(), _anchors, scale, loc)
-        context = self.context(_merged(anchors, tf.zeros_like(anchors)))
-        scale, loc = self.predict(_others(hyper), _others(context))
+        context = coder.predictor(self.context)(_merged(anchors, tf.zeros_like(anchors)))
+        scale, loc = self.predict(parameters, _others(hyper), _others(context))
         state, others = coder.code(state, _others, scale, loc)
         return state, _merged(anchors, others)
 

@@ -1,7 +1,8 @@
 """Three ways to walk through the pieces of a latent: estimate, encode, decode.
 
 A network says once in which order it visits the pieces of its latent, and what it predicts each
-from; a coder does what is to be done at each. So the encoder computes what the decoder will.
+from; a coder does what is to be done at each, and says in which arithmetic to predict it. So the
+encoder computes what the decoder will.
 
 A piece is given as a function of the whole latent, and has shape [batch, rows, columns, channels].
 The state that goes from piece to piece is a tensor, so that it can go through a `tf.while_loop`.
@@ -14,11 +15,18 @@ from typing import Protocol
 
 import tensorflow as tf
 
+from tfsq.architectures.exact import exactly, on_grid
 from tfsq.entropy_models import LowerBoundedGaussianConditional
 
 
 class Coder(Protocol):
     """What the three coders have in common."""
+
+    def predictor(self, transform) -> Callable:
+        """Returns what predicts with a transform: the transform itself, or `exactly` it."""
+
+    def settled(self, x) -> tf.Tensor:
+        """Returns what was computed outside of a `predictor`, on the grid of exact ones."""
 
     def start(self) -> tf.Tensor:
         """Returns the state before the first piece."""
@@ -48,6 +56,18 @@ class Coder(Protocol):
         """
 
 
+class _ExactPredictions:
+    """What encoder and decoder have in common."""
+
+    def predictor(self, transform):
+        """See `Coder`."""
+        return exactly(transform)
+
+    def settled(self, x):
+        """See `Coder`."""
+        return on_grid(x)
+
+
 class Estimator:
     """Quantizes the pieces and sums their bits.
 
@@ -61,6 +81,14 @@ class Estimator:
         self.entropy_model = entropy_model
         self.latent = latent
         self.training = training
+
+    def predictor(self, transform):
+        """See `Coder`; exact unless training, so that the bits are those of strings."""
+        return transform if self.training else exactly(transform)
+
+    def settled(self, x):
+        """See `Coder`."""
+        return x if self.training else on_grid(x)
 
     def start(self):
         """See `Coder`; the bits so far, float32 [batch]."""
@@ -76,7 +104,7 @@ class Estimator:
         return state, y_hat
 
 
-class Encoder:
+class Encoder(_ExactPredictions):
     """Writes the pieces into one string per image.
 
     Args:
@@ -101,7 +129,7 @@ class Encoder:
         return self.entropy_model.finish_encoding(state), y_hat
 
 
-class Decoder:
+class Decoder(_ExactPredictions):
     """Reads the pieces from one string per image.
 
     Args:

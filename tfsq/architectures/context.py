@@ -33,16 +33,15 @@ class ContextModel(HyperpriorModel):
             4 * m, widths, (1, 1, 1), "leaky", "entropy_parameters"
         )
 
-    def predict(self, hyper, context):
+    def predict(self, entropy_parameters, hyper, context):
         """Predicts the distribution of the latent.
 
         Args:
+          entropy_parameters: What a coder's `predictor` made of the transform of that name.
           hyper: Tensor [batch, rows, columns, 2 * num_latents], from the hyper-latent.
           context: Tensor of the same shape, from the neighbors.
 
         Returns:
           (scale, loc), tensors [batch, rows, columns, num_latents].
         """
-        parameters = self.entropy_parameters(tf.concat([hyper, context], axis=-1))
-        loc, scale = tf.split(parameters, 2, axis=-1)
-        return tf.nn.softplus(scale), loc
+        return self.scale_and_loc(entropy_parameters(tf.concat([hyper, context], axis=-1)))

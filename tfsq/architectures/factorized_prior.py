@@ -5,10 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tfsq.architectures import transforms
-from tfsq.architectures.base import CompressionModel
+from tfsq.architectures.base import LATENT, CompressionModel, unchecked
 from tfsq.entropy_models import FactorizedEntropyModel
-
-_LATENT = "latent"
 
 
 @tf.keras.saving.register_keras_serializable(package="tfsq")
@@ -34,7 +32,9 @@ class FactorizedPrior(CompressionModel):
     """
 
     size_multiple = 16
-    parts = (_LATENT,)
+    latent_stride = 16
+    halo = 64
+    parts = (LATENT,)
     encoder = ("analysis",)
 
     def build_parts(self, entropy_model_arguments):
@@ -44,20 +44,22 @@ class FactorizedPrior(CompressionModel):
         self.latent_model = FactorizedEntropyModel(name="latent_model", **entropy_model_arguments)
         self.latent_model.build((None, None, None, self.num_latents))
 
-    def analyze(self, image):
+    def latents_of(self, y):
         """See `CompressionModel`."""
-        return {_LATENT: self.analysis(image / 255.0)}
+        return {LATENT: y}
 
-    def reconstruct(self, latents, training=False):
+    def code(self, latents, training=False):
         """See `CompressionModel`."""
-        y_hat, bits = self.latent_model(latents[_LATENT], training=training)
-        return self.synthesize(y_hat), {_LATENT: bits}
+        y_hat, bits = self.latent_model(latents[LATENT], training=training)
+        return {LATENT: y_hat}, {LATENT: bits}
 
     def compress_latents(self, latents):
         """See `CompressionModel`."""
-        return {_LATENT: self.latent_model.compress(latents[_LATENT])}
+        y = latents[LATENT]
+        strings, y_hat = self.latent_model.compress(y), self.latent_model.quantize(y)
+        return {LATENT: strings}, {LATENT: y_hat}
 
-    def decompress_parts(self, parts, size):
+    def decompress_latents(self, strings, size, check=unchecked):
         """See `CompressionModel`."""
-        y_hat = self.latent_model.decompress(parts[_LATENT], size // self.size_multiple)
-        return self.synthesize(y_hat)
+        y_hat = self.latent_model.decompress(strings[LATENT], size // self.size_multiple)
+        return {LATENT: check(LATENT, tf.cast(y_hat, self.compute_dtype))}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tfsq.architectures import transforms
-from tfsq.architectures.base import CompressionModel
+from tfsq.architectures.base import LATENT, CompressionModel, unchecked
 from tfsq.architectures.coders import Coder, Decoder, Encoder, Estimator
+from tfsq.architectures.exact import check_exact, check_softplus_decides
 from tfsq.entropy_models import FactorizedEntropyModel, LowerBoundedGaussianConditional
 from tfsq.layers import Quantizer
 
-LATENT, HYPER_LATENT = "latent", "hyper_latent"
+HYPER_LATENT = "hyper_latent"
 _LATENT_STRIDE, _HYPER_STRIDE = 16, 4
 
 
@@ -28,7 +29,8 @@ class HyperpriorModel(CompressionModel):
                        hyper_analysis -> z -> quantize -> z_hat -> hyper_synthesis
 
     y is coded under N(loc, scale^2), z under a factorized prior. A subclass implements
-    `build_hyper_transforms` and `code_latent`.
+    `build_hyper_transforms` and `code_latent`. Codecs predict loc and scale exactly, see `exactly`,
+    so that every machine decodes the same symbols.
 
     Args:
       num_filters: Channels of the hidden layers and of the hyper-latent.
@@ -41,6 +43,8 @@ class HyperpriorModel(CompressionModel):
     """
 
     size_multiple = _LATENT_STRIDE * _HYPER_STRIDE
+    latent_stride = _LATENT_STRIDE
+    halo = 4 * _LATENT_STRIDE
     parts = (HYPER_LATENT, LATENT)
     encoder = ("analysis", "hyper_analysis")
 
@@ -98,9 +102,16 @@ class HyperpriorModel(CompressionModel):
         """
         raise NotImplementedError
 
-    def analyze(self, image):
+    def check_codable(self):
+        """See `CompressionModel`; whatever predicts must be exact."""
+        others = (*self.encoder, "synthesis", "latent_model", "hyper_latent_model")
+        for layer in self.layers:
+            if layer.name not in others:
+                check_exact(layer)
+        check_softplus_decides(self.latent_model.scale_thresholds)
+
+    def latents_of(self, y):
         """See `CompressionModel`."""
-        y = self.analysis(image / 255.0)
         return {LATENT: y, HYPER_LATENT: self.analyze_latent(y)}
 
     def analyze_latent(self, y):
@@ -111,28 +122,48 @@ class HyperpriorModel(CompressionModel):
         """
         return self.hyper_analysis(y)
 
-    def reconstruct(self, latents, training=False):
-        """See `CompressionModel`."""
+    def scale_and_loc(self, parameters):
+        """Returns the distribution of the latent.
+
+        Args:
+          parameters: Tensor [..., 2 * channels], the mean and what softplus makes the scale of.
+
+        Returns:
+          (scale, loc), tensors [..., channels].
+        """
+        loc, scale = tf.split(parameters, 2, axis=-1)
+        return tf.nn.softplus(scale), tf.cast(loc, self.compute_dtype)
+
+    def code(self, latents, training=False):
+        """See `CompressionModel`; unless training, predictions are exact, as those of strings."""
+        if tf.is_tensor(training):
+            return tf.cond(
+                tf.cast(training, tf.bool),
+                lambda: self.code(latents, True),
+                lambda: self.code(latents, False),
+            )
         z_hat, z_bits = self.hyper_latent_model(latents[HYPER_LATENT], training=training)
         coder = Estimator(self.latent_model, latents[LATENT], training)
         y_bits, y_hat = coder.finish(*self.code_latent(coder, z_hat))
-        return self.synthesize(y_hat), {LATENT: y_bits, HYPER_LATENT: z_bits}
+        return {LATENT: y_hat, HYPER_LATENT: z_hat}, {LATENT: y_bits, HYPER_LATENT: z_bits}
 
     def compress_latents(self, latents):
         """See `CompressionModel`."""
         z = latents[HYPER_LATENT]
+        z_hat = self.hyper_latent_model.quantize(z)
         coder = Encoder(self.latent_model, latents[LATENT])
-        state, y_hat = self.code_latent(coder, self.hyper_latent_model.quantize(z))
-        strings, _ = coder.finish(state, y_hat)
-        return {LATENT: strings, HYPER_LATENT: self.hyper_latent_model.compress(z)}
+        y_strings, y_hat = coder.finish(*self.code_latent(coder, z_hat))
+        strings = {LATENT: y_strings, HYPER_LATENT: self.hyper_latent_model.compress(z)}
+        return strings, {LATENT: y_hat, HYPER_LATENT: z_hat}
 
-    def decompress_parts(self, parts, size):
+    def decompress_latents(self, strings, size, check=unchecked):
         """See `CompressionModel`."""
-        z_hat = self.hyper_latent_model.decompress(parts[HYPER_LATENT], size // self.size_multiple)
-        z_hat = tf.cast(z_hat, self.compute_dtype)
-        coder = Decoder(self.latent_model, parts[LATENT])
+        hyper_size = size // self.size_multiple
+        z_hat = self.hyper_latent_model.decompress(strings[HYPER_LATENT], hyper_size)
+        z_hat = check(HYPER_LATENT, tf.cast(z_hat, self.compute_dtype))
+        coder = Decoder(self.latent_model, strings[LATENT])
         _, y_hat = coder.finish(*self.code_latent(coder, z_hat))
-        return self.synthesize(y_hat)
+        return {LATENT: check(LATENT, y_hat), HYPER_LATENT: z_hat}
 
     def get_config(self):
         return {**super().get_config(), "scale_lower_bound": self.latent_model.scale_lower_bound}

@@ -52,29 +52,23 @@ class JointAutoregressiveHyperprior(ContextModel):
 
     def code_latent(self, coder, z_hat):
         """See `HyperpriorModel`."""
-        hyper = self.hyper_synthesis(z_hat)
-        if not isinstance(coder, Estimator):
-            return self._code_serially(coder, hyper)
-        if not tf.is_tensor(coder.training):
-            code = self._code_at_once if coder.training else self._code_serially
-            return code(coder, hyper)
-        hard = Estimator(coder.entropy_model, coder.latent, training=False)
-        soft = Estimator(coder.entropy_model, coder.latent, training=True)
-        return tf.cond(
-            tf.cast(coder.training, tf.bool),
-            lambda: self._code_at_once(soft, hyper),
-            lambda: self._code_serially(hard, hyper),
-        )
+        hyper = coder.predictor(self.hyper_synthesis)(z_hat)
+        at_once = isinstance(coder, Estimator) and coder.training
+        return (self._code_at_once if at_once else self._code_serially)(coder, hyper)
 
     def _code_at_once(self, coder, hyper):
         y = self.latent_model.reconstruction_quantizer(coder.latent, training=True)
-        return coder.code(coder.start(), whole, *self.predict(hyper, self.context(y)))
+        scale, loc = self.predict(self.entropy_parameters, hyper, self.context(y))
+        return coder.code(coder.start(), whole, scale, loc)
 
     def _code_serially(self, coder, hyper):
         """Codes the anti-diagonals; row i of diagonal s is column s - 3 i of the latent."""
         batch, height, width = tf.unstack(tf.shape(hyper)[:3])
         hyper = tf.reshape(hyper, [batch, height * width, hyper.shape[-1]])
         count = width + _LAG * (height - 1)
+        # Out of the loop, so that weights are rounded once.
+        context_at = self.context.exactly_at_one_position()
+        parameters = coder.predictor(self.entropy_parameters)
 
         def code_diagonal(s, state, recent, diagonals):
             # Zero to width - 1 are the columns of an image.
@@ -87,9 +81,9 @@ class JointAutoregressiveHyperprior(ContextModel):
                 flat = tf.reshape(latent, [batch, height * width, self.num_latents])
                 return tf.gather(flat, places, axis=1)[:, :, tf.newaxis]
 
-            context = self.context.at_one_position(_neighbors(recent, rows, self.taps))
-            at_places = tf.gather(hyper, places, axis=1)
-            scale, loc = self.predict(at_places[:, :, tf.newaxis], context[:, :, tf.newaxis])
+            context = context_at(_neighbors(recent, rows, self.taps))[:, :, tf.newaxis]
+            at_places = tf.gather(hyper, places, axis=1)[:, :, tf.newaxis]
+            scale, loc = self.predict(parameters, at_places, context)
             state, y_hat = coder.code(state, piece, scale, loc)
             # Zero outside of the image, as the convolution pads.
             around = [[0, 0], [first + _ROWS_ABOVE, height - 1 - last], [0, 0]]
@@ -98,12 +92,13 @@ class JointAutoregressiveHyperprior(ContextModel):
             return s + 1, state, recent, diagonals.write(s, diagonal[:, _ROWS_ABOVE:])
 
         recent = tf.zeros(
-            [max(map(_lag, self.taps)), batch, height + _ROWS_ABOVE, self.num_latents], hyper.dtype
+            [max(map(_lag, self.taps)), batch, height + _ROWS_ABOVE, self.num_latents],
+            self.compute_dtype,
         )
         _, state, _, diagonals = tf.while_loop(
             lambda s, *_: s < count,
             code_diagonal,
-            (0, coder.start(), recent, tf.TensorArray(hyper.dtype, count)),
+            (0, coder.start(), recent, tf.TensorArray(self.compute_dtype, count)),
             shape_invariants=(
                 tf.TensorShape([]),
                 tf.TensorShape([None]),

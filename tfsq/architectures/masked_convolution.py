@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from tfsq.architectures.exact import exact_parameters, on_grid
+
 _SIZE = 5
 _CENTER = _SIZE // 2
 
@@ -50,19 +52,17 @@ class MaskedConvolution(tf.keras.layers.Conv2D):
         kernel = tf.convert_to_tensor(kernel)
         return super().convolution_op(inputs, kernel * tf.cast(self._mask, kernel.dtype))
 
-    def at_one_position(self, neighbors):
-        """Evaluates the convolution where the neighbors of a position are known.
-
-        Args:
-          neighbors: Tensor [..., len(taps) * channels], the inputs at `taps`, in their order.
+    def exactly_at_one_position(self):
+        """Returns what evaluates the convolution where the neighbors of a position are known.
 
         Returns:
-          Tensor [..., filters].
+          Function from a tensor [..., len(taps) * channels], the inputs at `taps` in their order,
+          to a float64 tensor [..., filters]: what `exactly` this layer gives.
         """
-        rows, columns = zip(*((row + _CENTER, column + _CENTER) for row, column in self.taps))
-        kernel = tf.gather_nd(self.kernel, list(zip(rows, columns)))
-        kernel = tf.cast(tf.reshape(kernel, [-1, self.filters]), neighbors.dtype)
-        return tf.tensordot(neighbors, kernel, 1) + tf.cast(self.bias, neighbors.dtype)
+        kernel, bias = exact_parameters(self)
+        places = [(row + _CENTER, column + _CENTER) for row, column in self.taps]
+        kernel = tf.reshape(tf.gather_nd(kernel, places), [-1, self.filters])
+        return lambda neighbors: on_grid(tf.tensordot(on_grid(neighbors), kernel, 1) + bias)
 
     def get_config(self):
         config = {**super().get_config(), "taps": self.taps}

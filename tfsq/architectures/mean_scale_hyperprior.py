@@ -42,7 +42,8 @@ class MeanScaleHyperprior(HyperpriorModel):
 
     def code_latent(self, coder, z_hat):
         """See `HyperpriorModel`."""
-        return coder.code(coder.start(), whole, *self._predict(z_hat))
+        parameters = coder.predictor(self.hyper_synthesis)(z_hat)
+        return coder.code(coder.start(), whole, *self.scale_and_loc(parameters))
 
     def latents(self, image):
         """Returns the latents of images with their predictions, for `tfsq.analysis.recommend`.
@@ -55,9 +56,6 @@ class MeanScaleHyperprior(HyperpriorModel):
           is what the network predicts, before the bound.
         """
         latents = self.analyze(tf.cast(image, tf.float32))
-        scale, loc = self._predict(self.hyper_latent_model.quantize(latents[HYPER_LATENT]))
+        z_hat = self.hyper_latent_model.quantize(latents[HYPER_LATENT])
+        scale, loc = self.scale_and_loc(self.hyper_synthesis(z_hat))
         return tuple(tf.cast(tensor, tf.float32) for tensor in (latents[LATENT], loc, scale))
-
-    def _predict(self, z_hat):
-        loc, scale = tf.split(self.hyper_synthesis(z_hat), 2, axis=-1)
-        return tf.nn.softplus(scale), loc

@@ -45,5 +45,5 @@ class ScaleHyperprior(HyperpriorModel):
 
     def code_latent(self, coder, z_hat):
         """See `HyperpriorModel`."""
-        scale = tf.nn.softplus(self.hyper_synthesis(z_hat))
+        scale = tf.nn.softplus(coder.predictor(self.hyper_synthesis)(z_hat))
         return coder.code(coder.start(), whole, scale, None)

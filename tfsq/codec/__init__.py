@@ -12,7 +12,7 @@ from tfsq.codec.comparison import (
     write_comparison,
 )
 from tfsq.codec.container import Container, pack, unpack
-from tfsq.codec.errors import BitstreamError, ModelError
+from tfsq.codec.errors import BitstreamError, ModelError, VerificationError
 from tfsq.codec.evaluation import Evaluation, RateDistortion, evaluate, measure, rate_distortion
 from tfsq.codec.image_files import read_image, write_image
 from tfsq.codec.references import REFERENCES, Reference, compress_reference, evaluate_reference
@@ -32,6 +32,7 @@ __all__ = [
     "ModelError",
     "RateDistortion",
     "Reference",
+    "VerificationError",
     "as_codec",
     "bd_rate",
     "check_figure_file",

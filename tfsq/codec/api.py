@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable
 
@@ -9,12 +11,16 @@ import numpy as np
 import tensorflow as tf
 
 from tfsq.architectures.base import DISTORTIONS
-from tfsq.codec.container import Container, pack, unpack
+from tfsq.codec import tiling
+from tfsq.codec.container import MAX_PIXELS, MAX_SIDE, Container, is_codable, pack, unpack
 from tfsq.codec.errors import BitstreamError
-from tfsq.codec.image_files import read_image, write_image, write_whole
+from tfsq.codec.image_files import check_image_name, read_image, write_image, writing_whole
 from tfsq.codec.refinement import refine_latents
 from tfsq.codec.saved_model import Codec, load
 from tfsq.codec.shipped import shipped_codec_of
+from tfsq.codec.verification import check_in_second_process
+
+Progress = Callable[[str, int, int], None]
 
 
 def _as_codec(model) -> Codec:
@@ -22,22 +28,93 @@ def _as_codec(model) -> Codec:
 
 
 def check_image(image) -> np.ndarray:
-    """Returns `image` as an array, or raises ValueError unless it is uint8 [height, width, 3]."""
+    """Returns `image` as an array, or raises ValueError unless it is one that a file can hold.
+
+    Args:
+      image: uint8 array [height, width, 3].
+    """
     image = np.asarray(image)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(
-            "`image` must be a uint8 array [height, width, 3] of at least one pixel. "
+            "`image` must be a uint8 array [height, width, 3]. "
             f"Received: shape={image.shape}, dtype={image.dtype}"
+        )
+    height, width = image.shape[:2]
+    if not is_codable(height, width):
+        raise ValueError(
+            f"`image` must have 1 to {MAX_PIXELS} pixels, at most {MAX_SIDE} a side. "
+            f"Received: {width}x{height}"
         )
     return image
 
 
-def compress(
-    image,
-    model,
-    refine_steps: int = 0,
-    progress: Callable[[int, float], None] | None = None,
-) -> bytes:
+def _ignored(stage: str, done: int, total: int) -> None:
+    del stage, done, total
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """An image as it is coded.
+
+    Attributes:
+      strings: The strings of its parts.
+      fingerprints: Of what they decode to.
+      y_hat: What the synthesis receives.
+    """
+
+    strings: tuple[bytes, ...]
+    fingerprints: tuple[bytes, ...]
+    y_hat: tf.Tensor
+
+    @classmethod
+    def of(cls, latents: dict, codec: Codec) -> Encoded:
+        """Codes latents.
+
+        Args:
+          latents: What `tiling.analyze` or `refine_latents` returned.
+          codec: The codec.
+        """
+        found = codec.encode(**latents)
+        fingerprints = tuple(part.tobytes() for part in found["fingerprints"].numpy())
+        return cls(tuple(found["strings"].numpy()), fingerprints, found["y_hat"])
+
+
+def _encode(image, codec: Codec, refine_steps: int, progress: Progress) -> Encoded:
+    latents = tiling.analyze(image, codec, functools.partial(progress, "analysis"))
+    encoded = Encoded.of(latents, codec)
+    if not refine_steps:
+        return encoded
+
+    def refined_once(step, loss):
+        progress(f"loss {loss:.4f}", step, refine_steps)
+
+    refined = refine_latents(image, codec, refine_steps, progress=refined_once)
+    return min((encoded, Encoded.of(refined, codec)), key=lambda e: real_loss(image, e, codec))
+
+
+def real_loss(image, encoded: Encoded, codec: Codec) -> float:
+    """Returns bits per pixel + lambda * distortion, of coded bits and decoded pixels.
+
+    Args:
+      image: uint8 array [height, width, 3].
+      encoded: The image as it is coded.
+      codec: The codec.
+    """
+    height, width = image.shape[:2]
+    decoded = tiling.synthesize(encoded.y_hat, (height, width), codec)
+    distortion = DISTORTIONS[codec.metadata["distortion"]]
+    both = (tf.cast(pixels[np.newaxis], tf.float32) for pixels in (image, decoded))
+    bpp = 8 * sum(map(len, encoded.strings)) / (height * width)
+    return bpp + codec.metadata["lmbda"] * float(distortion(*both)[0])
+
+
+def _packed(image, encoded: Encoded, codec: Codec) -> bytes:
+    height, width = image.shape[:2]
+    container = Container(codec.model_id, height, width, encoded.strings, encoded.fingerprints)
+    return pack(container)
+
+
+def compress(image, model, refine_steps: int = 0, progress: Progress = _ignored) -> bytes:
     """Compresses an image.
 
     Args:
@@ -45,7 +122,8 @@ def compress(
       model: A `Codec`, or the folder of one.
       refine_steps: Number of steps of `refine_latents`. What they found is coded if it has the
         smaller loss, in coded bits and decoded pixels, which takes one more decoding of each.
-      progress: See `refine_latents`.
+      progress: Called with what is being done, how much of it is done, and of how much: tiles of
+        a large image, steps of refinement.
 
     Returns:
       The bytes of a `.tfsq` file.
@@ -55,40 +133,17 @@ def compress(
       ModelError: if `model` is not an exported codec.
     """
     image, codec = check_image(image), _as_codec(model)
-    strings = codec.compress(image=tf.constant(image))["strings"].numpy()
-    if refine_steps:
-        latents = refine_latents(image, codec, refine_steps, progress=progress)
-        refined = codec.compress_latents(**latents)["strings"].numpy()
-        strings = min((strings, refined), key=lambda found: real_loss(image, found, codec))
-    height, width = image.shape[:2]
-    return pack(Container(codec.model_id, height, width, tuple(strings)))
+    return _packed(image, _encode(image, codec, refine_steps, progress), codec)
 
 
-def real_loss(image, strings, codec: Codec) -> float:
-    """Returns bits per pixel + lambda * distortion, of coded bits and decoded pixels.
-
-    Args:
-      image: uint8 array [height, width, 3].
-      strings: The strings of its parts.
-      codec: What coded them.
-    """
-    height, width = image.shape[:2]
-    decoded = codec.decompress(
-        strings=tf.constant(strings), size=tf.constant([height, width], tf.int32)
-    )["image"]
-    distortion = DISTORTIONS[codec.metadata["distortion"]]
-    both = (tf.cast(tensor[tf.newaxis], tf.float32) for tensor in (tf.constant(image), decoded))
-    bpp = 8 * sum(map(len, strings)) / (height * width)
-    return bpp + codec.metadata["lmbda"] * float(distortion(*both)[0])
-
-
-def decompress(data: bytes, model=None) -> np.ndarray:
+def decompress(data: bytes, model=None, progress: Progress = _ignored) -> np.ndarray:
     """Decompresses what `compress` returned.
 
     Args:
       data: The bytes of a `.tfsq` file.
       model: The `Codec` that compressed it, or its folder; None finds it among the shipped ones,
         by the hash in the file.
+      progress: As for `compress`.
 
     Returns:
       uint8 array [height, width, 3].
@@ -109,12 +164,17 @@ def decompress(data: bytes, model=None) -> np.ndarray:
             f"The file has {len(container.strings)} strings, the model codes "
             f"{len(codec.metadata['parts'])}."
         )
-    size = tf.constant([container.height, container.width], tf.int32)
+    size = (container.height, container.width)
+    fingerprints = [list(fingerprint) for fingerprint in container.fingerprints]
     try:
-        decoded = codec.decompress(strings=tf.constant(container.strings), size=size)
+        y_hat = codec.decode(
+            strings=tf.constant(container.strings),
+            fingerprints=tf.constant(fingerprints, tf.uint8),
+            size=tf.constant(size, tf.int32),
+        )["y_hat"]
     except tf.errors.InvalidArgumentError as error:
         raise BitstreamError(f"The strings do not decode: {error.message}") from error
-    return decoded["image"].numpy()
+    return tiling.synthesize(y_hat, size, codec, functools.partial(progress, "synthesis"))
 
 
 def compress_file(
@@ -122,7 +182,8 @@ def compress_file(
     target,
     model,
     refine_steps: int = 0,
-    progress: Callable[[int, float], None] | None = None,
+    progress: Progress = _ignored,
+    verify: bool = False,
 ) -> int:
     """Compresses an image file to a `.tfsq` file.
 
@@ -131,28 +192,39 @@ def compress_file(
       target: File to write, whole or not at all.
       model: A `Codec`, or the folder of one.
       refine_steps: See `compress`.
-      progress: See `refine_latents`.
+      progress: See `compress`.
+      verify: Whether to decode the file in a second process before it is named `target`, and to
+        compare the pixels with the encoder's own.
 
     Returns:
       The number of bytes written.
 
     Raises:
       OSError: if a file cannot be read or written.
-      ValueError: if `source` is not an image that tfsq codes.
+      ValueError: if `source` is not an image that tfsq codes, or if `verify` is asked of a `Codec`
+        that was not loaded from a folder.
       ModelError: if `model` is not an exported codec.
+      VerificationError: if the second process decodes other pixels, or none.
     """
-    data = compress(read_image(source), model, refine_steps, progress)
-    write_whole(target, lambda file: file.write(data))
+    image, codec = check_image(read_image(source)), _as_codec(model)
+    encoded = _encode(image, codec, refine_steps, progress)
+    data = _packed(image, encoded, codec)
+    with writing_whole(target) as temporary:
+        temporary.write_bytes(data)
+        if verify:
+            own = tiling.synthesize(encoded.y_hat, image.shape[:2], codec)
+            check_in_second_process(temporary, codec, own)
     return len(data)
 
 
-def decompress_file(source, target=None, model=None) -> np.ndarray:
+def decompress_file(source, target=None, model=None, progress: Progress = _ignored) -> np.ndarray:
     """Decompresses a `.tfsq` file, to an image file if one is named.
 
     Args:
       source: `.tfsq` file.
       target: Image file to write, its ending names the format; None writes none.
       model: See `decompress`.
+      progress: See `decompress`.
 
     Returns:
       uint8 array [height, width, 3].
@@ -163,7 +235,9 @@ def decompress_file(source, target=None, model=None) -> np.ndarray:
       ModelError: if `model` is not an exported codec, or None and none of the shipped ones.
       ValueError: if the ending of `target` names no image format.
     """
-    image = decompress(pathlib.Path(source).read_bytes(), model)
+    if target is not None:
+        check_image_name(target)
+    image = decompress(pathlib.Path(source).read_bytes(), model, progress)
     if target is not None:
         write_image(image, target)
     return image

@@ -6,8 +6,10 @@ import tensorflow as tf
 
 from tfsq import layers
 from tfsq.architectures import CompressionModel
-from tfsq.architectures.base import cropped
+from tfsq.architectures.base import LATENT, cropped
+from tfsq.codec.container import FINGERPRINT_BYTES
 from tfsq.entropy_models import FactorizedEntropyModel
+from tfsq.entropy_models.base import refuse_unless
 from tfsq.layers.base import AnnealedQuantizer, StochasticQuantizer
 from tfsq.layers.zero_center_quantization import quantizing_with
 
@@ -24,6 +26,19 @@ def _refinement_layer(refinement) -> AnnealedQuantizer:
         # A generator of its own, which every step seeds.
         layer = type(layer).from_config({**layer.get_config(), "seed": 0})
     return layer
+
+
+def fingerprint(quantized):
+    """Returns the first bytes of the FarmHash64 of a quantized latent as little-endian float32.
+
+    Args:
+      quantized: Floating-point tensor.
+
+    Returns:
+      uint8 tensor [FINGERPRINT_BYTES].
+    """
+    data = tf.reshape(tf.cast(quantized, tf.float32), [1, -1])
+    return tf.raw_ops.Fingerprint(data=data, method="farmhash64")[0, :FINGERPRINT_BYTES]
 
 
 def _to_uint8(image):
@@ -58,47 +73,84 @@ class Graphs:
 
     def functions(self) -> dict:
         """Returns the traced functions by name."""
-        strings = tf.TensorSpec([len(self._names)], tf.string, name="strings")
-        size = tf.TensorSpec([2], tf.int32, name="size")
+        parts = len(self._names)
+        coded = {
+            "strings": tf.TensorSpec([parts], tf.string, name="strings"),
+            "fingerprints": tf.TensorSpec([parts, FINGERPRINT_BYTES], tf.uint8, "fingerprints"),
+            "size": tf.TensorSpec([2], tf.int32, name="size"),
+        }
         scalars = {"lmbda": tf.float32, "temperature": tf.float32, "seed": tf.int64}
         settings = {name: tf.TensorSpec([], dtype, name=name) for name, dtype in scalars.items()}
-        analyze = self._traced(self.analyze, image=_IMAGE)
+        y = tf.TensorSpec([None, None, self.model.num_latents], tf.float32, name="y")
+        y_hat = tf.TensorSpec(y.shape, tf.float32, name="y_hat")
+        latents_of = self._traced(self.latents_of, y=y)
         latents = {
-            name: tf.TensorSpec([None, None, channels.shape[-1]], tf.float32, name=name)
-            for name, channels in analyze.structured_outputs.items()
+            name: tf.TensorSpec([None, None, found.shape[-1]], tf.float32, name=name)
+            for name, found in latents_of.structured_outputs.items()
         }
         return {
             "compress": self._traced(self.compress, image=_IMAGE),
-            "decompress": self._traced(self.decompress, strings=strings, size=size),
-            "reconstruct": self._traced(self.reconstruct, image=_IMAGE),
-            "analyze": analyze,
-            "compress_latents": self._traced(self.compress_latents, **latents),
+            "decompress": self._traced(self.decompress, **coded),
+            "analysis": self._traced(self.analysis, image=_IMAGE),
+            "latents_of": latents_of,
+            "encode": self._traced(self.encode, **latents),
+            "estimate": self._traced(self.estimate, **latents),
+            "decode": self._traced(self.decode, **coded),
+            "synthesis": self._traced(self.synthesis, y_hat=y_hat),
             "gradients": self._traced(self.gradients, image=_IMAGE, **settings, **latents),
         }
 
     def compress(self, image):
         """See `Codec.compress`."""
-        return self._joined(self.model.compress(image[tf.newaxis]))
-
-    def decompress(self, strings, size):
-        """See `Codec.decompress`."""
-        parts = {name: strings[i : i + 1] for i, name in enumerate(self._names)}
-        return {"image": _to_uint8(self.model.decompress(parts, size)[0])}
-
-    def reconstruct(self, image):
-        """See `Codec.reconstruct`."""
-        reconstruction, bits = self.model(image[tf.newaxis], training=False)
-        bits = tf.concat([bits[name] for name in self._names], axis=0)
-        return {"image": _to_uint8(reconstruction[0]), "bits": bits}
-
-    def analyze(self, image):
-        """See `Codec.analyze`."""
         latents = self.model.analyze(self.model.padded(image[tf.newaxis]))
+        found = self._encoded(latents)
+        return {name: found[name] for name in ("strings", "fingerprints")}
+
+    def decompress(self, strings, fingerprints, size):
+        """See `Codec.decompress`."""
+        y_hat = self.decode(strings, fingerprints, size)["y_hat"]
+        return {"image": self.synthesis(y_hat)["image"][: size[0], : size[1]]}
+
+    def analysis(self, image):
+        """See `Codec.analysis`."""
+        y = self.model.analysis(tf.cast(image[tf.newaxis], tf.float32) / 255.0)
+        return {"y": tf.cast(y[0], tf.float32)}
+
+    def latents_of(self, y):
+        """See `Codec.latents_of`."""
+        latents = self.model.latents_of(tf.cast(y[tf.newaxis], self.model.compute_dtype))
         return {name: tf.cast(latent[0], tf.float32) for name, latent in latents.items()}
 
-    def compress_latents(self, **latents):
-        """See `Codec.compress_latents`."""
-        return self._joined(self.model.compress_latents(self._batched(latents)))
+    def encode(self, **latents):
+        """See `Codec.encode`."""
+        return self._encoded(self._batched(latents))
+
+    def estimate(self, **latents):
+        """See `Codec.estimate`."""
+        _, bits = self.model.code(self._batched(latents), training=False)
+        return {"bits": tf.concat([bits[name] for name in self._names], axis=0)}
+
+    def decode(self, strings, fingerprints, size):
+        """See `Codec.decode`."""
+        expected = dict(zip(self._names, tf.unstack(fingerprints)))
+
+        def check(name, quantized):
+            same = tf.reduce_all(fingerprint(quantized) == expected[name])
+            message = f"The decoded {name} has another fingerprint than the file says:"
+            with tf.control_dependencies(refuse_unless(same, message, expected[name])):
+                return tf.identity(quantized)
+
+        multiple = self.model.size_multiple
+        found = self.model.decompress_latents(
+            {name: strings[i : i + 1] for i, name in enumerate(self._names)},
+            -(-size // multiple) * multiple,
+            check,
+        )
+        return {"y_hat": tf.cast(found[LATENT][0], tf.float32)}
+
+    def synthesis(self, y_hat):
+        """See `Codec.synthesis`."""
+        return {"image": _to_uint8(self.model.synthesize(y_hat[tf.newaxis])[0])}
 
     def gradients(self, image, lmbda, temperature, seed, **latents):
         """See `Codec.gradients`."""
@@ -116,8 +168,13 @@ class Graphs:
     def _traced(self, method, **specs):
         return tf.function(method, autograph=False).get_concrete_function(**specs)
 
-    def _joined(self, strings):
-        return {"strings": tf.concat([strings[name] for name in self._names], axis=0)}
+    def _encoded(self, latents):
+        strings, quantized = self.model.compress_latents(latents)
+        return {
+            "strings": tf.concat([strings[name] for name in self._names], axis=0),
+            "fingerprints": tf.stack([fingerprint(quantized[name]) for name in self._names]),
+            "y_hat": tf.cast(quantized[LATENT][0], tf.float32),
+        }
 
     def _batched(self, latents):
         dtype = self.model.compute_dtype

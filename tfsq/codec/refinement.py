@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfsq.architectures.base import SMALLEST_MS_SSIM_SIZE
 from tfsq.codec.saved_model import Codec
+from tfsq.codec.tiling import analyze
 from tfsq.layers.base import check_integer, check_temperature
 
 # Of the annealing, over all steps.
@@ -31,6 +32,8 @@ def refine_latents(
 ) -> dict[str, np.ndarray]:
     """Optimizes what the analysis made of one image, for that image.
 
+    Works on the whole image at once, with the memory that a training step on it takes.
+
     Latents and hyper-latents descend the gradient of bits per pixel + lambda * distortion through
     the codec's annealed surrogate (`export` chooses it); decoder and file format stay as they are.
 
@@ -48,7 +51,7 @@ def refine_latents(
 
     Returns:
       Dict from the name of each coded part to its latent, float32 [rows, columns, channels]:
-      what `codec.compress_latents` takes. The noise is seeded by the step, so that the same call
+      what `codec.encode` takes. The noise is seeded by the step, so that the same call
       returns the same latents.
 
     Raises:
@@ -64,8 +67,8 @@ def refine_latents(
         )
     schedule = schedule or _default_schedule(steps)
     lmbda = codec.metadata["lmbda"] if lmbda is None else lmbda
+    latents = {name: tf.Variable(value) for name, value in analyze(image, codec).items()}
     image = tf.constant(image)
-    latents = {name: tf.Variable(value) for name, value in codec.analyze(image=image).items()}
     optimizer = tf.keras.optimizers.Adam(
         tf.keras.optimizers.schedules.CosineDecay(learning_rate, max(1, steps))
     )

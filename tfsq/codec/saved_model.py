@@ -20,7 +20,17 @@ from tfsq.codec.errors import ModelError
 from tfsq.codec.graphs import DEFAULT_REFINEMENT, Graphs
 
 METADATA_FILE = "tfsq.json"
-_SIGNATURES = ("compress", "decompress", "reconstruct", "analyze", "compress_latents", "gradients")
+_SIGNATURES = (
+    "compress",
+    "decompress",
+    "analysis",
+    "latents_of",
+    "encode",
+    "estimate",
+    "decode",
+    "synthesis",
+    "gradients",
+)
 # What json and TensorFlow raise at files that are missing, truncated or damaged.
 _LOADING_ERRORS = (
     OSError,
@@ -36,18 +46,26 @@ _LOADING_ERRORS = (
 class Codec:
     """A codec: the functions of a network over a single image of any size, and its metadata.
 
-    Latents are float32 [rows, columns, channels], a keyword argument for each part.
+    `compress` and `decompress` work on whole images, for use from anywhere that runs SavedModels;
+    `tfsq.codec.compress` and `decompress` work in tiles, with the others. Latents are float32
+    [rows, columns, channels], a keyword argument for each part; images are uint8 [height, width,
+    3]; strings and fingerprints of what they decode to are a string tensor [parts] and a uint8
+    tensor [parts, 4]; a size is int32 [2], height and width.
 
     Attributes:
       metadata: Dict with `tfsq_version`, `tfc_version`, `tensorflow_version`, `architecture`,
-        `config`, `refinement` (the config of its surrogate), `lmbda`, `distortion`, `parts` and
-        `model_hash`.
-      compress: uint8 image [height, width, 3] -> {"strings": string tensor [parts]}.
-      decompress: (strings [parts], size [2]) -> {"image": uint8 [height, width, 3]}.
-      reconstruct: uint8 image -> {"image": what `decompress` gives, "bits": float32 [parts],
-        what evaluation predicts for the strings}.
-      analyze: uint8 image -> {part: latent}.
-      compress_latents: latents -> {"strings": string tensor [parts]}.
+        `config`, `refinement` (the config of its surrogate), `lmbda`, `distortion`, `parts`,
+        `size_multiple`, `latent_stride`, `halo` and `model_hash`.
+      compress: image -> {"strings", "fingerprints"}.
+      decompress: (strings, fingerprints, size) -> {"image"}.
+      analysis: image, both sizes multiples of `size_multiple` or those of a tile -> {"y"}.
+      latents_of: y -> {part: latent}.
+      encode: latents -> {"strings", "fingerprints", "y_hat"}.
+      estimate: latents -> {"bits": float32 [parts], what evaluation predicts for the strings}.
+      decode: (strings, fingerprints, size) -> {"y_hat"}; raises InvalidArgumentError at a part that
+        has another fingerprint, before the next part is decoded.
+      synthesis: y_hat -> {"image"}, padded or a tile.
+      folder: Where it was loaded from, None if it was not.
       gradients: (image, lmbda, temperature, seed, latents) -> {"loss": that of the surrogate,
         part: its gradient}, see `refine_latents`.
     """
@@ -55,12 +73,16 @@ class Codec:
     metadata: dict
     compress: Callable
     decompress: Callable
-    reconstruct: Callable
-    analyze: Callable
-    compress_latents: Callable
+    analysis: Callable
+    latents_of: Callable
+    encode: Callable
+    estimate: Callable
+    decode: Callable
+    synthesis: Callable
     gradients: Callable
     # The functions hold weak references to the variables.
     _owner: object = dataclasses.field(repr=False)
+    folder: pathlib.Path | None = None
 
     @property
     def model_id(self) -> bytes:
@@ -97,6 +119,7 @@ def _check(model) -> None:
     for weight in model.weights:
         if weight.dtype.is_floating and not np.isfinite(weight.numpy()).all():
             raise ValueError(f"`model` has a weight that is not finite: {weight.name}")
+    model.check_codable()
 
 
 def _metadata(model: CompressionModel, graphs: Graphs) -> dict:
@@ -110,6 +133,9 @@ def _metadata(model: CompressionModel, graphs: Graphs) -> dict:
         "lmbda": model.lmbda,
         "distortion": model.distortion,
         "parts": sorted(model.parts),
+        "size_multiple": model.size_multiple,
+        "latent_stride": model.latent_stride,
+        "halo": model.halo,
         "model_hash": _hash_of(model.weights),
     }
 
@@ -127,7 +153,7 @@ def as_codec(model: CompressionModel, refinement=DEFAULT_REFINEMENT) -> Codec:
 
     Raises:
       TypeError: if `model` is not a model of `tfsq.architectures`, or `refinement` not annealed.
-      ValueError: if a weight is not finite.
+      ValueError: if a weight is not finite, or too large for exact predictions.
       RuntimeError: if the model was not compiled: its lambda belongs to the metadata.
     """
     _check(model)
@@ -201,4 +227,4 @@ def load(path) -> Codec:
         raise ModelError(f"Not a codec exported by tfsq: {path} ({error})") from error
     if metadata.get("model_hash") != model_hash:
         raise ModelError(f"The weights of {path} are not those that its {METADATA_FILE} names.")
-    return Codec(metadata, **functions, _owner=module)
+    return Codec(metadata, **functions, _owner=module, folder=path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_compression as tfc
 
@@ -60,6 +61,9 @@ class LowerBoundedGaussianConditional(EntropyModel):
       range_coder_precision: Bits of the quantized probabilities, 1 to 16.
       **kwargs: passed to `tf.keras.layers.Layer`.
 
+    Attributes:
+      scale_thresholds: float64 array [number of scales - 1], where the table entry changes.
+
     Call arguments:
       bottleneck: Floating-point tensor [..., coding unit], the latent.
       scale: Tensor of the shape of `bottleneck`, the predicted standard deviation.
@@ -113,6 +117,9 @@ class LowerBoundedGaussianConditional(EntropyModel):
         log_range = math.log(self.scale_upper_bound / self.scale_lower_bound)
         self.num_scales = max(int(num_scales), math.ceil(log_range / _LARGEST_LOG_STEP) + 1)
         self._log_step = log_range / (self.num_scales - 1)
+        # Half-way between the entries in log scale.
+        steps = np.arange(self.num_scales - 1) + 0.5
+        self.scale_thresholds = self.scale_lower_bound * np.exp(steps * self._log_step)
         if self.compression:
             self._build_coder()
 
@@ -120,7 +127,6 @@ class LowerBoundedGaussianConditional(EntropyModel):
         """Quantizes and estimates the rate; the class docstring has the arguments."""
         bottleneck, scale, loc = self._inputs(bottleneck, scale, loc)
         y_hat, residual = self.zero_center(widen(bottleneck), widen(loc), training=training)
-        scale = tf.cast(scale, tf.float32)
         if tf.is_tensor(training):
             bits = tf.cond(
                 tf.cast(training, tf.bool),
@@ -173,11 +179,11 @@ class LowerBoundedGaussianConditional(EntropyModel):
         Args:
           strings: String tensor of shape scale.shape[:-coding_rank].
           scale: Floating-point tensor [..., coding unit].
-          loc: Tensor of the shape and dtype of `scale`; None is zero.
+          loc: Floating-point tensor of the shape of `scale`; None is zero.
 
         Returns:
-          Exactly `quantize(bottleneck, loc)` where `scale` has the dtype of `bottleneck`; of the
-          shape and dtype of `scale`.
+          Exactly `quantize(bottleneck, loc)`, of the shape of `scale` and the dtype of `loc`, that
+          of `scale` where `loc` is None.
 
         Raises:
           RuntimeError: if constructed with `compression=False`.
@@ -257,10 +263,11 @@ class LowerBoundedGaussianConditional(EntropyModel):
           loc: As for `decompress`.
 
         Returns:
-          (handle, y_hat): the handle for the next call, and a tensor of the shape and dtype of
-          `scale`.
+          (handle, y_hat): the handle for the next call, and a tensor as of `decompress`.
         """
-        _, scale, loc = self._inputs(scale, scale, loc)
+        scale = tf.convert_to_tensor(scale)
+        symbols_as = scale.dtype if loc is None else tf.convert_to_tensor(loc).dtype
+        _, scale, loc = self._inputs(tf.cast(scale, symbols_as), scale, loc)
         indexes = self._checked_indexes(scale)
         shape = self._split_shape(tf.shape(scale))[1]
         handle, symbols = tfc.entropy_decode_index(handle, indexes, shape, tf.int32)
@@ -319,15 +326,17 @@ class LowerBoundedGaussianConditional(EntropyModel):
         return tfc.upper_bound(scale, self.scale_upper_bound)
 
     def _indexes(self, scale):
-        """Index of the nearest table entry in log scale, as float32 integers."""
-        log_ratio = tf.math.log(self._bounded(tf.cast(scale, tf.float32)) / self.scale_lower_bound)
-        return tf.round(log_ratio / self._log_step)
+        """Index of the nearest table entry in log scale, int32; comparisons are exact."""
+        thresholds = tf.constant(self.scale_thresholds, tf.float64)
+        indexes = tf.searchsorted(thresholds, tf.reshape(tf.cast(scale, tf.float64), [-1]))
+        return tf.reshape(indexes, tf.shape(scale))
 
     def _scale_of(self, indexes):
-        return self.scale_lower_bound * tf.exp(indexes * self._log_step)
+        steps = tf.cast(indexes, tf.float32) * self._log_step
+        return self.scale_lower_bound * tf.exp(steps)
 
     def _training_bits(self, residual, scale):
-        return gaussian_bits(residual, self._bounded(scale))
+        return gaussian_bits(residual, self._bounded(tf.cast(scale, tf.float32)))
 
     def _coded_bits(self, residual, scale):
         scale = self._scale_of(self._indexes(scale))
@@ -341,7 +350,7 @@ class LowerBoundedGaussianConditional(EntropyModel):
             tf.math.count_nonzero(is_nan),
         )
         with tf.control_dependencies(check):
-            return tf.cast(self._indexes(scale), tf.int32)
+            return self._indexes(tf.identity(scale))
 
     def _dequantized(self, symbols, loc):
         wide = widen(loc)

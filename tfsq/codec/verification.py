@@ -1,0 +1,39 @@
+"""Decoding in a second process: whether a file decodes elsewhere than where it was made."""
+
+from __future__ import annotations
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+from tfsq.codec.errors import VerificationError
+from tfsq.codec.image_files import read_image
+from tfsq.codec.saved_model import Codec
+
+
+def check_in_second_process(file: pathlib.Path, codec: Codec, expected: np.ndarray) -> None:
+    """Decodes a file with `tfsq decompress` and compares the pixels.
+
+    Args:
+      file: `.tfsq` file.
+      codec: What made it.
+      expected: uint8 array [height, width, 3], the pixels.
+
+    Raises:
+      ValueError: if `codec` was not loaded from a folder.
+      VerificationError: if the pixels are others, or if there are none.
+    """
+    if codec.folder is None:
+        raise ValueError("`verify` needs a codec that was loaded from a folder.")
+    with tempfile.TemporaryDirectory() as folder:
+        decoded = pathlib.Path(folder, "decoded.png")
+        command = [sys.executable, "-m", "tfsq", "decompress", str(file), str(decoded)]
+        command += ["--model", str(codec.folder)]
+        process = subprocess.run(command, capture_output=True, text=True, check=False)
+        if process.returncode:
+            raise VerificationError(f"A second process cannot decode it: {process.stderr.strip()}")
+        if not np.array_equal(read_image(decoded), expected):
+            raise VerificationError("A second process decodes other pixels.")
