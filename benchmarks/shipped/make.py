@@ -23,6 +23,8 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import tensorflow as tf
+
 from tfsq import codec, training
 
 COMMAND = "python benchmarks/shipped/make.py --data DATA --runs RUNS"
@@ -77,13 +79,13 @@ def _is_exported(run: pathlib.Path) -> bool:
 
 
 def place(quality: int, runs: pathlib.Path) -> pathlib.Path:
-    """Copies a codec to where it is shipped from."""
-    folder, made = MODELS / f"quality_{quality}", runs / f"quality_{quality}" / "codec"
-    size = size_of(made)
-    if size > LARGEST_BYTES:
-        raise ValueError(f"{made} has {size} bytes, more than {LARGEST_BYTES}.")
+    """Exports a trained network to where its codec is shipped from."""
+    folder = MODELS / f"quality_{quality}"
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(made, folder)
+    model = tf.keras.models.load_model(runs / f"quality_{quality}" / "model.keras")
+    codec.export(model, folder)
+    if size_of(folder) > LARGEST_BYTES:
+        raise ValueError(f"{folder} has {size_of(folder)} bytes, more than {LARGEST_BYTES}.")
     return folder
 
 

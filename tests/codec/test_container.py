@@ -27,7 +27,10 @@ def test_round_trip_at_the_stated_size(model_id, size, strings):
 
 def test_layout_is_the_documented_one():
     body = b"TFSQ\x02\x01" + bytes(range(16)) + struct.pack("<IIBII", 3, 5, 2, 3, 0)
-    body += b"\x00\x01\x02\x03" + b"\x01\x01\x02\x03" + b"abc"
+    seal = zlib.crc32(body[:31])
+    for fingerprint in (0x03020100, 0x03020101):
+        body += struct.pack("<I", fingerprint ^ seal)
+    body += b"abc"
     assert pack(container()) == body + struct.pack("<I", zlib.crc32(body))
 
 

@@ -70,8 +70,14 @@ def pack(container: Container) -> bytes:
         len(container.strings),
     )
     lengths = b"".join(_LENGTH.pack(len(string)) for string in container.strings)
-    body = b"".join((header, lengths, *container.fingerprints, *container.strings))
+    bound = (_bound(fingerprint, header) for fingerprint in container.fingerprints)
+    body = b"".join((header, lengths, *bound, *container.strings))
     return body + _CHECKSUM.pack(zlib.crc32(body))
+
+
+def _bound(fingerprint: bytes, header: bytes) -> bytes:
+    """Binds a fingerprint to a header, or takes it back: to another header it is another one."""
+    return bytes(a ^ b for a, b in zip(fingerprint, _CHECKSUM.pack(zlib.crc32(header))))
 
 
 def unpack(data: bytes) -> Container:
@@ -118,12 +124,8 @@ def unpack(data: bytes) -> Container:
     for length in lengths:
         strings.append(body[start : start + length])
         start += length
+    bound = (body[fingerprints + i * FINGERPRINT_BYTES :][:FINGERPRINT_BYTES] for i in range(count))
+    header = body[: _HEADER.size]
     return Container(
-        model_id,
-        height,
-        width,
-        tuple(strings),
-        tuple(
-            body[fingerprints + i * FINGERPRINT_BYTES :][:FINGERPRINT_BYTES] for i in range(count)
-        ),
+        model_id, height, width, tuple(strings), tuple(_bound(f, header) for f in bound)
     )

@@ -1,0 +1,42 @@
+"""Codecs of every network, and files of theirs, for tests that need many."""
+
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from tests.photographs import photograph
+from tfsq import codec
+from tfsq.architectures import NETWORKS
+
+SIZES = ((40, 70), (64, 64))
+
+
+def busy_model(network):
+    """An untrained network whose latents have many symbols, as trained ones have."""
+    tf.keras.utils.set_random_seed(3)
+    slices = {"num_slices": 4} if network == "ChannelwiseAutoregressive" else {}
+    model = NETWORKS[network](num_filters=6, num_latents=8, **slices)
+    model.compile("adam", lmbda=0.01)
+    for name, factor in (("analysis", 100.0), ("hyper_analysis", 5.0)):
+        if hasattr(model, name):
+            kernel = getattr(model, name).layers[-1].kernel
+            kernel.assign(factor * kernel)
+    return model
+
+
+def export_networks(folder: pathlib.Path) -> None:
+    """Exports a codec of every network, each into a folder of its name."""
+    for network in NETWORKS:
+        codec.export(busy_model(network), folder / network)
+
+
+def load_codecs(folder: pathlib.Path) -> dict:
+    """Loads those of `export_networks`, and those that come with tfsq."""
+    shipped = {f"quality {q}": codec.shipped_codec(q) for q in codec.shipped_qualities()}
+    return {**{path.name: codec.load(path) for path in sorted(folder.iterdir())}, **shipped}
+
+
+def images() -> list[np.ndarray]:
+    """Crops of a photograph."""
+    return [photograph()[80 : 80 + height, 100 : 100 + width] for height, width in SIZES]

@@ -1,0 +1,176 @@
+"""Mutated files: each must be refused with `BitstreamError`, or decode to what it did before.
+
+    python -m tests.fuzzing --count 20000 --output results/fuzz
+
+Mutations are seeded by their number. Half of them get a valid checksum again, so that decoders see
+them. Decoding happens in this process: if one takes it down, the file is found in `current.tfsq`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import faulthandler
+import pathlib
+import resource
+import struct
+import tempfile
+import time
+import zlib
+
+import numpy as np
+
+from tests.corpus import export_networks, images, load_codecs
+from tfsq import codec
+
+LIMIT_SECONDS, LIMIT_BYTES = 5.0, 2 * 2**30
+ALLOWED = ("refused", "decoded as before", "another file")
+COLUMNS = ("network", "mutation", "sealed", "outcome", "count", "most_seconds")
+
+
+def flip_bit(data, rng, others):
+    """One bit."""
+    data[rng.integers(len(data))] ^= 1 << rng.integers(8)
+
+
+def set_bytes(data, rng, others):
+    """Some bytes in a row, at random."""
+    start = rng.integers(len(data))
+    count = min(rng.integers(1, 9), len(data) - start)
+    data[start : start + count] = rng.bytes(count)
+
+
+def set_header(data, rng, others):
+    """A byte of the header or of the tables behind it."""
+    data[rng.integers(4, min(47, len(data)))] = rng.integers(256)
+
+
+def set_size(data, rng, others):
+    """Height or width, to anything."""
+    struct.pack_into("<I", data, 22 + 4 * rng.integers(2), rng.integers(2 ** rng.integers(1, 33)))
+
+
+def set_length(data, rng, others):
+    """The length of a string, to anything."""
+    struct.pack_into("<I", data, 31 + 4 * rng.integers(2), rng.integers(2 ** rng.integers(1, 33)))
+
+
+def truncate(data, rng, others):
+    """The end is missing."""
+    del data[rng.integers(len(data)) :]
+
+
+def extend(data, rng, others):
+    """There is more at the end."""
+    data += rng.bytes(rng.integers(1, 40))
+
+
+def splice(data, rng, others):
+    """The end of another file."""
+    other = others[rng.integers(len(others))]
+    start = rng.integers(min(len(data), len(other)))
+    data[start:] = other[start:]
+
+
+def cut_out(data, rng, others):
+    """Something in the middle is missing."""
+    start = rng.integers(len(data))
+    del data[start : start + rng.integers(1, 20)]
+
+
+MUTATIONS = (
+    flip_bit,
+    set_bytes,
+    set_header,
+    set_size,
+    set_length,
+    truncate,
+    extend,
+    splice,
+    cut_out,
+)
+
+
+def mutated(number: int, files: list[bytes]) -> tuple[int, str, bool, bytes]:
+    """Returns which file was mutated, how, whether its checksum was repaired, and the result."""
+    rng = np.random.default_rng((7, number))
+    chosen, mutation = rng.integers(len(files)), MUTATIONS[rng.integers(len(MUTATIONS))]
+    data, sealed = bytearray(files[chosen]), bool(rng.integers(2))
+    mutation(data, rng, files)
+    if sealed and len(data) > 4:
+        data[-4:] = struct.pack("<I", zlib.crc32(data[:-4]))
+    return int(chosen), mutation.__name__, sealed, bytes(data)
+
+
+def outcome_of(data: bytes, found: codec.Codec, expected: np.ndarray) -> str:
+    """What decoding a mutated file ends in."""
+    try:
+        decoded = codec.decompress(data, found)
+    except codec.BitstreamError:
+        return "refused"
+    except Exception as error:
+        return f"error: {type(error).__name__}"
+    return "decoded as before" if np.array_equal(decoded, expected) else "wrong picture"
+
+
+def fuzz(count: int, codecs: dict, folder: pathlib.Path) -> list[dict]:
+    """Decodes mutated files of all codecs, and counts what comes of them."""
+    corpus = [
+        (name, found, data, codec.decompress(data, found))
+        for name, found in codecs.items()
+        for data in (codec.compress(image, found) for image in images())
+    ]
+    files = [data for _, _, data, _ in corpus]
+    counts: dict[tuple, list[float]] = {}
+    for number in range(count):
+        chosen, mutation, sealed, data = mutated(number, files)
+        (folder / "current.tfsq").write_bytes(data)
+        name, found, _, expected = corpus[chosen]
+        start = time.perf_counter()
+        outcome = "another file" if data in files else outcome_of(data, found, expected)
+        seconds = time.perf_counter() - start
+        if seconds > LIMIT_SECONDS:
+            outcome = "hang"
+        counts.setdefault((name, mutation, sealed, outcome), []).append(seconds)
+    return [
+        dict(zip(COLUMNS, (*key, len(seconds), f"{max(seconds):.3f}")))
+        for key, seconds in sorted(counts.items())
+    ]
+
+
+def failures(rows: list[dict]) -> list[dict]:
+    """Those that may not be."""
+    return [row for row in rows if row["outcome"] not in ALLOWED]
+
+
+def main() -> None:
+    """Fuzzes, writes `fuzz.csv` and `fuzz.txt`, and fails if a file was not refused as it should."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--output", type=pathlib.Path, required=True)
+    arguments = parser.parse_args()
+    # A decoder that hangs for good ends the process, and says where.
+    faulthandler.dump_traceback_later(3600, exit=True)
+    with tempfile.TemporaryDirectory() as folder:
+        export_networks(pathlib.Path(folder, "networks"))
+        codecs = load_codecs(pathlib.Path(folder, "networks"))
+        rows = fuzz(arguments.count, codecs, pathlib.Path(folder))
+    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    with (arguments.output / "fuzz.csv").open("w", newline="") as opened:
+        writer = csv.DictWriter(opened, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    slowest = max(float(row["most_seconds"]) for row in rows)
+    text = (
+        f"{arguments.count} mutated files of {len(codecs)} codecs: {len(failures(rows))} kinds of "
+        f"failure, slowest {slowest:.2f} s, peak memory {peak / 2**20:.0f} MiB\n"
+    )
+    (arguments.output / "fuzz.txt").write_text(text)
+    print(text, end="")
+    assert not failures(rows), failures(rows)
+    assert peak < LIMIT_BYTES, peak
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""Files written under some settings of TensorFlow and read under all others.
+
+    python -m tests.matrix --output results/matrix
+
+Every setting writes a file of every codec, and decodes those that all settings have written, each
+in a process of its own. Symbols are the same if a file decodes at all: it holds their fingerprints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+SETTINGS = {
+    f"{threads} threads, oneDNN {'on' if onednn else 'off'}": {
+        "TF_NUM_INTRAOP_THREADS": str(threads),
+        "TF_NUM_INTEROP_THREADS": str(threads),
+        "TF_ENABLE_ONEDNN_OPTS": str(onednn),
+    }
+    for threads, onednn in itertools.product((1, 2), (1, 0))
+}
+COLUMNS = ("codec", "image", "writer", "reader", "symbols", "largest_pixel_difference")
+
+
+def write(folder: pathlib.Path, setting: str) -> None:
+    """Compresses the images with all codecs, and keeps the encoder's own pixels."""
+    from tests.corpus import images, load_codecs
+    from tfsq import codec
+    from tfsq.codec import tiling
+
+    (folder / setting).mkdir()
+    for name, found in load_codecs(folder / "networks").items():
+        for i, image in enumerate(images()):
+            stem = folder / setting / f"{name} {i}"
+            stem.with_suffix(".tfsq").write_bytes(codec.compress(image, found))
+            y_hat = found.encode(**tiling.analyze(image, found))["y_hat"]
+            own = tiling.synthesize(y_hat, image.shape[:2], found)
+            np.save(stem.with_suffix(".npy"), own)
+
+
+def read(folder: pathlib.Path, setting: str, writers: list[str]) -> None:
+    """Decodes what all settings have written, and compares."""
+    from tests.corpus import load_codecs
+    from tfsq import codec
+
+    rows = []
+    for name, found in load_codecs(folder / "networks").items():
+        for writer in writers:
+            for file in sorted((folder / writer).glob(f"{name} *.tfsq")):
+                symbols, difference = "same", ""
+                try:
+                    decoded = codec.decompress(file.read_bytes(), found).astype(int)
+                    difference = np.abs(decoded - np.load(file.with_suffix(".npy"))).max()
+                except codec.BitstreamError as error:
+                    symbols = f"refused: {error}"
+                image = file.stem.rsplit(" ", 1)[1]
+                rows.append((name, image, writer, setting, symbols, difference))
+    with (folder / f"{setting}.csv").open("w", newline="") as opened:
+        csv.writer(opened).writerows(rows)
+
+
+def in_process(function: str, folder: pathlib.Path, setting: str, writers=()) -> None:
+    """Calls `write` or `read` in a process with that setting."""
+    command = [sys.executable, "-m", "tests.matrix", "--call", function, str(folder), setting]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **SETTINGS[setting]}
+    subprocess.run([*command, *writers], check=True, env=environment)
+
+
+def measure(folder: pathlib.Path, settings: list[str]) -> list[dict]:
+    """Writes and reads with all settings; `networks` in `folder` has the codecs."""
+    for setting in settings:
+        in_process("write", folder, setting)
+    rows = []
+    for setting in settings:
+        in_process("read", folder, setting, settings)
+        with (folder / f"{setting}.csv").open(newline="") as opened:
+            rows += [dict(zip(COLUMNS, row)) for row in csv.reader(opened)]
+    return rows
+
+
+def failures(rows: list[dict]) -> list[dict]:
+    """Other symbols anywhere, other pixels in the same setting, pixels off by more than a level."""
+    return [
+        row
+        for row in rows
+        if row["symbols"] != "same"
+        or int(row["largest_pixel_difference"]) > (row["writer"] != row["reader"])
+    ]
+
+
+def main() -> None:
+    """Measures the matrix, and writes `matrix.csv` and `matrix.txt`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=pathlib.Path)
+    parser.add_argument("--call", nargs="+", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.call:
+        function, folder, setting, *writers = arguments.call
+        if function == "write":
+            write(pathlib.Path(folder), setting)
+        else:
+            read(pathlib.Path(folder), setting, writers)
+        return
+    from tests.corpus import export_networks
+
+    with tempfile.TemporaryDirectory() as folder:
+        export_networks(pathlib.Path(folder, "networks"))
+        rows = measure(pathlib.Path(folder), list(SETTINGS))
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    with (arguments.output / "matrix.csv").open("w", newline="") as opened:
+        writer = csv.DictWriter(opened, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    text = (
+        f"{len(rows)} decodings of {len({row['codec'] for row in rows})} codecs' files, by "
+        f"{len(SETTINGS)} settings: {len(failures(rows))} failures\n"
+    )
+    (arguments.output / "matrix.txt").write_text(text)
+    print(text, end="")
+    assert not failures(rows), failures(rows)
+
+
+if __name__ == "__main__":
+    main()
