@@ -144,7 +144,7 @@ def failures(rows: list[dict]) -> list[dict]:
 
 
 def main() -> None:
-    """Fuzzes, writes `fuzz.csv` and `fuzz.txt`, and fails if a file was not refused as it should."""
+    """Fuzzes, writes `fuzz.csv` and `fuzz.txt`, and fails if a file should have been refused."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--output", type=pathlib.Path, required=True)

@@ -117,9 +117,14 @@ def train(
     crop_size: int = typer.Option(128, help="Height and width of the crops."),
     learning_rate: float = typer.Option(1e-3, help="Adam's learning rate."),
     seed: int = typer.Option(0, help="Seed of weights, crops and noise."),
+    skip_bad_images: bool = typer.Option(
+        False, "--skip-bad-images", help="Leave out files that do not serve, and name them."
+    ),
 ):
     """Train a network, a mean-scale hyperprior with SUA by default; run again to resume."""
-    settings = {key: value for key, value in locals().items() if key not in ("images", "output")}
+    others = ("images", "output", "skip_bad_images")
+    settings = {key: value for key, value in locals().items() if key not in others}
+    skipped = [] if skip_bad_images else None
     with _errors_as_sentences():
         from tfsq import training
 
@@ -127,10 +132,16 @@ def train(
         run = training.TrainingSettings(**settings)
         try:
             with Progress(*_PROGRESS_COLUMNS) as bar:
-                training.train(paths, output, run, callbacks=[_progress_callback(bar, steps)])
+                shown = [_progress_callback(bar, steps)]
+                training.train(paths, output, run, callbacks=shown, skipped=skipped)
         except KeyboardInterrupt:
             print("interrupted; the same command continues this run", file=sys.stderr)
             raise typer.Exit(130) from None
+        finally:
+            for reason in skipped or ():
+                print(f"skipped: {reason}", file=sys.stderr)
+            if skipped:
+                print(f"skipped {len(skipped)} of {len(paths)} images", file=sys.stderr)
     print(f"codec written to {output / 'codec'}")
 
 

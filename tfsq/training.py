@@ -18,9 +18,10 @@ from tfsq.architectures import NETWORKS, CompressionModel, HyperpriorModel
 from tfsq.architectures.base import SMALLEST_MS_SSIM_SIZE
 from tfsq.callbacks import SoftThenHard, TemperatureCallback, TrainTestGap
 from tfsq.codec import export, read_image
+from tfsq.codec.image_files import writing_whole
 from tfsq.layers.base import AnnealedQuantizer, Quantizer, check_temperature
 
-_SETTINGS_FILE, _CHECKPOINTS = "settings.json", "checkpoints"
+_SETTINGS_FILE, _CHECKPOINTS, _HISTORY = "settings.json", "checkpoints", "history.csv"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,28 +129,43 @@ class TrainingSettings:
             raise ValueError(f"`learning_rate` must be above 0. Received: {self.learning_rate}")
 
 
-def training_images(paths: Sequence, crop_size: int) -> list[np.ndarray]:
+def training_images(
+    paths: Sequence, crop_size: int, skipped: list[str] | None = None
+) -> list[np.ndarray]:
     """Decodes images that crops can be taken from.
 
     Args:
       paths: Image files, see `tfsq.codec.read_image`.
       crop_size: Smallest height and width that they may have.
+      skipped: If a list, files that do not serve are left out, and why is appended to it.
 
     Returns:
       uint8 arrays [height, width, 3].
 
     Raises:
-      ValueError: if there is no file, or one that is not an image or smaller than a crop.
-      OSError: if a file cannot be read.
+      ValueError: if no file serves; unless `skipped`, if one is not an image or smaller than a
+        crop.
+      OSError: unless `skipped`, if a file cannot be read.
     """
-    images = [read_image(path) for path in paths]
+    images = []
+    for path in paths:
+        try:
+            images.append(_training_image(path, crop_size))
+        except (OSError, ValueError) as error:
+            if skipped is None:
+                raise
+            skipped.append(str(error))
     if not images:
-        raise ValueError("No images to train on.")
-    for path, image in zip(paths, images):
-        height, width, _ = image.shape
-        if min(height, width) < crop_size:
-            raise ValueError(f"{path} is {width}x{height}, smaller than a crop of {crop_size}.")
+        raise ValueError(f"No images to train on, of {len(paths)} files.")
     return images
+
+
+def _training_image(path, crop_size: int) -> np.ndarray:
+    image = read_image(path)
+    height, width, _ = image.shape
+    if min(height, width) < crop_size:
+        raise ValueError(f"{path} is {width}x{height}, smaller than a crop of {crop_size}.")
+    return image
 
 
 def crops_dataset(
@@ -263,9 +279,14 @@ class _Checkpoints(tf.keras.callbacks.Callback):
         )
         self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=1)
 
+    @property
+    def latest(self) -> str | None:
+        """The last checkpoint of this run."""
+        return self._manager.latest_checkpoint
+
     def restore(self, start: pathlib.Path | None) -> None:
         """Restores the last checkpoint of this run, or else the one to start from."""
-        path = self._manager.latest_checkpoint
+        path = self.latest
         if path is None and start is not None:
             path = tf.train.latest_checkpoint(str(start / _CHECKPOINTS))
         if path is not None:
@@ -293,7 +314,19 @@ def _check_same_settings(settings: TrainingSettings, output: pathlib.Path) -> No
 def _write_settings(settings: TrainingSettings, output: pathlib.Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
     text = json.dumps(dataclasses.asdict(settings), indent=2)
-    (output / _SETTINGS_FILE).write_text(text + "\n")
+    with writing_whole(output / _SETTINGS_FILE) as file:
+        file.write_text(text + "\n")
+
+
+def _forget_epochs(history: pathlib.Path, first: int) -> None:
+    """Removes what a run that was killed wrote of epochs that it has to do again."""
+    if not history.exists():
+        return
+    header, *rows = history.read_text().splitlines(keepends=True)
+    # A row that was being written has no end.
+    kept = [row for row in rows if row.endswith("\n") and int(row.split(",")[0]) < first]
+    with writing_whole(history) as file:
+        file.write_text("".join((header, *kept)))
 
 
 def _check_start(start: pathlib.Path, settings: TrainingSettings) -> None:
@@ -323,6 +356,7 @@ def train(
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
     start=None,
     stop: int | None = None,
+    skipped: list[str] | None = None,
 ) -> CompressionModel:
     """Trains a network, and exports it.
 
@@ -341,6 +375,7 @@ def train(
         weights, optimizer and step. Its quantizers and its bound may be others.
       stop: Step at which to stop without exporting, a multiple of `settings.steps_per_epoch`.
         Another run can start from there.
+      skipped: See `training_images`. What a run skips, it skips when it is resumed, too.
 
     Returns:
       The trained model.
@@ -358,7 +393,7 @@ def train(
             f"stop={stop}, {settings}"
         )
     _check_same_settings(settings, output)
-    images = training_images(paths, settings.crop_size)
+    images = training_images(paths, settings.crop_size, skipped)
     model = build_model(settings)
     checkpoints = _Checkpoints(model, output / _CHECKPOINTS)
     if start is not None:
@@ -375,6 +410,7 @@ def train(
     quantization = _quantization_callbacks(model, settings)
     # Not before everything that may refuse them has accepted them.
     _write_settings(settings, output)
+    _forget_epochs(output / _HISTORY, step // settings.steps_per_epoch)
     model.fit(
         crops(step),
         steps_per_epoch=settings.steps_per_epoch,
@@ -386,7 +422,7 @@ def train(
             TrainTestGap(next(iter(crops()))),
             *quantization,
             tf.keras.callbacks.TerminateOnNaN(),
-            tf.keras.callbacks.CSVLogger(str(output / "history.csv"), append=True),
+            tf.keras.callbacks.CSVLogger(str(output / _HISTORY), append=True),
             tf.keras.callbacks.TensorBoard(str(output / "logs"), profile_batch=0),
             checkpoints,
             *callbacks,
@@ -395,8 +431,8 @@ def train(
     reached = int(model.optimizer.iterations.numpy())
     if reached != end:
         raise FloatingPointError(
-            f"The loss was not finite at step {reached} of {end}; the last good checkpoint is in "
-            f"{output / _CHECKPOINTS}."
+            f"The loss was not finite at step {reached} of {end}; the last good checkpoint is "
+            f"{checkpoints.latest or 'that of the start'}."
         )
     _settle(model, settings, end)
     if stop is None:

@@ -1,0 +1,157 @@
+"""Training runs that are killed at random moments, and go on.
+
+    python -m tests.kills --trials 20 --output results/kills
+
+A run is killed with SIGKILL at a moment of its whole life, from import to export, and started
+again. It has to go on where its last checkpoint is: at the same step, temperature, learning rate
+and crops as a run that nobody disturbed, and to leave behind what that one leaves behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+import time
+
+STEPS, STEPS_PER_EPOCH = 120, 20
+COLUMNS = ("trial", "killed_after_seconds", "last_step", "resumed_at", "lost_steps", "result")
+
+
+def train(folder: pathlib.Path) -> None:
+    """Trains, and appends every step to `trace.jsonl`."""
+    import tensorflow as tf
+
+    from tests.photographs import photograph
+    from tfsq import codec, training
+
+    class Trace(tf.keras.callbacks.Callback):
+        """Writes what the step is that comes."""
+
+        def on_train_batch_begin(self, batch, logs=None):
+            optimizer = self.model.optimizer
+            write(
+                step=int(optimizer.iterations),
+                temperature=float(self.model.latent_model.reconstruction_quantizer.temperature),
+                learning_rate=float(optimizer.learning_rate),
+            )
+
+    def write(**line):
+        with (folder / "trace.jsonl").open("a") as opened:
+            opened.write(json.dumps(line) + "\n")
+
+    def crops(images, crop_size, batch_size, seed, first_batch=0):
+        if first_batch or not (folder / "trace.jsonl").exists():
+            write(first_batch=first_batch)
+        return crops_dataset(images, crop_size, batch_size, seed, first_batch)
+
+    crops_dataset, training.crops_dataset = training.crops_dataset, crops
+    image = folder / "image.png"
+    if not image.exists():
+        codec.write_image(photograph(), image)
+    settings = training.TrainingSettings(
+        num_filters=4,
+        num_latents=6,
+        steps=STEPS,
+        steps_per_epoch=STEPS_PER_EPOCH,
+        batch_size=2,
+        crop_size=64,
+        final_temperature=0.1,
+    )
+    training.train([image], folder / "run", settings, callbacks=[Trace()])
+
+
+def start(folder: pathlib.Path) -> subprocess.Popen:
+    """Starts `train` in a process of its own."""
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "tests.kills", "--train", str(folder)]
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+
+def steps_of(folder: pathlib.Path) -> list[dict]:
+    """The steps in the trace; a line that was being written when the run was killed is left out."""
+    file = folder / "trace.jsonl"
+    lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+    found = [json.loads(line) for line in lines if line.endswith("\n")]
+    return [line for line in found if "step" in line]
+
+
+def complaint(folder: pathlib.Path, before: list[dict], undisturbed: list[dict]) -> str:
+    """What is wrong with a run that was killed and went on; "" if nothing is."""
+    after = steps_of(folder)[len(before) :]
+    first = after[0]["step"] if after else STEPS
+    last = before[-1]["step"] if before else 0
+    if not last - STEPS_PER_EPOCH <= first <= last + 1 or first % STEPS_PER_EPOCH:
+        return f"went on at step {first} after {last}"
+    if after != undisturbed[first:]:
+        return "other steps, temperatures or learning rates"
+    if first and f'{{"first_batch": {first}}}' not in (folder / "trace.jsonl").read_text():
+        return "other crops"
+    with (folder / "run" / "history.csv").open() as opened:
+        epochs = [int(row["epoch"]) for row in csv.DictReader(opened)]
+    if epochs != list(range(STEPS // STEPS_PER_EPOCH)):
+        return f"history of epochs {epochs}"
+    from tfsq import codec
+
+    codec.load(folder / "run" / "codec")
+    return ""
+
+
+def trial(number: int, folder: pathlib.Path, life: float, undisturbed: list[dict]) -> dict:
+    """Kills a run at a moment of its life, and lets it go on to its end."""
+    moment = random.Random(number).uniform(0.0, life)
+    process = start(folder)
+    time.sleep(moment)
+    process.kill()
+    process.wait()
+    before = steps_of(folder)
+    if (folder / "trace.jsonl").exists():
+        # A torn last line would join the next one.
+        with (folder / "trace.jsonl").open("a") as opened:
+            opened.write("" if (folder / "trace.jsonl").read_text().endswith("\n") else "\n")
+    failed = start(folder).wait()
+    wrong = "it failed" if failed else complaint(folder, before, undisturbed)
+    after = steps_of(folder)[len(before) :]
+    last, first = (before[-1]["step"] if before else 0), (after[0]["step"] if after else STEPS)
+    values = (number, f"{moment:.2f}", last, first, max(0, last + 1 - first), wrong or "ok")
+    return dict(zip(COLUMNS, values))
+
+
+def kill(trials: range, folder: pathlib.Path) -> list[dict]:
+    """Runs the trials, and the run that nobody disturbs before them."""
+    began = time.monotonic()
+    assert start(folder / "undisturbed").wait() == 0
+    life, undisturbed = time.monotonic() - began, steps_of(folder / "undisturbed")
+    assert [line["step"] for line in undisturbed] == list(range(STEPS))
+    return [trial(number, folder / str(number), life, undisturbed) for number in trials]
+
+
+def main() -> None:
+    """Runs the trials, and writes `kills.csv`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--output", type=pathlib.Path)
+    parser.add_argument("--train", type=pathlib.Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.train:
+        train(arguments.train)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        rows = kill(range(arguments.trials), pathlib.Path(folder))
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    with (arguments.output / "kills.csv").open("w", newline="") as opened:
+        writer = csv.DictWriter(opened, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    passed = sum(row["result"] == "ok" for row in rows)
+    print(f"{passed} of {len(rows)} killed runs went on as if nothing had happened")
+    assert passed == len(rows), rows
+
+
+if __name__ == "__main__":
+    main()

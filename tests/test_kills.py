@@ -1,0 +1,8 @@
+"""One trial of `tests.kills`."""
+
+from tests.kills import kill
+
+
+def test_a_killed_run_goes_on_where_its_checkpoint_is(tmp_path):
+    (row,) = kill(range(1), tmp_path)
+    assert row["result"] == "ok", row
