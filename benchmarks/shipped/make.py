@@ -26,6 +26,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 
 from tfsq import codec, training
+from tfsq.codec.shipped import SUMS_FILE, sums_of
 
 COMMAND = "python benchmarks/shipped/make.py --data DATA --runs RUNS"
 LMBDAS = {1: 0.0015, 2: 0.005, 3: 0.015, 4: 0.045}
@@ -147,6 +148,8 @@ def main() -> None:
         return
     train_all(arguments)
     folders = [place(quality, arguments.runs) for quality in LMBDAS]
+    sums = [f"{digest}  {name}\n" for f in folders for name, digest in sums_of(f).items()]
+    (MODELS / SUMS_FILE).write_text("".join(sums))
     curve = measure(folders, sorted((arguments.data / "kodak").glob("*.png")))
     for quality, folder, group in zip(LMBDAS, folders, curve.groups()):
         (folder / "README.md").write_text(card(quality, group))

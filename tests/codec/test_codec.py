@@ -108,7 +108,9 @@ def test_strings_that_do_not_decode_are_refused(loaded):
     longer = tuple(string + b"more" for string in container.strings)
     with pytest.raises(codec.BitstreamError, match="do not decode"):
         codec.decompress(codec.pack(dataclasses.replace(container, strings=longer)), loaded)
-    fewer = dataclasses.replace(container, strings=container.strings[:1])
+    fewer = dataclasses.replace(
+        container, strings=container.strings[:1], fingerprints=container.fingerprints[:1]
+    )
     with pytest.raises(codec.BitstreamError, match="has 1 strings, the model codes 2"):
         codec.decompress(codec.pack(fewer), loaded)
 

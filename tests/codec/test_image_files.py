@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from tests.photographs import photograph
 from tfsq.codec import read_image, write_image
@@ -71,3 +71,60 @@ def test_writing_is_whole_or_not_at_all(tmp_path):
             write_image(photograph(), tmp_path / f"image.{ending}")
     with pytest.raises(FileNotFoundError, match="No such folder: .*missing"):
         write_image(photograph(), tmp_path / "missing" / "image.png")
+
+
+def test_animations_are_refused_by_name_and_further_views_left_out(tmp_path):
+    frames = [Image.fromarray(photograph()[i : i + 20, :30]) for i in (0, 40)]
+    path = save(frames[0], tmp_path / "image.gif", save_all=True, append_images=frames[1:])
+    with pytest.raises(ValueError, match=r"image\.gif has 2 frames; tfsq codes single images"):
+        read_image(path)
+    path = save(frames[0], tmp_path / "image.mpo", save_all=True, append_images=frames[1:])
+    assert read_image(path).shape == (20, 30, 3)
+
+
+def test_images_too_large_are_refused_before_they_are_decoded(tmp_path):
+    path = save(Image.new("1", (2**16 + 1, 1)), tmp_path / "image.png")
+    with pytest.raises(ValueError, match=r"image\.png has 65537x1 pixels; tfsq codes up to"):
+        read_image(path)
+    path = save(Image.new("1", (2**14, 2**13 + 1)), tmp_path / "image.png")
+    with pytest.raises(ValueError, match="has 16384x8193 pixels"):
+        read_image(path)
+    # More than where Pillow begins to warn.
+    path = save(Image.new("1", (2**14, 2**13)), tmp_path / "image.png")
+    assert read_image(path).shape == (2**13, 2**14, 3)
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "gif", "tiff", "bmp"])
+def test_damaged_files_are_refused_by_name(tmp_path, ending):
+    whole = save(Image.fromarray(photograph()[:64, :64]), tmp_path / f"whole.{ending}")
+    data, path = whole.read_bytes(), tmp_path / f"image.{ending}"
+    for length in range(0, len(data) // 2, 97):
+        path.write_bytes(data[:length])
+        with pytest.raises(ValueError, match=rf"image file: .*image\.{ending}"):
+            read_image(path)
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        damaged = bytearray(data)
+        for place in rng.integers(len(data), size=8):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            assert read_image(path).dtype == np.uint8
+        except ValueError as error:
+            assert "image." in str(error)
+
+
+def test_colors_are_converted_by_the_profile(tmp_path):
+    image = Image.fromarray(photograph()[:20, :30])
+    # Linear light: what is dark in its numbers is brighter to the eye.
+    linear = ImageCms.createProfile("XYZ")
+    path = save(image, tmp_path / "plain.png")
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    same = save(image, tmp_path / "srgb.png", icc_profile=srgb)
+    assert np.array_equal(read_image(same), read_image(path))
+    other = ImageCms.ImageCmsProfile(linear).tobytes()
+    assert np.array_equal(
+        read_image(save(image, tmp_path / "xyz.png", icc_profile=other)), read_image(path)
+    )
+    with pytest.raises(ValueError, match=r"broken\.png has a color profile that cannot be used"):
+        read_image(save(image, tmp_path / "broken.png", icc_profile=b"no profile"))

@@ -1,3 +1,6 @@
+import dataclasses
+import shutil
+
 import pytest
 
 from tests.photographs import photograph
@@ -11,10 +14,13 @@ IMAGE = photograph()[:40, :50]
 def shipping(folder, tmp_path, monkeypatch):
     """An installation that comes with one codec, of quality 2."""
     (tmp_path / "saved_models").mkdir()
-    (tmp_path / "saved_models" / "quality_2").symlink_to(folder)
+    copy = tmp_path / "saved_models" / "quality_2"
+    shutil.copytree(folder, copy)
+    sums = [f"{digest}  {name}\n" for name, digest in shipped.sums_of(copy).items()]
+    (tmp_path / "saved_models" / shipped.SUMS_FILE).write_text("".join(sums))
     monkeypatch.setattr(shipped, "_PLACES", (tmp_path / "nothing", tmp_path))
     shipped.shipped_codec.cache_clear()
-    yield folder
+    yield copy
     shipped.shipped_codec.cache_clear()
 
 
@@ -30,9 +36,24 @@ def test_file_finds_its_model_by_the_hash(shipping, tmp_path):
 
 def test_file_of_a_model_that_does_not_come_along_is_refused_by_name(shipping, loaded):
     container = codec.unpack(codec.compress(IMAGE, loaded))
-    data = codec.pack(codec.Container(b"\x01" * 16, 40, 50, container.strings))
+    data = codec.pack(dataclasses.replace(container, model_id=b"\x01" * 16))
     with pytest.raises(codec.ModelError, match="made with model 0101.*does not come with tfsq"):
         codec.decompress(data)
+
+
+@pytest.mark.parametrize("damage", ["change", "add", "remove"])
+def test_files_that_were_not_shipped_are_refused_by_name(shipping, damage):
+    graph = shipping / "saved_model.pb"
+    if damage == "change":
+        graph.write_bytes(graph.read_bytes()[:-1] + b"x")
+    elif damage == "add":
+        (shipping / "assets" / "more.txt").parent.mkdir(exist_ok=True)
+        (shipping / "assets" / "more.txt").write_text("more")
+    else:
+        (shipping / "fingerprint.pb").unlink()
+    name = {"change": "saved_model.pb", "add": "assets/more.txt", "remove": "fingerprint.pb"}
+    with pytest.raises(codec.ModelError, match=f"came with tfsq.*: quality_2/{name[damage]}$"):
+        codec.shipped_codec(2)
 
 
 def test_unknown_quality_is_refused(shipping):

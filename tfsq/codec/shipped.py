@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import pathlib
 
 from tfsq.codec.errors import ModelError
 from tfsq.codec.saved_model import METADATA_FILE, Codec, load
 
+SUMS_FILE = "SHA256SUMS"
 # Wheels hold it inside of the package, a clone beside it.
 _PLACES = (pathlib.Path(__file__).parents[1], pathlib.Path(__file__).parents[2])
 
@@ -40,11 +42,46 @@ def shipped_codec(quality: int) -> Codec:
 
     Raises:
       ValueError: if there is no such quality.
+      ModelError: if its files are not those that were shipped.
     """
     folders = shipped_qualities()
     if quality not in folders:
         raise ValueError(f"`quality` must be one of {sorted(folders)}. Received: quality={quality}")
+    check_files(folders[quality])
     return load(folders[quality])
+
+
+def sums_of(folder: pathlib.Path) -> dict[str, str]:
+    """Returns the SHA-256 of each file in the folder of a codec, but for its card.
+
+    Args:
+      folder: The folder.
+    """
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.suffix != ".md")
+    return {
+        f"{folder.name}/{file.relative_to(folder).as_posix()}": hashlib.sha256(
+            file.read_bytes()
+        ).hexdigest()
+        for file in files
+    }
+
+
+def check_files(folder: pathlib.Path) -> None:
+    """Compares the files of a shipped codec with the list that is shipped beside it.
+
+    Args:
+      folder: The folder.
+
+    Raises:
+      ModelError: if a file was changed, added or taken away.
+    """
+    lines = (folder.parent / SUMS_FILE).read_text().splitlines()
+    expected = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    found = sums_of(folder)
+    names = {*found, *(name for name in expected if name.startswith(f"{folder.name}/"))}
+    wrong = sorted(name for name in names if found.get(name) != expected.get(name))
+    if wrong:
+        raise ModelError(f"Not the files that came with tfsq, by {SUMS_FILE}: {', '.join(wrong)}")
 
 
 def shipped_codec_of(model_id: bytes) -> Codec:

@@ -1,0 +1,41 @@
+import dataclasses
+
+import pytest
+
+from tests.photographs import photograph
+from tfsq import codec
+
+
+@pytest.fixture
+def image_file(tmp_path):
+    codec.write_image(photograph()[:70, :90], tmp_path / "image.png")
+    return tmp_path / "image.png"
+
+
+def test_verified_files_are_written(loaded, image_file):
+    target = image_file.with_suffix(".tfsq")
+    size = codec.compress_file(image_file, target, loaded, verify=True)
+    assert target.stat().st_size == size
+    assert codec.decompress_file(target, model=loaded).shape == (70, 90, 3)
+
+
+def test_other_pixels_in_the_second_process_leave_no_file(loaded, image_file):
+    def synthesis(y_hat):
+        return {"image": 255 - loaded.synthesis(y_hat=y_hat)["image"]}
+
+    other = dataclasses.replace(loaded, synthesis=synthesis)
+    target = image_file.with_suffix(".tfsq")
+    target.write_bytes(b"before")
+    with pytest.raises(codec.VerificationError, match="decodes other pixels"):
+        codec.compress_file(image_file, target, other, verify=True)
+    assert target.read_bytes() == b"before"
+    assert len(list(image_file.parent.iterdir())) == 2
+
+
+def test_what_the_second_process_says_is_passed_on(loaded, image_file, tmp_path):
+    nowhere = dataclasses.replace(loaded, folder=tmp_path)
+    with pytest.raises(codec.VerificationError, match="cannot decode it: error: Not a codec"):
+        codec.compress_file(image_file, tmp_path / "a.tfsq", nowhere, verify=True)
+    in_memory = dataclasses.replace(loaded, folder=None)
+    with pytest.raises(ValueError, match="loaded from a folder"):
+        codec.compress_file(image_file, tmp_path / "a.tfsq", in_memory, verify=True)

@@ -1,0 +1,131 @@
+"""Time and memory of large photographs, each command in a process of its own.
+
+    python -m tests.large --output results/large
+
+Writes `large.csv`, `large.png` and `large.txt`, and fails where a process takes 2 GiB, or where the
+tiles of a photograph that fits untiled give another file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from PIL import Image
+
+from tests.photographs import photograph
+
+SIZES = ((1500, 1000), (3000, 2000), (4500, 3000), (6000, 4000), (9000, 6000))
+LIMIT_BYTES = 2 * 2**30
+QUALITY = 3
+COLUMNS = ("command", "width", "height", "seconds", "peak_bytes", "file_bytes")
+
+
+def large_photograph(width: int, height: int) -> Image.Image:
+    """A photograph enlarged, with the noise of a sensor."""
+    image = Image.fromarray(photograph("astronaut")).resize((width, height), Image.BICUBIC)
+    noise = np.random.default_rng(0).normal(0.0, 4.0, [height, width, 1])
+    return Image.fromarray(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8))
+
+
+def run(*arguments) -> tuple[float, int]:
+    """Seconds and peak resident bytes of a command of tfsq."""
+    measuring = (
+        "import resource, runpy, sys\n"
+        "sys.argv = ['tfsq', *sys.argv[1:]]\n"
+        "try:\n    runpy.run_module('tfsq', run_name='__main__')\n"
+        "finally:\n"
+        "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", measuring, *map(str, arguments)]
+    start = time.monotonic()
+    process = subprocess.run(command, check=True, capture_output=True, text=True)
+    return time.monotonic() - start, 1024 * int(process.stderr.split()[-1])
+
+
+def measure(folder: pathlib.Path) -> list[dict]:
+    """Compresses and decompresses a photograph of every size."""
+    rows = []
+    for width, height in SIZES:
+        photo, coded = folder / "photo.png", folder / "photo.tfsq"
+        large_photograph(width, height).save(photo, compress_level=1)
+        compressing = run("compress", photo, coded, "--quality", QUALITY)
+        size = coded.stat().st_size
+        for name, found in (
+            ("compress", compressing),
+            ("decompress", run("decompress", coded, folder / "decoded.bmp")),
+        ):
+            values = (name, width, height, f"{found[0]:.2f}", found[1], size)
+            rows.append(dict(zip(COLUMNS, values)))
+            print(rows[-1], flush=True)
+    return rows
+
+
+def difference_of_tiles(width: int, height: int) -> tuple[int, int]:
+    """Bytes that differ between the files with and without tiles, and the largest pixel's."""
+    from tfsq import codec
+    from tfsq.codec import tiling
+
+    image, found = np.asarray(large_photograph(width, height)), codec.shipped_codec(QUALITY)
+    tiled = codec.compress(image, found)
+    decoded = codec.decompress(tiled, found)
+    tiling.TILE = 2**20
+    whole = codec.compress(image, found)
+    same = sum(a != b for a, b in zip(tiled, whole)) + abs(len(tiled) - len(whole))
+    return same, int(np.abs(codec.decompress(tiled, found).astype(int) - decoded).max())
+
+
+def draw(rows: list[dict], path: pathlib.Path) -> None:
+    """Draws seconds and memory against pixels."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4))
+    for axis, key, unit, scale in (
+        (axes[0], "seconds", "seconds, whole process", 1.0),
+        (axes[1], "peak_bytes", "peak memory (MiB)", 2.0**20),
+    ):
+        for name in ("compress", "decompress"):
+            found = [row for row in rows if row["command"] == name]
+            pixels = [row["width"] * row["height"] / 1e6 for row in found]
+            axis.plot(pixels, [float(row[key]) / scale for row in found], "o-", label=name)
+        axis.set_xlabel("megapixels")
+        axis.set_ylabel(unit)
+        axis.set_ylim(bottom=0)
+        axis.grid(alpha=0.3)
+        axis.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=100)
+
+
+def main() -> None:
+    """Measures all sizes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=pathlib.Path, required=True)
+    output = parser.parse_args().output
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = measure(pathlib.Path(folder))
+    with (output / "large.csv").open("w", newline="") as opened:
+        writer = csv.DictWriter(opened, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    draw(rows, output / "large.png")
+    bytes_apart, levels = difference_of_tiles(1500, 1100)
+    text = f"with and without tiles: {bytes_apart} bytes differ, pixels by at most {levels}\n"
+    (output / "large.txt").write_text(text)
+    print(text, end="")
+    budget = [row for row in rows if row["width"] * row["height"] <= 24e6]
+    assert all(row["peak_bytes"] < LIMIT_BYTES for row in budget), rows
+    assert bytes_apart == 0 and levels <= 1
+
+
+if __name__ == "__main__":
+    main()

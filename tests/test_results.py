@@ -1,0 +1,46 @@
+"""What the results page quotes is what its CSV files say."""
+
+import pathlib
+import re
+import shutil
+import sys
+
+import pytest
+
+from tests.test_benchmarks import BENCHMARKS, load
+
+ROOT = BENCHMARKS.parent
+RESULTS = ROOT / "results"
+STUDIES = sorted(
+    file.name.removesuffix("_runs.csv") for file in (RESULTS / "rate_distortion").glob("*_runs.csv")
+)
+REPORTS = [
+    ("shipped", "report", ()),
+    ("refinement", "run", ()),
+    *(("rate_distortion", "report", (study,)) for study in STUDIES),
+]
+
+
+@pytest.mark.parametrize("folder, script, arguments", REPORTS)
+def test_tables_are_made_from_the_csv_files(folder, script, arguments, tmp_path, monkeypatch):
+    module = load(script, BENCHMARKS / folder)
+    for file in (RESULTS / folder).glob("*.csv"):
+        shutil.copy(file, tmp_path)
+    monkeypatch.setattr(module, "RESULTS", tmp_path)
+    monkeypatch.setattr(sys, "argv", [f"{script}.py", *arguments])
+    module.main()
+    tables = sorted(tmp_path.glob("*.md"))
+    assert tables
+    for table in tables:
+        assert table.read_text() == (RESULTS / folder / table.name).read_text(), table.name
+
+
+def test_every_number_of_the_results_page_is_in_a_table():
+    page = (ROOT / "docs" / "results.md").read_text()
+    quoted = re.findall(r'--8<-- "([^"]+)"', page)
+    assert quoted
+    for file in quoted:
+        assert (ROOT / file).exists(), file
+    # Figures of results stand in the tables; percentages, dB and bits in the text would not.
+    prose = re.sub(r"```.*?```", "", page, flags=re.DOTALL)
+    assert not re.search(r"\d+(\.\d+)? ?(%|dB|bpp|bits per pixel)", prose)
