@@ -31,10 +31,15 @@ def export_networks(folder: pathlib.Path) -> None:
         codec.export(busy_model(network), folder / network)
 
 
+def link_shipped(folder: pathlib.Path) -> None:
+    """Puts those that come with tfsq beside them."""
+    for shipped in codec.shipped_qualities().values():
+        (folder / shipped.name).symlink_to(shipped)
+
+
 def load_codecs(folder: pathlib.Path) -> dict:
-    """Loads those of `export_networks`, and those that come with tfsq."""
-    shipped = {f"quality {q}": codec.shipped_codec(q) for q in codec.shipped_qualities()}
-    return {**{path.name: codec.load(path) for path in sorted(folder.iterdir())}, **shipped}
+    """Loads all codecs in a folder, by name."""
+    return {path.name: codec.load(path) for path in sorted(folder.iterdir())}
 
 
 def images() -> list[np.ndarray]:

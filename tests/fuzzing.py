@@ -20,7 +20,7 @@ import zlib
 
 import numpy as np
 
-from tests.corpus import export_networks, images, load_codecs
+from tests.corpus import export_networks, images, link_shipped, load_codecs
 from tfsq import codec
 
 LIMIT_SECONDS, LIMIT_BYTES = 5.0, 2 * 2**30
@@ -153,6 +153,7 @@ def main() -> None:
     faulthandler.dump_traceback_later(3600, exit=True)
     with tempfile.TemporaryDirectory() as folder:
         export_networks(pathlib.Path(folder, "networks"))
+        link_shipped(pathlib.Path(folder, "networks"))
         codecs = load_codecs(pathlib.Path(folder, "networks"))
         rows = fuzz(arguments.count, codecs, pathlib.Path(folder))
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

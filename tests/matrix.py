@@ -67,6 +67,14 @@ def read(folder: pathlib.Path, setting: str, writers: list[str]) -> None:
         csv.writer(opened).writerows(rows)
 
 
+def prepare(folder: pathlib.Path) -> None:
+    """Puts a codec of every network into `networks`, and those that come with tfsq."""
+    from tests.corpus import export_networks, link_shipped
+
+    export_networks(folder / "networks")
+    link_shipped(folder / "networks")
+
+
 def in_process(function: str, folder: pathlib.Path, setting: str, writers=()) -> None:
     """Calls `write` or `read` in a process with that setting."""
     command = [sys.executable, "-m", "tests.matrix", "--call", function, str(folder), setting]
@@ -100,6 +108,7 @@ def main() -> None:
     """Measures the matrix, and writes `matrix.csv` and `matrix.txt`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=pathlib.Path)
+    parser.add_argument("--write", type=pathlib.Path, help="Folder to write files to, for others.")
     parser.add_argument("--call", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.call:
@@ -109,10 +118,13 @@ def main() -> None:
         else:
             read(pathlib.Path(folder), setting, writers)
         return
-    from tests.corpus import export_networks
-
+    if arguments.write:
+        prepare(arguments.write)
+        for setting in SETTINGS:
+            in_process("write", arguments.write, setting)
+        return
     with tempfile.TemporaryDirectory() as folder:
-        export_networks(pathlib.Path(folder, "networks"))
+        prepare(pathlib.Path(folder))
         rows = measure(pathlib.Path(folder), list(SETTINGS))
     arguments.output.mkdir(parents=True, exist_ok=True)
     with (arguments.output / "matrix.csv").open("w", newline="") as opened:

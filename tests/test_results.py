@@ -1,6 +1,5 @@
 """What the results page quotes is what its CSV files say."""
 
-import pathlib
 import re
 import shutil
 import sys
