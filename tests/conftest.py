@@ -1,4 +1,5 @@
 import os
+import shutil
 import warnings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -16,6 +17,7 @@ import pytest
 from tests.photographs import crops
 from tfsq import codec
 from tfsq.architectures import MeanScaleHyperprior
+from tfsq.codec import shipped
 
 hypothesis.settings.register_profile(
     "tfsq", deadline=None, max_examples=50, derandomize=True, print_blob=True
@@ -54,3 +56,17 @@ def folder(model, tmp_path_factory):
 def loaded(folder):
     """The loaded codec."""
     return codec.load(folder)
+
+
+@pytest.fixture
+def shipping(folder, tmp_path, monkeypatch):
+    """An installation that comes with one codec, of quality 2."""
+    (tmp_path / "saved_models").mkdir()
+    copy = tmp_path / "saved_models" / "quality_2"
+    shutil.copytree(folder, copy)
+    sums = [f"{digest}  {name}\n" for name, digest in shipped.sums_of(copy).items()]
+    (tmp_path / "saved_models" / shipped.SUMS_FILE).write_text("".join(sums))
+    monkeypatch.setattr(shipped, "_PLACES", (tmp_path / "nothing", tmp_path))
+    shipped.shipped_codec.cache_clear()
+    yield copy
+    shipped.shipped_codec.cache_clear()

@@ -25,9 +25,9 @@ def busy_model(network):
     return model
 
 
-def export_networks(folder: pathlib.Path) -> None:
+def export_networks(folder: pathlib.Path, networks=tuple(NETWORKS)) -> None:
     """Exports a codec of every network, each into a folder of its name."""
-    for network in NETWORKS:
+    for network in networks:
         codec.export(busy_model(network), folder / network)
 
 

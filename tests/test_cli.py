@@ -222,24 +222,22 @@ def test_defaults_are_those_of_the_settings():
         assert parameters[field.name].default.default == field.default
 
 
-def test_compress_by_quality_and_decompress_without_a_model(folder, image, tmp_path, monkeypatch):
-    (tmp_path / "saved_models").mkdir()
-    (tmp_path / "saved_models" / "quality_3").symlink_to(folder)
-    monkeypatch.setattr("tfsq.codec.shipped._PLACES", (tmp_path,))
+def test_compress_by_quality_and_decompress_without_a_model(shipping, image, tmp_path):
+    folder = shipping
     compressed, refined, decoded = (tmp_path / name for name in ("a.tfsq", "b.tfsq", "a.png"))
-    result = run("compress", image, compressed, "--quality", 3)
+    result = run("compress", image, compressed, "--quality", 2)
     assert result.exit_code == 0, result.output
     assert run("decompress", compressed, decoded).exit_code == 0
     expected = codec.compress(codec.read_image(image), folder)
     assert compressed.read_bytes() == expected
     assert np.array_equal(codec.read_image(decoded), codec.decompress(expected, folder))
-    result = run("compress", image, refined, "--quality", 3, "--refine", 2)
+    result = run("compress", image, refined, "--quality", 2, "--refine", 2)
     assert result.exit_code == 0, result.output
     assert run("decompress", refined, decoded).exit_code == 0
     result = run("compress", image, refined, "--quality", 5)
     assert result.exit_code == 1
-    assert "`quality` must be one of [3]" in result.output
-    for options in ((), ("--quality", 3, "--model", folder)):
+    assert "`quality` must be one of [2]" in result.output
+    for options in ((), ("--quality", 2, "--model", folder)):
         result = run("compress", image, refined, *options)
         assert result.exit_code == 2
         assert "give one of --model and --quality" in result.output
@@ -292,8 +290,9 @@ def test_train_interrupted_and_resumed(tmp_path):
     model = tf.keras.models.load_model(output / "model.keras")
     assert float(model.latent_model.rate_quantizer.temperature) == pytest.approx(0.25)
     # The rates differ by the table of scales alone.
-    assert float(rows[-1]["train_test_gap_distortion"]) == 0.0
-    assert float(rows[0]["train_test_gap_distortion"]) != 0.0
+    # But for predictions in floats, where evaluation predicts exactly.
+    assert abs(float(rows[-1]["train_test_gap_distortion"])) < 0.1
+    assert abs(float(rows[0]["train_test_gap_distortion"])) > 0.1
 
     other = run(*arguments, "--lmbda", 0.5)
     assert other.exit_code == 1

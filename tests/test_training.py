@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -51,6 +52,22 @@ def test_images_that_do_not_serve_are_named(files, tmp_path):
     (tmp_path / "c.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"Not an image file: .*c\.png"):
         training.training_images([tmp_path / "c.png"], 64)
+
+
+def test_images_that_do_not_serve_are_skipped_and_named_if_asked_for(files, tmp_path):
+    bad, small = tmp_path / "bad.png", tmp_path / "small.png"
+    bad.write_bytes(files[0].read_bytes()[:200])
+    codec.write_image(photograph()[:20, :90], small)
+    skipped = []
+    paths = [bad, files[0], small, files[1], tmp_path / "missing.png"]
+    images = training.training_images(paths, 64, skipped)
+    assert [image.shape for image in images] == [(100, 120, 3), (120, 100, 3)]
+    for reason, message in zip(
+        skipped, ("Damaged image file: .*bad", "small.png is 90x20", "miss")
+    ):
+        assert re.search(message, reason)
+    with pytest.raises(ValueError, match="No images to train on, of 1 files"):
+        training.training_images([bad], 64, [])
 
 
 @pytest.mark.parametrize(

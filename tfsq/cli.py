@@ -122,9 +122,10 @@ def train(
     ),
 ):
     """Train a network, a mean-scale hyperprior with SUA by default; run again to resume."""
-    others = ("images", "output", "skip_bad_images")
-    settings = {key: value for key, value in locals().items() if key not in others}
-    skipped = [] if skip_bad_images else None
+    settings = dict(locals())
+    for other in ("images", "output", "skip_bad_images"):
+        del settings[other]
+    skipped: Optional[List[str]] = [] if skip_bad_images else None
     with _errors_as_sentences():
         from tfsq import training
 

@@ -430,10 +430,9 @@ def train(
     )
     reached = int(model.optimizer.iterations.numpy())
     if reached != end:
-        raise FloatingPointError(
-            f"The loss was not finite at step {reached} of {end}; the last good checkpoint is "
-            f"{checkpoints.latest or 'that of the start'}."
-        )
+        good = checkpoints.latest or f"none, there is nothing in {output / _CHECKPOINTS} yet"
+        message = f"The loss was not finite at step {reached} of {end}; the last good checkpoint is"
+        raise FloatingPointError(f"{message} {good}")
     _settle(model, settings, end)
     if stop is None:
         model.save(output / "model.keras")

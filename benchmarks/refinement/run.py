@@ -95,10 +95,8 @@ def measured(image, path, found: codec.Codec, surrogate: str, steps: int) -> Row
     schedule = tf.keras.optimizers.schedules.ExponentialDecay(start, max(1, steps), end / start)
     began = time.perf_counter()
     latents = codec.refine_latents(image, found, steps, schedule=schedule)
-    strings = found.compress_latents(**latents)["strings"].numpy()
+    data = codec.compress_latents(latents, image.shape[:2], found)
     seconds = time.perf_counter() - began
-    height, width = image.shape[:2]
-    data = codec.pack(codec.Container(found.model_id, height, width, tuple(strings)))
     figures = codec.rate_distortion(image, data, codec.decompress(data, found))
     lmbda, name = found.metadata["lmbda"], found.metadata["model_hash"][:8]
     return Row(name, lmbda, surrogate, steps, path.stem, seconds, figures.bpp, figures.psnr)

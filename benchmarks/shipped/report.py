@@ -2,12 +2,13 @@
 
     python benchmarks/shipped/report.py
 
-Reads `results/shipped/kodak.csv`; writes `qualities.md`, `bd_rates.md` and `rate_distortion.png`
-beside it. The interval of a BD-rate is that of the mean over single images, by Student's t.
+Reads `results/shipped/kodak.csv` and `exactness.csv`; writes `qualities.md`, `bd_rates.md`,
+`exactness.md` and `rate_distortion.png` beside them. The interval of a BD-rate is that of the mean over single images, by Student's t.
 """
 
 from __future__ import annotations
 
+import csv
 import pathlib
 import statistics
 
@@ -18,6 +19,7 @@ from tfsq.analysis import markdown
 
 RESULTS = pathlib.Path("results/shipped")
 LEVEL = 0.95
+SLACK_BITS, STRINGS = 16, 2
 
 
 def qualities(curve: codec.Curve) -> list[list[str]]:
@@ -53,6 +55,30 @@ def of(curve: codec.Curve, image: str) -> list[tuple[float, float]]:
     return codec.Curve(curve.name, tuple(m for m in curve.measurements if m.file == image)).points()
 
 
+def exactness(rows: list[dict]) -> list[list[str]]:
+    """A row for every codec."""
+    lines = []
+    for name in dict.fromkeys(row["codec"] for row in rows):
+        found = [
+            {key: float(value) for key, value in row.items() if key not in ("codec", "image")}
+            for row in rows
+            if row["codec"] == name
+        ]
+        excess = [r["string_bits"] - SLACK_BITS * STRINGS - r["exact_bits"] for r in found]
+        cost = [100 * (r["exact_bits"] / r["float_bits"] - 1) for r in found]
+        worst = max(100 * e / r["exact_bits"] for e, r in zip(excess, found))
+        lines.append(
+            [
+                name,
+                f"{sum(cost) / len(cost):.4f}",
+                f"{max(cost):.4f}",
+                f"{worst:.4f}",
+                f"{max(r['container_bytes'] for r in found):g}",
+            ]
+        )
+    return lines
+
+
 def main() -> None:
     """Writes the tables and the figure."""
     curves = codec.read_comparison(RESULTS / "kodak.csv")
@@ -60,6 +86,17 @@ def main() -> None:
     (RESULTS / "qualities.md").write_text(markdown(columns, qualities(curves[0])))
     columns = ["reference", "BD-rate (%)", "over (dB)", "mean over images (%)", "single images (%)"]
     (RESULTS / "bd_rates.md").write_text(markdown(columns, bd_rates(curves[0], curves[1:])))
+    with (RESULTS / "exactness.csv").open(newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    columns = [
+        "codec",
+        "cost of exactness (%)",
+        "of the worst image (%)",
+        "strings over the ideal, less 16 bits each, worst image (%)",
+        "container (bytes)",
+    ]
+    (RESULTS / "exactness.md").write_text(markdown(columns, exactness(rows)))
+
     codec.draw_comparison(curves).savefig(RESULTS / "rate_distortion.png", dpi=110)
 
 

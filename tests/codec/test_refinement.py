@@ -79,6 +79,16 @@ def test_lmbda_moves_the_trade_off(loaded):
     assert sizes[0] < sizes[1]
 
 
+def test_refined_latents_are_compressed_to_a_file(loaded):
+    latents = codec.refine_latents(IMAGE, loaded, 2)
+    data = codec.compress_latents(latents, IMAGE.shape[:2], loaded)
+    assert codec.decompress(data, loaded).shape == IMAGE.shape
+    unrefined = codec.refine_latents(IMAGE, loaded, 0)
+    assert codec.compress_latents(unrefined, IMAGE.shape[:2], loaded) == codec.compress(
+        IMAGE, loaded
+    )
+
+
 def test_compress_codes_what_is_better(loaded, monkeypatch):
     plain = codec.compress(IMAGE, loaded)
     refined = codec.compress(IMAGE, loaded, refine_steps=40)

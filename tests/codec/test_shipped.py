@@ -1,5 +1,4 @@
 import dataclasses
-import shutil
 
 import pytest
 
@@ -8,20 +7,6 @@ from tfsq import codec
 from tfsq.codec import shipped
 
 IMAGE = photograph()[:40, :50]
-
-
-@pytest.fixture
-def shipping(folder, tmp_path, monkeypatch):
-    """An installation that comes with one codec, of quality 2."""
-    (tmp_path / "saved_models").mkdir()
-    copy = tmp_path / "saved_models" / "quality_2"
-    shutil.copytree(folder, copy)
-    sums = [f"{digest}  {name}\n" for name, digest in shipped.sums_of(copy).items()]
-    (tmp_path / "saved_models" / shipped.SUMS_FILE).write_text("".join(sums))
-    monkeypatch.setattr(shipped, "_PLACES", (tmp_path / "nothing", tmp_path))
-    shipped.shipped_codec.cache_clear()
-    yield copy
-    shipped.shipped_codec.cache_clear()
 
 
 def test_file_finds_its_model_by_the_hash(shipping, tmp_path):

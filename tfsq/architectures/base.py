@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import types
 
 import tensorflow as tf
 
 from tfsq.architectures.ms_ssim import ms_ssim
+from tfsq.architectures.transforms import dtype_policy
 from tfsq.entropy_models.base import deserialize_quantizers
 from tfsq.layers import AdditiveUniformNoise, Quantizer, StochasticUniformAnnealing
 from tfsq.layers.base import check_integer
@@ -55,17 +55,6 @@ def ms_ssim_distortion(x, x_hat) -> tf.Tensor:
 
 
 DISTORTIONS = {"mse": mse_distortion, "ms-ssim": ms_ssim_distortion}
-
-
-@contextlib.contextmanager
-def dtype_policy(policy):
-    """Makes `policy` the global Keras policy, so that layers built inside have it."""
-    before = tf.keras.mixed_precision.global_policy()
-    tf.keras.mixed_precision.set_global_policy(policy)
-    try:
-        yield
-    finally:
-        tf.keras.mixed_precision.set_global_policy(before)
 
 
 def pad_to_multiple(image, multiple: int) -> tf.Tensor:

@@ -116,7 +116,7 @@ class ChannelwiseAutoregressive(HyperpriorModel):
             residual = coder.predictor(self.residual_transforms[i])(residual_support)
             # No quantization error is larger than 1/2.
             slices.append(coder.settled(y_hat + 0.5 * tf.tanh(residual)))
-        return state, tf.concat(slices, axis=-1)
+        return state, tf.cast(tf.concat(slices, axis=-1), self.compute_dtype)
 
     def get_config(self):
         return {

@@ -26,8 +26,9 @@ class ContextModel(HyperpriorModel):
         n, m = self.num_filters, self.num_latents
         self.hyper_analysis = transforms.hyper_analysis(m, (n, n, n), "leaky")
         self.hyper_synthesis = transforms.hyper_synthesis(n, (m, m * 3 // 2, 2 * m), "leaky")
-        self.context = MaskedConvolution(2 * m, self.taps, name="context")
-        self.context.build((None, None, None, m))
+        with transforms.predicting():
+            self.context = MaskedConvolution(2 * m, self.taps, name="context")
+            self.context.build((None, None, None, m))
         widths = (m * 10 // 3, m * 8 // 3, 2 * m)
         self.entropy_parameters = transforms.convolutions(
             4 * m, widths, (1, 1, 1), "leaky", "entropy_parameters"

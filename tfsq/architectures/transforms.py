@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import tensorflow as tf
 
 from tfsq.architectures.gdn import GDN
+
+
+@contextlib.contextmanager
+def dtype_policy(policy):
+    """Makes `policy` the global Keras policy, so that layers built inside have it."""
+    before = tf.keras.mixed_precision.global_policy()
+    tf.keras.mixed_precision.set_global_policy(policy)
+    try:
+        yield
+    finally:
+        tf.keras.mixed_precision.set_global_policy(before)
+
+
+def predicting():
+    """The policy of layers that predict a distribution: float32, also under mixed precision.
+
+    Their weights are then the same wherever they are read, as exact predictions need them.
+    """
+    return dtype_policy("float32")
 
 
 def down(filters: int, name: str, kernel_size: int = 5, strides: int = 2):
@@ -98,20 +119,21 @@ def hyper_synthesis(
       activation: See `activation_layer`.
       name: Name of the model.
     """
-    layers = [
-        up(widths[0], "up_0"),
-        activation_layer(activation, f"{activation}_0"),
-        up(widths[1], "up_1"),
-        activation_layer(activation, f"{activation}_1"),
-        down(widths[2], "conv_2", kernel_size=3, strides=1),
-    ]
-    return _built(layers, name, num_hyper_latents)
+    with predicting():
+        layers = [
+            up(widths[0], "up_0"),
+            activation_layer(activation, f"{activation}_0"),
+            up(widths[1], "up_1"),
+            activation_layer(activation, f"{activation}_1"),
+            down(widths[2], "conv_2", kernel_size=3, strides=1),
+        ]
+        return _built(layers, name, num_hyper_latents)
 
 
 def convolutions(
     channels: int, widths: tuple[int, ...], kernel_sizes: tuple[int, ...], activation: str, name
 ):
-    """Convolutions that keep height and width, with an activation between them.
+    """Convolutions that keep height and width, with an activation between them, to predict with.
 
     Args:
       channels: Channels of the input.
@@ -121,11 +143,12 @@ def convolutions(
       name: Name of the model.
     """
     layers = []
-    for i, (width, kernel_size) in enumerate(zip(widths, kernel_sizes)):
-        if i:
-            layers.append(activation_layer(activation, f"{activation}_{i - 1}"))
-        layers.append(down(width, f"conv_{i}", kernel_size, strides=1))
-    return _built(layers, name, channels)
+    with predicting():
+        for i, (width, kernel_size) in enumerate(zip(widths, kernel_sizes)):
+            if i:
+                layers.append(activation_layer(activation, f"{activation}_{i - 1}"))
+            layers.append(down(width, f"conv_{i}", kernel_size, strides=1))
+        return _built(layers, name, channels)
 
 
 def _built(layers, name, channels):

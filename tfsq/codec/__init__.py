@@ -1,6 +1,6 @@
 """Trained networks as codecs: export, files, evaluation, classical references."""
 
-from tfsq.codec.api import compress, compress_file, decompress, decompress_file
+from tfsq.codec.api import compress, compress_file, compress_latents, decompress, decompress_file
 from tfsq.codec.bd_rate import MIN_BD_RATE_POINTS, bd_rate, shared_psnr
 from tfsq.codec.comparison import (
     Curve,
@@ -39,6 +39,7 @@ __all__ = [
     "compare",
     "compress",
     "compress_file",
+    "compress_latents",
     "compress_reference",
     "decompress",
     "decompress_file",

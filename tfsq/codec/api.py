@@ -108,10 +108,30 @@ def real_loss(image, encoded: Encoded, codec: Codec) -> float:
     return bpp + codec.metadata["lmbda"] * float(distortion(*both)[0])
 
 
-def _packed(image, encoded: Encoded, codec: Codec) -> bytes:
-    height, width = image.shape[:2]
+def _packed(size, encoded: Encoded, codec: Codec) -> bytes:
+    height, width = size
     container = Container(codec.model_id, height, width, encoded.strings, encoded.fingerprints)
     return pack(container)
+
+
+def compress_latents(latents: dict, size, model) -> bytes:
+    """Compresses an image by its latents, those of `refine_latents` for instance.
+
+    Args:
+      latents: Dict from the name of each coded part to its latent, float32 [rows, columns,
+        channels].
+      size: Height and width of the image.
+      model: A `Codec`, or the folder of one.
+
+    Returns:
+      The bytes of a `.tfsq` file.
+
+    Raises:
+      ModelError: if `model` is not an exported codec.
+      tf.errors.InvalidArgumentError: if a latent is not finite.
+    """
+    codec = _as_codec(model)
+    return _packed(size, Encoded.of(latents, codec), codec)
 
 
 def compress(image, model, refine_steps: int = 0, progress: Progress = _ignored) -> bytes:
@@ -133,7 +153,7 @@ def compress(image, model, refine_steps: int = 0, progress: Progress = _ignored)
       ModelError: if `model` is not an exported codec.
     """
     image, codec = check_image(image), _as_codec(model)
-    return _packed(image, _encode(image, codec, refine_steps, progress), codec)
+    return _packed(image.shape[:2], _encode(image, codec, refine_steps, progress), codec)
 
 
 def decompress(data: bytes, model=None, progress: Progress = _ignored) -> np.ndarray:
@@ -208,7 +228,7 @@ def compress_file(
     """
     image, codec = check_image(read_image(source)), _as_codec(model)
     encoded = _encode(image, codec, refine_steps, progress)
-    data = _packed(image, encoded, codec)
+    data = _packed(image.shape[:2], encoded, codec)
     with writing_whole(target) as temporary:
         temporary.write_bytes(data)
         if verify:

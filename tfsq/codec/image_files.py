@@ -94,7 +94,7 @@ def _as_srgb(image, path):
         if "sRGB" in ImageCms.getProfileDescription(profile):
             return image
         return ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"))
-    except ImageCms.PyCMSError as error:
+    except (OSError, ImageCms.PyCMSError) as error:
         raise ValueError(f"{path} has a color profile that cannot be used: {error}") from error
 
 

@@ -51,7 +51,7 @@ def refine_latents(
 
     Returns:
       Dict from the name of each coded part to its latent, float32 [rows, columns, channels]:
-      what `codec.encode` takes. The noise is seeded by the step, so that the same call
+      what `compress_latents` takes. The noise is seeded by the step, so that the same call
       returns the same latents.
 
     Raises:

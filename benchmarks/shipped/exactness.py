@@ -1,0 +1,79 @@
+"""Measures what exact predictions cost, and how near strings come to the ideal code length.
+
+    python benchmarks/shipped/exactness.py --data ../shared/data --runs ../runs/shipped
+
+For every shipped codec and image of Kodak 1-12: the bits of the strings, the ideal code length with
+exact and with float predictions, and the bytes of the container. Writes
+`results/shipped/exactness.csv`, which `report.py` makes a table of.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import tensorflow as tf
+
+from tfsq import codec
+from tfsq.architectures.base import LATENT
+from tfsq.architectures.coders import Estimator
+from tfsq.architectures.hyperprior import HYPER_LATENT
+from tfsq.codec import tiling
+
+RESULTS = pathlib.Path("results/shipped")
+COLUMNS = ("codec", "image", "string_bits", "exact_bits", "float_bits", "container_bytes")
+
+
+class FloatEstimator(Estimator):
+    """Predicts in floats, as training does."""
+
+    def predictor(self, transform):
+        """The transform itself."""
+        return transform
+
+
+def float_bits(model, latents) -> float:
+    """The ideal code length with float predictions."""
+    latents = {name: latent[tf.newaxis] for name, latent in latents.items()}
+    z_hat, z_bits = model.hyper_latent_model(latents[HYPER_LATENT], training=False)
+    coder = FloatEstimator(model.latent_model, latents[LATENT], training=False)
+    y_bits, _ = coder.finish(*model.code_latent(coder, z_hat))
+    return float(y_bits[0] + z_bits[0])
+
+
+def measure(arguments) -> list[dict]:
+    """A row for every codec and image."""
+    rows = []
+    for quality in codec.shipped_qualities():
+        found = codec.shipped_codec(quality)
+        model = tf.keras.models.load_model(arguments.runs / f"quality_{quality}" / "model.keras")
+        for path in sorted((arguments.data / "kodak").glob("*.png")):
+            image = codec.read_image(path)
+            latents = tiling.analyze(image, found)
+            data = codec.compress(image, found)
+            payload = codec.unpack(data).payload_bytes
+            exact = float(tf.reduce_sum(found.estimate(**latents)["bits"]))
+            values = (f"quality_{quality}", path.stem, 8 * payload, exact)
+            values += (float_bits(model, latents), len(data) - payload)
+            rows.append(dict(zip(COLUMNS, values)))
+    return rows
+
+
+def main() -> None:
+    """Measures all codecs on all images."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=pathlib.Path, required=True, help="kodak/.")
+    parser.add_argument("--runs", type=pathlib.Path, required=True, help="Runs of make.py.")
+    rows = measure(parser.parse_args())
+    with (RESULTS / "exactness.csv").open("w", newline="") as opened:
+        writer = csv.DictWriter(opened, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
