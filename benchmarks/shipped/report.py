@@ -3,7 +3,8 @@
     python benchmarks/shipped/report.py
 
 Reads `results/shipped/kodak.csv` and `exactness.csv`; writes `qualities.md`, `bd_rates.md`,
-`exactness.md` and `rate_distortion.png` beside them. The interval of a BD-rate is that of the mean over single images, by Student's t.
+`exactness.md` and `rate_distortion.png` beside them. The interval of a BD-rate is that of the mean
+over single images, by Student's t.
 """
 
 from __future__ import annotations
