@@ -34,6 +34,18 @@ def test_tables_are_made_from_the_csv_files(folder, script, arguments, tmp_path,
         assert table.read_text() == (RESULTS / folder / table.name).read_text(), table.name
 
 
+def test_readme_quotes_the_tables():
+    readme = (ROOT / "README.md").read_text()
+    for file, first, column in (
+        ("shipped/bd_rates.md", "jpeg", 2),
+        ("shipped/bd_rates.md", "webp", 2),
+        ("refinement/bd_rates.md", "SGA | 500", 4),
+    ):
+        (row,) = re.findall(rf"^\| {re.escape(first)} \|.*$", (RESULTS / file).read_text(), re.M)
+        value = row.split(" | ")[column - 1]
+        assert f"{value.lstrip('-')} %" in readme, value
+
+
 def test_every_number_of_the_results_page_is_in_a_table():
     page = (ROOT / "docs" / "results.md").read_text()
     quoted = re.findall(r'--8<-- "([^"]+)"', page)
