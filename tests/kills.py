@@ -19,11 +19,11 @@ import sys
 import tempfile
 import time
 
-STEPS, STEPS_PER_EPOCH = 120, 20
+STEPS_PER_EPOCH = 20
 COLUMNS = ("trial", "killed_after_seconds", "last_step", "resumed_at", "lost_steps", "result")
 
 
-def train(folder: pathlib.Path) -> None:
+def train(folder: pathlib.Path, steps: int) -> None:
     """Trains, and appends every step to `trace.jsonl`."""
     import tensorflow as tf
 
@@ -57,7 +57,7 @@ def train(folder: pathlib.Path) -> None:
     settings = training.TrainingSettings(
         num_filters=4,
         num_latents=6,
-        steps=STEPS,
+        steps=steps,
         steps_per_epoch=STEPS_PER_EPOCH,
         batch_size=2,
         crop_size=64,
@@ -66,10 +66,10 @@ def train(folder: pathlib.Path) -> None:
     training.train([image], folder / "run", settings, callbacks=[Trace()])
 
 
-def start(folder: pathlib.Path) -> subprocess.Popen:
+def start(folder: pathlib.Path, steps: int) -> subprocess.Popen:
     """Starts `train` in a process of its own."""
     folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "tests.kills", "--train", str(folder)]
+    command = [sys.executable, "-m", "tests.kills", "--train", str(folder), "--steps", str(steps)]
     return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
 
@@ -83,8 +83,9 @@ def steps_of(folder: pathlib.Path) -> list[dict]:
 
 def complaint(folder: pathlib.Path, before: list[dict], undisturbed: list[dict]) -> str:
     """What is wrong with a run that was killed and went on; "" if nothing is."""
+    steps = len(undisturbed)
     after = steps_of(folder)[len(before) :]
-    first = after[0]["step"] if after else STEPS
+    first = after[0]["step"] if after else steps
     last = before[-1]["step"] if before else 0
     if not last - STEPS_PER_EPOCH <= first <= last + 1 or first % STEPS_PER_EPOCH:
         return f"went on at step {first} after {last}"
@@ -94,7 +95,7 @@ def complaint(folder: pathlib.Path, before: list[dict], undisturbed: list[dict])
         return "other crops"
     with (folder / "run" / "history.csv").open() as opened:
         epochs = [int(row["epoch"]) for row in csv.DictReader(opened)]
-    if epochs != list(range(STEPS // STEPS_PER_EPOCH)):
+    if epochs != list(range(steps // STEPS_PER_EPOCH)):
         return f"history of epochs {epochs}"
     from tfsq import codec
 
@@ -105,7 +106,8 @@ def complaint(folder: pathlib.Path, before: list[dict], undisturbed: list[dict])
 def trial(number: int, folder: pathlib.Path, life: float, undisturbed: list[dict]) -> dict:
     """Kills a run at a moment of its life, and lets it go on to its end."""
     moment = random.Random(number).uniform(0.0, life)
-    process = start(folder)
+    steps = len(undisturbed)
+    process = start(folder, steps)
     time.sleep(moment)
     process.kill()
     process.wait()
@@ -114,20 +116,20 @@ def trial(number: int, folder: pathlib.Path, life: float, undisturbed: list[dict
         # A torn last line would join the next one.
         with (folder / "trace.jsonl").open("a") as opened:
             opened.write("" if (folder / "trace.jsonl").read_text().endswith("\n") else "\n")
-    failed = start(folder).wait()
+    failed = start(folder, steps).wait()
     wrong = "it failed" if failed else complaint(folder, before, undisturbed)
     after = steps_of(folder)[len(before) :]
-    last, first = (before[-1]["step"] if before else 0), (after[0]["step"] if after else STEPS)
+    last, first = (before[-1]["step"] if before else 0), (after[0]["step"] if after else steps)
     values = (number, f"{moment:.2f}", last, first, max(0, last + 1 - first), wrong or "ok")
     return dict(zip(COLUMNS, values))
 
 
-def kill(trials: range, folder: pathlib.Path) -> list[dict]:
+def kill(trials: range, folder: pathlib.Path, steps: int) -> list[dict]:
     """Runs the trials, and the run that nobody disturbs before them."""
     began = time.monotonic()
-    assert start(folder / "undisturbed").wait() == 0
+    assert start(folder / "undisturbed", steps).wait() == 0
     life, undisturbed = time.monotonic() - began, steps_of(folder / "undisturbed")
-    assert [line["step"] for line in undisturbed] == list(range(STEPS))
+    assert [line["step"] for line in undisturbed] == list(range(steps))
     return [trial(number, folder / str(number), life, undisturbed) for number in trials]
 
 
@@ -135,14 +137,15 @@ def main() -> None:
     """Runs the trials, and writes `kills.csv`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=600, help="Of a run; few are mostly start-up.")
     parser.add_argument("--output", type=pathlib.Path)
     parser.add_argument("--train", type=pathlib.Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.train:
-        train(arguments.train)
+        train(arguments.train, arguments.steps)
         return
     with tempfile.TemporaryDirectory() as folder:
-        rows = kill(range(arguments.trials), pathlib.Path(folder))
+        rows = kill(range(arguments.trials), pathlib.Path(folder), arguments.steps)
     arguments.output.mkdir(parents=True, exist_ok=True)
     with (arguments.output / "kills.csv").open("w", newline="") as opened:
         writer = csv.DictWriter(opened, COLUMNS)
