@@ -120,21 +120,28 @@ def train(
     skip_bad_images: bool = typer.Option(
         False, "--skip-bad-images", help="Leave out files that do not serve, and name them."
     ),
+    strategy: str = typer.Option(
+        "none",
+        help="'mirrored' for all GPUs of this machine, 'multi_worker' for those in TF_CONFIG; they "
+        "share each batch.",
+    ),
 ):
     """Train a network, a mean-scale hyperprior with SUA by default; run again to resume."""
     settings = dict(locals())
-    for other in ("images", "output", "skip_bad_images"):
+    for other in ("images", "output", "skip_bad_images", "strategy"):
         del settings[other]
     skipped: Optional[List[str]] = [] if skip_bad_images else None
     with _errors_as_sentences():
         from tfsq import training
 
+        # Before anything that TensorFlow does.
+        where = training.strategy_of(strategy)
         paths = _files(images)
         run = training.TrainingSettings(**settings)
         try:
             with Progress(*_PROGRESS_COLUMNS) as bar:
                 shown = [_progress_callback(bar, steps)]
-                training.train(paths, output, run, callbacks=shown, skipped=skipped)
+                training.train(paths, output, run, callbacks=shown, skipped=skipped, strategy=where)
         except KeyboardInterrupt:
             print("interrupted; the same command continues this run", file=sys.stderr)
             raise typer.Exit(130) from None

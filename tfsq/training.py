@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import math
+import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -21,6 +22,11 @@ from tfsq.codec import export, read_image
 from tfsq.codec.image_files import writing_whole
 from tfsq.layers.base import AnnealedQuantizer, Quantizer, check_temperature
 
+_STRATEGIES = {
+    "none": tf.distribute.get_strategy,
+    "mirrored": tf.distribute.MirroredStrategy,
+    "multi_worker": tf.distribute.MultiWorkerMirroredStrategy,
+}
 _SETTINGS_FILE, _CHECKPOINTS, _HISTORY = "settings.json", "checkpoints", "history.csv"
 
 
@@ -198,7 +204,44 @@ def crops_dataset(
 
     numbers = tf.data.Dataset.counter(first_batch * batch_size)
     crops = numbers.map(crop_tensor, num_parallel_calls=tf.data.AUTOTUNE)
-    return crops.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    # Several workers share each batch; there are no files to share instead.
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    batches = crops.batch(batch_size, drop_remainder=True).with_options(options)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def strategy_of(name: str) -> tf.distribute.Strategy:
+    """The strategy of `tf.distribute` to train with.
+
+    Args:
+      name: "none"; "mirrored" for all GPUs of this machine; "multi_worker" for the machines that
+        the environment variable `TF_CONFIG` lists, as the first thing that TensorFlow does in this
+        process.
+
+    Raises:
+      ValueError: if there is no such name, or no `TF_CONFIG` for several machines.
+    """
+    if name not in _STRATEGIES:
+        raise ValueError(f"`strategy` must be one of {list(_STRATEGIES)}. Received: {name!r}")
+    if name == "multi_worker" and not os.environ.get("TF_CONFIG"):
+        raise ValueError("`strategy` multi_worker needs the environment variable TF_CONFIG.")
+    return _STRATEGIES[name]()
+
+
+def _is_chief(strategy) -> bool:
+    """Whether this process is the one that writes the files of the run."""
+    resolver = strategy.cluster_resolver
+    jobs = resolver.cluster_spec().jobs if resolver else []
+    if not jobs:
+        return True
+    return resolver.task_type == "chief" or ("chief" not in jobs and resolver.task_id == 0)
+
+
+def _in_all_workers(strategy, value: int) -> set[int]:
+    """What all the workers have called this with, which waits for the last of them."""
+    values = strategy.gather(strategy.run(lambda: tf.constant([value])), axis=0)
+    return set(values.numpy().tolist())
 
 
 def build_model(settings: TrainingSettings) -> CompressionModel:
@@ -251,6 +294,22 @@ def _quantization_callbacks(model, settings) -> list[tf.keras.callbacks.Callback
     return callbacks
 
 
+def _recording_callbacks(output: pathlib.Path) -> list[tf.keras.callbacks.Callback]:
+    return [
+        tf.keras.callbacks.CSVLogger(str(output / _HISTORY), append=True),
+        tf.keras.callbacks.TensorBoard(str(output / "logs"), profile_batch=0),
+    ]
+
+
+def _seed_noise(seed: int, step: int, strategy) -> None:
+    """Another noise than at the beginning, but the same for all runs that start at this step."""
+    resolver = strategy.cluster_resolver
+    worker = (resolver.task_id if resolver else None) or 0
+    # Replicas of one worker differ anyway, since each is traced apart.
+    entropy = np.random.SeedSequence((seed, step), spawn_key=(worker,) if worker else ())
+    tf.random.set_seed(int(entropy.generate_state(1)[0]))
+
+
 def _settle(model, settings, step: int) -> None:
     """Makes the model what it is at a step, also where no batch of this call has."""
     quantizers = [part for part in model.submodules if isinstance(part, Quantizer)]
@@ -277,12 +336,15 @@ class _Checkpoints(tf.keras.callbacks.Callback):
         self._checkpoint = tf.train.Checkpoint(
             weights=model.trainable_variables, optimizer=model.optimizer
         )
-        self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=1)
+        # All workers have to take part in creating a variable, and only one saves.
+        _ = self._checkpoint.save_counter
+        self._folder = str(folder)
+        self._manager = tf.train.CheckpointManager(self._checkpoint, self._folder, max_to_keep=1)
 
     @property
     def latest(self) -> str | None:
-        """The last checkpoint of this run."""
-        return self._manager.latest_checkpoint
+        """The last checkpoint of this run, whichever worker wrote it."""
+        return tf.train.latest_checkpoint(self._folder)
 
     def restore(self, start: pathlib.Path | None) -> None:
         """Restores the last checkpoint of this run, or else the one to start from."""
@@ -296,6 +358,14 @@ class _Checkpoints(tf.keras.callbacks.Callback):
         # The last good ones stay if the loss is NaN.
         if math.isfinite((logs or {}).get("loss", 0.0)):
             self._manager.save()
+
+
+def _copy_of(model, settings) -> CompressionModel:
+    """A copy that does not need the other workers, who would have to take part in saving."""
+    copy = build_model(settings)
+    for variable, value in zip(copy.variables, model.variables):
+        variable.assign(value.numpy())
+    return copy
 
 
 def _check_same_settings(settings: TrainingSettings, output: pathlib.Path) -> None:
@@ -357,6 +427,7 @@ def train(
     start=None,
     stop: int | None = None,
     skipped: list[str] | None = None,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> CompressionModel:
     """Trains a network, and exports it.
 
@@ -376,13 +447,17 @@ def train(
       stop: Step at which to stop without exporting, a multiple of `settings.steps_per_epoch`.
         Another run can start from there.
       skipped: See `training_images`. What a run skips, it skips when it is resumed, too.
+      strategy: Where to train; None is the strategy in whose scope this is called. Its replicas
+        share each batch, and each draws a noise of its own. With several workers, each calls this
+        with the same arguments and sees the same `output`, which the chief alone writes to.
 
     Returns:
       The trained model.
 
     Raises:
-      ValueError: if the images do not serve, `output` holds a run with other settings, or `start`
-        none of the same network that stopped early enough.
+      ValueError: if the images do not serve, `output` holds a run with other settings, `start`
+        none of the same network that stopped early enough, the batch cannot be shared evenly, or
+        the workers do not see the same checkpoints.
       FloatingPointError: if the loss is not finite. The last good checkpoint stays.
     """
     settings = settings or TrainingSettings()
@@ -392,25 +467,37 @@ def train(
             "`stop` must be a multiple of `steps_per_epoch` of at most `steps`. Received: "
             f"stop={stop}, {settings}"
         )
+    strategy = strategy or tf.distribute.get_strategy()
+    if settings.batch_size % strategy.num_replicas_in_sync:
+        raise ValueError(
+            f"`batch_size` must be a multiple of the {strategy.num_replicas_in_sync} replicas. "
+            f"Received: batch_size={settings.batch_size}"
+        )
     _check_same_settings(settings, output)
     images = training_images(paths, settings.crop_size, skipped)
-    model = build_model(settings)
-    checkpoints = _Checkpoints(model, output / _CHECKPOINTS)
-    if start is not None:
-        _check_start(pathlib.Path(start), settings)
-    begins = tf.train.latest_checkpoint(str(output / _CHECKPOINTS)) is None
-    checkpoints.restore(None if start is None else pathlib.Path(start))
+    with strategy.scope():
+        model = build_model(settings)
+        checkpoints = _Checkpoints(model, output / _CHECKPOINTS)
+        if start is not None:
+            _check_start(pathlib.Path(start), settings)
+        begins = checkpoints.latest is None
+        checkpoints.restore(None if start is None else pathlib.Path(start))
     step, end = int(model.optimizer.iterations.numpy()), stop or settings.steps
     _check_step(step, end, settings, begins)
-    # Another noise than at the beginning, but the same for all runs that start at this step.
-    tf.random.set_seed(int(np.random.SeedSequence((settings.seed, step)).generate_state(1)[0]))
+    _seed_noise(settings.seed, step, strategy)
     crops = functools.partial(
         crops_dataset, images, settings.crop_size, settings.batch_size, settings.seed
     )
-    quantization = _quantization_callbacks(model, settings)
-    # Not before everything that may refuse them has accepted them.
-    _write_settings(settings, output)
-    _forget_epochs(output / _HISTORY, step // settings.steps_per_epoch)
+    # What adds to the logs comes before what writes them.
+    measuring = [TrainTestGap(next(iter(crops()))), *_quantization_callbacks(model, settings)]
+    is_chief = _is_chief(strategy)
+    steps = _in_all_workers(strategy, step)
+    if len(steps) > 1:
+        raise ValueError(f"Every worker must see the checkpoints in {output}. Found: steps {steps}")
+    if is_chief:
+        # Not before everything that may refuse them has accepted them.
+        _write_settings(settings, output)
+        _forget_epochs(output / _HISTORY, step // settings.steps_per_epoch)
     model.fit(
         crops(step),
         steps_per_epoch=settings.steps_per_epoch,
@@ -418,13 +505,9 @@ def train(
         epochs=end // settings.steps_per_epoch,
         verbose=0,
         callbacks=[
-            # What adds to the logs comes before what writes them.
-            TrainTestGap(next(iter(crops()))),
-            *quantization,
+            *measuring,
             tf.keras.callbacks.TerminateOnNaN(),
-            tf.keras.callbacks.CSVLogger(str(output / _HISTORY), append=True),
-            tf.keras.callbacks.TensorBoard(str(output / "logs"), profile_batch=0),
-            checkpoints,
+            *([*_recording_callbacks(output), checkpoints] if is_chief else []),
             *callbacks,
         ],
     )
@@ -434,7 +517,11 @@ def train(
         message = f"The loss was not finite at step {reached} of {end}; the last good checkpoint is"
         raise FloatingPointError(f"{message} {good}")
     _settle(model, settings, end)
-    if stop is None:
-        model.save(output / "model.keras")
-        export(model, output / "codec")
+    if stop is None and is_chief:
+        saved = model if strategy.cluster_resolver is None else _copy_of(model, settings)
+        _settle(saved, settings, end)
+        saved.save(output / "model.keras")
+        export(saved, output / "codec")
+    # The chief would take a worker that has gone for one that has failed.
+    _in_all_workers(strategy, end)
     return model

@@ -14,7 +14,7 @@ from tfsq.codec.comparison import (
 from tfsq.codec.container import Container, pack, unpack
 from tfsq.codec.errors import BitstreamError, ModelError, VerificationError
 from tfsq.codec.evaluation import Evaluation, RateDistortion, evaluate, measure, rate_distortion
-from tfsq.codec.image_files import read_image, write_image
+from tfsq.codec.image_files import decode_image, read_image, write_image
 from tfsq.codec.references import REFERENCES, Reference, compress_reference, evaluate_reference
 from tfsq.codec.refinement import refine_latents
 from tfsq.codec.saved_model import Codec, as_codec, export, load
@@ -41,6 +41,7 @@ __all__ = [
     "compress_file",
     "compress_latents",
     "compress_reference",
+    "decode_image",
     "decompress",
     "decompress_file",
     "draw_comparison",

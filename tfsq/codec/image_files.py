@@ -36,22 +36,39 @@ def read_image(path) -> np.ndarray:
       ValueError: if it is no image, damaged, too large or animated, or an image that eight bits of
         RGB do not hold.
     """
-    with pathlib.Path(path).open("rb") as file, warnings.catch_warnings():
+    with pathlib.Path(path).open("rb") as file:
+        return decode_image(file, path)
+
+
+def decode_image(file, name) -> np.ndarray:
+    """Reads an image from an open file, of a remote file system for instance; see `read_image`.
+
+    Args:
+      file: Binary file object that can seek.
+      name: What to call it in errors.
+
+    Returns:
+      uint8 array [height, width, 3].
+
+    Raises:
+      ValueError: as `read_image`.
+    """
+    with warnings.catch_warnings():
         # Its limit is ours, which is checked before pixels are decoded.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
             with Image.open(file) as opened:
-                _check_kind(opened, path)
+                _check_kind(opened, name)
                 image = ImageOps.exif_transpose(opened)
                 image.load()
         except UnidentifiedImageError as error:
-            raise ValueError(f"Not an image file: {path}") from error
+            raise ValueError(f"Not an image file: {name}") from error
         except _RefusedError:
             raise
         except Exception as error:
             # Decoders of damaged files raise errors of any kind.
-            raise ValueError(f"Damaged image file: {path} ({error})") from error
-    return np.asarray(_as_rgb(image, path))
+            raise ValueError(f"Damaged image file: {name} ({error})") from error
+    return np.asarray(_as_rgb(image, name))
 
 
 class _RefusedError(ValueError):
