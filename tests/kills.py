@@ -2,9 +2,10 @@
 
     python -m tests.kills --trials 20 --output results/kills
 
-A run is killed with SIGKILL at a moment of its whole life, from import to export, and started
-again. It has to go on where its last checkpoint is: at the same step, temperature, learning rate
-and crops as a run that nobody disturbed, and to leave behind what that one leaves behind.
+A run is killed with SIGKILL and started again: every other one at a moment of its whole life, from
+import to export, the rest at a random step. It has to go on where its last checkpoint is: at the
+same step, temperature, learning rate and crops as a run that nobody disturbed, and to leave behind
+what that one leaves behind.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import tempfile
 import time
 
 STEPS_PER_EPOCH = 20
-COLUMNS = ("trial", "killed_after_seconds", "last_step", "resumed_at", "lost_steps", "result")
+COLUMNS = ("trial", "killed_after_seconds", "steps_begun", "resumed_at", "lost_steps", "result")
 
 
 def train(folder: pathlib.Path, steps: int) -> None:
@@ -104,12 +105,18 @@ def complaint(folder: pathlib.Path, before: list[dict], undisturbed: list[dict])
 
 
 def trial(number: int, folder: pathlib.Path, life: float, undisturbed: list[dict]) -> dict:
-    """Kills a run at a moment of its life, and lets it go on to its end."""
-    moment = random.Random(number).uniform(0.0, life)
-    steps = len(undisturbed)
+    """Kills a run at a moment of its life or at a step, and lets it go on to its end."""
+    rng, steps = random.Random(number), len(undisturbed)
+    began = time.monotonic()
     process = start(folder, steps)
-    time.sleep(moment)
+    if number % 2:
+        step = rng.randrange(STEPS_PER_EPOCH, steps - 2 * STEPS_PER_EPOCH)
+        while process.poll() is None and len(steps_of(folder)) <= step:
+            time.sleep(0.005)
+    else:
+        time.sleep(rng.uniform(0.0, life))
     process.kill()
+    moment = time.monotonic() - began
     process.wait()
     before = steps_of(folder)
     if (folder / "trace.jsonl").exists():
@@ -119,8 +126,8 @@ def trial(number: int, folder: pathlib.Path, life: float, undisturbed: list[dict
     failed = start(folder, steps).wait()
     wrong = "it failed" if failed else complaint(folder, before, undisturbed)
     after = steps_of(folder)[len(before) :]
-    last, first = (before[-1]["step"] if before else 0), (after[0]["step"] if after else steps)
-    values = (number, f"{moment:.2f}", last, first, max(0, last + 1 - first), wrong or "ok")
+    done, first = len(before), (after[0]["step"] if after else steps)
+    values = (number, f"{moment:.2f}", done, first, max(0, done - first), wrong or "ok")
     return dict(zip(COLUMNS, values))
 
 
@@ -154,6 +161,8 @@ def main() -> None:
     passed = sum(row["result"] == "ok" for row in rows)
     print(f"{passed} of {len(rows)} killed runs went on as if nothing had happened")
     assert passed == len(rows), rows
+    # Those that are killed at a step go on in the middle.
+    assert sum(0 < row["resumed_at"] < arguments.steps for row in rows) >= len(rows) // 2, rows
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """The drivers of the studies and their reports, on made-up measurements."""
 
 import csv
+import dataclasses
 import importlib.util
+import json
 import math
 import pathlib
 import sys
@@ -61,21 +63,23 @@ def runs(rows):
 
 
 def test_bd_rates_are_those_of_the_factors(report):
-    found = {row["arm"]: row for row in report.bd_rates(images())}
-    assert set(found) == set(ARMS) - {"AUN"}
+    rows = report.bd_rates(images({**ARMS, "mixed AUN/STE": 1.0}))
+    assert {row["arm"] for row in rows if row["against"] != "AUN"} == set(ARMS) - {"AUN"}
+    found = {row["arm"]: row for row in rows if row["against"] == "AUN"}
+    assert set(found) - {"mixed AUN/STE"} == set(ARMS) - {"AUN"}
     for arm, factor in ARMS.items():
         if arm != "AUN":
             assert found[arm]["BD-rate (%)"] == pytest.approx(100 * (factor - 1), abs=0.3)
             assert 0.0 < found[arm]["interval over seeds"] < 1.0
             assert 0.0 < found[arm]["interval over images"] < 1.0
-    verdicts = {arm: row["verdict"] for arm, row in found.items()}
+    verdicts = {arm: found[arm]["verdict"] for arm in ARMS if arm != "AUN"}
     assert verdicts == {"worse": "worse", "the same": "no difference", "better": "better"}
 
 
-def test_losses_are_relative_to_the_first_arm_by_seed(report):
+def test_losses_are_relative_to_additive_noise_by_seed_and_image(report):
     rows = images(lmbdas=LMBDAS[:1])
     found = {row["arm"]: row for row in report.losses(rows, runs(rows))}
-    key = "loss against the first arm (%)"
+    key = "loss against AUN (%)"
     assert found["AUN"][key] == 0.0
     anchor = np.mean([report.loss_of(row) for row in rows if row["arm"] == "AUN"])
     other = np.mean([report.loss_of(row) for row in rows if row["arm"] == "better"])
@@ -84,6 +88,9 @@ def test_losses_are_relative_to_the_first_arm_by_seed(report):
     assert found["worse"]["verdict"] == "worse"
     assert found["the same"]["verdict"] == "no difference"
     assert found["better"]["train-test gap (%)"] == pytest.approx(2.0)
+    # Whichever row is first.
+    for row in report.losses(rows[::-1], runs(rows)):
+        assert row[key] == pytest.approx(found[row["arm"]][key])
     rows = images(seeds=(0,), lmbdas=LMBDAS[:1])
     found = {row["arm"]: row for row in report.losses(rows, runs(rows))}
     assert found["better"]["verdict"] == "one seed"
@@ -98,8 +105,30 @@ def test_missing_runs_are_not_passed_over(report):
         report.bd_rates(rows)
     found = {row["arm"]: row for row in report.losses(rows, runs(rows))}
     assert (found["better"]["seeds"], found["worse"]["seeds"]) == (2, 3)
+    with pytest.raises(ValueError, match="Runs are missing"):
+        report.losses(rows[1:], runs(rows))
+    with pytest.raises(ValueError, match="Runs are missing: no AUN"):
+        report.losses([row for row in rows if row["arm"] != "AUN"], runs(rows))
     rows = images(seeds=(0,))
     assert {row["verdict"] for row in report.bd_rates(rows)} == {"one seed"}
+
+
+def test_one_image_without_a_curve_is_left_out_of_the_interval(report):
+    rows = images()
+    for row in rows:
+        if row["image"] == "b" and row["lmbda"] == 0.03:
+            row["psnr"] -= 2.5
+    assert {row["images"] for row in report.bd_rates(rows)} == {len(IMAGES) - 1}
+
+
+def test_differences_between_images_decide_too(report):
+    rows = images({"AUN": 1.0, "other": 1.0}, lmbdas=LMBDAS[:1])
+    for row in rows:
+        if row["arm"] == "other":
+            row["bpp"] *= 0.7 if row["image"] == "a" else 1.04
+    found = {row["arm"]: row for row in report.losses(rows, runs(rows))}
+    assert found["other"]["interval over seeds"] < abs(found["other"]["loss against AUN (%)"])
+    assert found["other"]["verdict"] == "no difference"
 
 
 def test_report_is_made_from_the_csv_files_alone(report, tmp_path, monkeypatch):
@@ -115,7 +144,7 @@ def test_report_is_made_from_the_csv_files_alone(report, tmp_path, monkeypatch):
     for name in ("losses.md", "losses.png", "bd_rates.md", "bd_rates.png"):
         assert (tmp_path / f"made_up_{name}").stat().st_size > 100
     table = (tmp_path / "made_up_bd_rates.md").read_text()
-    assert "| Net | better | -9.9" in table or "| Net | better | -10" in table
+    assert "| Net | better | AUN | -9.9" in table or "| Net | better | AUN | -10" in table
 
 
 def test_every_experiment_describes_runs_that_can_be_trained(driver):
@@ -132,6 +161,21 @@ def test_every_experiment_describes_runs_that_can_be_trained(driver):
                 assert settings.lmbda == run.lmbda
                 assert settings.steps >= 9000
             assert len({run.start for run in group}) == 1
+
+
+def test_what_was_measured_with_other_settings_is_refused(driver, tmp_path):
+    experiment = driver.experiment_of("stage1")
+    run = driver.groups_of(experiment)[0][0]
+    assert not driver.is_measured(experiment, run, tmp_path)
+    folder = tmp_path / run.folder
+    folder.mkdir(parents=True)
+    settings = dataclasses.asdict(driver.settings_of(experiment, run))
+    (folder / "settings.json").write_text(json.dumps(settings))
+    (folder / driver.EVALUATION).write_text("{}")
+    assert driver.is_measured(experiment, run, tmp_path)
+    experiment["shared"]["steps"] = 90_000
+    with pytest.raises(ValueError, match="steps=9000, now 90000"):
+        driver.is_measured(experiment, run, tmp_path)
 
 
 @pytest.fixture

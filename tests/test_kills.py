@@ -1,8 +1,12 @@
-"""One trial of `tests.kills`."""
+"""One trial of `tests.kills`, killed at a step."""
 
-from tests.kills import kill
+from tests.kills import STEPS_PER_EPOCH, kill
+
+STEPS = 120
 
 
 def test_a_killed_run_goes_on_where_its_checkpoint_is(tmp_path):
-    (row,) = kill(range(1), tmp_path, steps=120)
+    (row,) = kill(range(1, 2), tmp_path, STEPS)
     assert row["result"] == "ok", row
+    assert 0 < row["resumed_at"] < STEPS
+    assert row["lost_steps"] <= STEPS_PER_EPOCH

@@ -1,5 +1,6 @@
 """What the results page quotes is what its CSV files say."""
 
+import json
 import re
 import shutil
 import sys
@@ -43,7 +44,11 @@ def test_readme_quotes_the_tables():
     ):
         (row,) = re.findall(rf"^\| {re.escape(first)} \|.*$", (RESULTS / file).read_text(), re.M)
         value = row.split(" | ")[column - 1]
-        assert f"{value.lstrip('-')} %" in readme, value
+        assert re.search(rf"(?<![\d.+-]){re.escape(value)} %", readme), value
+    for value in ("-22.5 +- 4.5", "37.7 +- 13.6"):
+        assert value in (RESULTS / "shipped/bd_rates.md").read_text() and f"{value} %" in readme
+    report = json.loads((RESULTS / "demo" / "report.json").read_text())
+    assert f"{report['psnr']:.2f} dB at {report['bpp']:.3f} bits per pixel" in readme
 
 
 def test_every_number_of_the_results_page_is_in_a_table():

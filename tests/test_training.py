@@ -1,3 +1,4 @@
+import csv
 import dataclasses
 import re
 
@@ -6,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.photographs import photograph
+from tests.strategies import two_replicas
 from tfsq import codec, training
 
 
@@ -77,7 +79,7 @@ def test_images_that_do_not_serve_are_skipped_and_named_if_asked_for(files, tmp_
         ({"steps": 10, "steps_per_epoch": 3}, "`steps` must be a multiple"),
         ({"crop_size": 100}, "`crop_size` must be a multiple of 64"),
         ({"crop_size": 128, "distortion": "ms-ssim"}, "must be at least 176 for ms-ssim"),
-        ({"seed": -1}, "`seed` must be at least 0"),
+        ({"seed": -1}, r"`seed` must be in \[0, 2\^32\)"),
         (
             {"hard_fraction": 1.0},
             r"`hard_fraction` must be in \[0, 1\). Received: hard_fraction=1.0",
@@ -89,7 +91,8 @@ def test_images_that_do_not_serve_are_skipped_and_named_if_asked_for(files, tmp_
         ),
         ({"final_temperature": 0.0}, r"`final_temperature` must be in \(0, 1\]"),
         ({"initial_temperature": 0.5}, "`final_temperature` must be at most"),
-        ({"learning_rate": 0.0}, "`learning_rate` must be above 0"),
+        ({"learning_rate": float("inf")}, "`learning_rate` must be positive and finite"),
+        ({"learning_rate": 0.0}, "`learning_rate` must be positive and finite"),
     ],
 )
 def test_bad_settings_are_refused(setting, message):
@@ -191,8 +194,119 @@ def test_start_must_fit(files, tmp_path):
         begin(steps_per_epoch=3)
 
 
-def test_loss_that_is_not_finite_is_an_error_that_names_the_step(files, tmp_path):
+@pytest.mark.parametrize("stop", [2, 4])
+def test_divergence_is_an_error_that_names_a_good_checkpoint(files, tmp_path, stop):
+    settings = training.TrainingSettings(**SMALL, reconstruction_quantizer="ste")
+
+    class Explode(tf.keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            # After the loss of the last step of an epoch, which therefore looks well.
+            if int(self.model.optimizer.iterations) == stop:
+                self.model.trainable_variables[0].assign_add(
+                    tf.fill(self.model.trainable_variables[0].shape, float("inf"))
+                )
+
+    run = tmp_path / "run"
+    with pytest.raises(FloatingPointError, match=f"not finite at step {stop} of {stop}") as error:
+        training.train(files, run, settings, [Explode()], stop=stop)
+    assert not (run / "model.keras").exists()
+    if stop == 2:
+        assert "none, there is nothing in" in str(error.value)
+        return
+    checkpoint = str(error.value).split("checkpoint is ")[1]
+    names = [name for name, _ in tf.train.list_variables(checkpoint) if name.startswith("weights")]
+    assert names
+    for name in names:
+        assert np.isfinite(tf.train.load_variable(checkpoint, name)).all()
+    resumed = training.train(files, run, settings, stop=stop)
+    assert int(resumed.optimizer.iterations) == stop
+
+
+def test_loss_that_is_not_finite_stops_the_run(files, tmp_path):
     settings = training.TrainingSettings(**SMALL, learning_rate=1e30)
     with pytest.raises(FloatingPointError, match=r"not finite at step \d of 6.*checkpoints"):
-        training.train(files, tmp_path / "run", settings, stop=6)
+        training.train(files, tmp_path / "run", settings)
     assert not (tmp_path / "run" / "model.keras").exists()
+
+
+def test_callback_that_stops_a_run_leaves_one_to_continue(files, tmp_path):
+    settings = training.TrainingSettings(**SMALL, reconstruction_quantizer="ste")
+
+    class Stop(tf.keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = True
+
+    model = training.train(files, tmp_path / "run", settings, [Stop()])
+    assert int(model.optimizer.iterations) == 2
+    assert not (tmp_path / "run" / "codec").exists()
+    # What a kill may leave of a history, and what becomes of it.
+    (tmp_path / "run" / "history.csv").write_text("epoch,lo")
+    with pytest.raises(ValueError, match="other settings: images=2 of digest .*, now 1 of digest"):
+        training.train(files[:1], tmp_path / "run", settings)
+    checkpoints = tmp_path / "run" / "checkpoints"
+    (data,) = checkpoints.glob("*.data*")
+    whole = data.read_bytes()
+    data.write_bytes(whole[:100])
+    with pytest.raises(ValueError, match="checkpoint .* is damaged"):
+        training.train(files, tmp_path / "run", settings)
+    data.write_bytes(whole)
+    (index,) = checkpoints.glob("*.index")
+    index.rename(tmp_path / "index")
+    with pytest.raises(ValueError, match="checkpoint in .* is damaged: files are missing"):
+        training.train(files, tmp_path / "run", settings)
+    (tmp_path / "index").rename(index)
+    model = training.train(files, tmp_path / "run", settings, stop=4)
+    assert int(model.optimizer.iterations) == 4
+    with (tmp_path / "run" / "history.csv").open() as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1"]
+
+
+def test_arm_that_was_killed_early_does_not_begin_elsewhere(files, tmp_path):
+    settings = training.TrainingSettings(**SMALL, reconstruction_quantizer="ste")
+    training.train(files, tmp_path / "start", settings, stop=2)
+
+    class Kill(tf.keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        training.train(files, tmp_path / "arm", settings, [Kill()], start=tmp_path / "start")
+    with pytest.raises(ValueError, match="other settings: first_step=2, now 0"):
+        training.train(files, tmp_path / "arm", settings)
+
+
+def test_layer_with_a_seed_does_not_repeat_its_noise_when_resumed(files, tmp_path):
+    seeded = {"class_name": "tfsq>StochasticUniformAnnealing", "config": {"seed": 1}}
+    settings = training.TrainingSettings(**SMALL, reconstruction_quantizer=seeded)
+    drawn = []
+
+    class Draw(tf.keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            quantizer = self.model.latent_model.reconstruction_quantizer
+            drawn.append(quantizer.draw_noise(tf.zeros([100])).numpy())
+
+    training.train(files, tmp_path / "run", settings, [Draw()], stop=2)
+    training.train(files, tmp_path / "run", settings, [Draw()], stop=4)
+    first, second = drawn
+    assert not set(first) & set(second)
+
+
+def test_strategies_are_checked(files, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="`strategy` must be one of .*mirrored.*'many'"):
+        training.strategy_of("many")
+    for config in ("", "{'task': 1}"):
+        monkeypatch.setenv("TF_CONFIG", config)
+        with pytest.raises(ValueError, match="multi_worker needs JSON in .* TF_CONFIG"):
+            training.strategy_of("multi_worker")
+    monkeypatch.delenv("TF_CONFIG")
+    settings = training.TrainingSettings(**{**SMALL, "batch_size": 3})
+    with pytest.raises(ValueError, match="multiple of the 2 replicas. Received: batch_size=3"):
+        training.train(files, tmp_path / "run", settings, strategy=two_replicas())
+
+
+def test_two_replicas_share_each_batch_and_have_one_temperature(files, tmp_path):
+    settings = training.TrainingSettings(**SMALL, reconstruction_quantizer="ste")
+    alone = training.train(files, tmp_path / "alone", settings, stop=2)
+    both = training.train(files, tmp_path / "both", settings, stop=2, strategy=two_replicas())
+    for a, b in zip(weights_of(alone), weights_of(both)):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)

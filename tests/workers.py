@@ -57,7 +57,7 @@ def train(folder: pathlib.Path, quantizer: str, stop: int | None) -> None:
         losses=[values["loss"] for values in logs],
         temperatures=[values.get("temperature", 1.0) for values in logs],
         noise=np.zeros(0) if noise is None else noise,
-        weights=np.concatenate([np.ravel(variable.numpy()) for variable in model.weights]),
+        weights=np.concatenate([np.ravel(w.numpy()) for w in model.trainable_variables]),
     )
 
 

@@ -23,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Learned image compression with annealed quantization.",
 )
+_ERRORS = (OSError, ValueError, FloatingPointError, ImportError, MemoryError)
 _SHOWN_WHILE_TRAINING = ("loss", "bpp", "psnr", "temperature")
 _PROGRESS_COLUMNS = (
     BarColumn(),
@@ -36,7 +37,11 @@ _PROGRESS_COLUMNS = (
 def _errors_as_sentences():
     try:
         yield
-    except (OSError, ValueError, FloatingPointError, ImportError) as error:
+    except Exception as error:
+        # TensorFlow's errors, of a full disk for instance, have no class that is known before it is
+        # imported.
+        if not isinstance(error, _ERRORS) and not type(error).__module__.startswith("tensorflow"):
+            raise
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(1) from error
 
@@ -54,9 +59,12 @@ def _files(items: Iterable[str]):
     return sorted({path for item in items for path in _files_of(item)})
 
 
-def _check_folder_of(file: Optional[Path]):
+def _check_target(file: Optional[Path]):
+    """Before what may be minutes of work, and not after."""
     if file and not file.parent.is_dir():
         raise FileNotFoundError(f"No such folder: {file.parent}")
+    if file and file.is_dir():
+        raise IsADirectoryError(f"A folder, not a file to write: {file}")
 
 
 @contextlib.contextmanager
@@ -174,6 +182,7 @@ def compress(
     with _errors_as_sentences():
         from tfsq import codec
 
+        _check_target(target)
         chosen = codec.shipped_codec(quality) if model is None else model
         with _progress() as show:
             size = codec.compress_file(source, target, chosen, refine, show, verify)
@@ -192,6 +201,7 @@ def decompress(
     with _errors_as_sentences():
         from tfsq import codec
 
+        _check_target(target)
         with _progress() as show:
             codec.decompress_file(source, target, model, show)
     print(target)
@@ -243,9 +253,8 @@ def evaluate(
         from tfsq import codec
 
         paths = _files(files)
-        # Before what may be minutes of measuring, and not after.
-        _check_folder_of(csv_file)
-        _check_folder_of(figure_file)
+        _check_target(csv_file)
+        _check_target(figure_file)
         if figure_file:
             codec.check_figure_file(figure_file)
         shown = Console(stderr=True)

@@ -142,7 +142,11 @@ def latent_batch(model_file=None, images: Sequence | None = None) -> analysis.La
     files = sorted(analyzed_folder().glob("*.png")) if images is None else list(images)
     if not files:
         raise ValueError("`images` must not be empty.")
-    model = tf.keras.models.load_model(model_file)
+    try:
+        model = tf.keras.models.load_model(model_file)
+    except Exception as error:
+        # Keras raises errors of any kind at files that are damaged or of others.
+        raise ValueError(f"`model_file` cannot be loaded: {model_file} ({error})") from error
     if not isinstance(model, MeanScaleHyperprior):
         raise ValueError(
             f"`model_file` must hold a MeanScaleHyperprior. Received: {type(model).__name__} in "

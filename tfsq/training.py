@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import json
 import math
 import os
@@ -20,13 +21,19 @@ from tfsq.architectures.base import SMALLEST_MS_SSIM_SIZE
 from tfsq.callbacks import SoftThenHard, TemperatureCallback, TrainTestGap
 from tfsq.codec import export, read_image
 from tfsq.codec.image_files import writing_whole
-from tfsq.layers.base import AnnealedQuantizer, Quantizer, check_temperature
+from tfsq.layers.base import (
+    AnnealedQuantizer,
+    Quantizer,
+    StochasticQuantizer,
+    check_temperature,
+)
 
 _STRATEGIES = {
     "none": tf.distribute.get_strategy,
     "mirrored": tf.distribute.MirroredStrategy,
     "multi_worker": tf.distribute.MultiWorkerMirroredStrategy,
 }
+_NOISE_OF_A_STEP = 32  # log2 of the numbers that a step may draw
 _SETTINGS_FILE, _CHECKPOINTS, _HISTORY = "settings.json", "checkpoints", "history.csv"
 
 
@@ -57,7 +64,7 @@ class TrainingSettings:
       crop_size: Height and width of the crops, a multiple of the network's `size_multiple`, 64 for
         most; at least 192 for "ms-ssim".
       learning_rate: Adam's at the start; it falls to zero along a cosine.
-      seed: Seeds weights, crops and noise; at least 0.
+      seed: Seeds weights, crops and noise; in [0, 2^32).
 
     Raises:
       ValueError: if a value is out of its range.
@@ -116,8 +123,8 @@ class TrainingSettings:
             raise ValueError(
                 f"`hard_fraction` must be in [0, 1). Received: hard_fraction={self.hard_fraction}"
             )
-        if self.seed < 0:
-            raise ValueError(f"`seed` must be at least 0. Received: seed={self.seed}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"`seed` must be in [0, 2^32). Received: seed={self.seed}")
         for name in ("reconstruction_quantizer", "rate_quantizer"):
             if getattr(self, name) is not None:
                 try:
@@ -131,8 +138,10 @@ class TrainingSettings:
                 "`final_temperature` must be at most `initial_temperature`. Received: "
                 f"{self.final_temperature} and {self.initial_temperature}"
             )
-        if not self.learning_rate > 0:
-            raise ValueError(f"`learning_rate` must be above 0. Received: {self.learning_rate}")
+        if not 0.0 < self.learning_rate < math.inf:
+            raise ValueError(
+                f"`learning_rate` must be positive and finite. Received: {self.learning_rate}"
+            )
 
 
 def training_images(
@@ -224,8 +233,14 @@ def strategy_of(name: str) -> tf.distribute.Strategy:
     """
     if name not in _STRATEGIES:
         raise ValueError(f"`strategy` must be one of {list(_STRATEGIES)}. Received: {name!r}")
-    if name == "multi_worker" and not os.environ.get("TF_CONFIG"):
-        raise ValueError("`strategy` multi_worker needs the environment variable TF_CONFIG.")
+    if name == "multi_worker":
+        try:
+            json.loads(os.environ.get("TF_CONFIG", ""))
+        except ValueError as error:
+            raise ValueError(
+                "`strategy` multi_worker needs JSON in the environment variable TF_CONFIG. "
+                f"Received: {os.environ.get('TF_CONFIG')!r}"
+            ) from error
     return _STRATEGIES[name]()
 
 
@@ -240,8 +255,12 @@ def _is_chief(strategy) -> bool:
 
 def _in_all_workers(strategy, value: int) -> set[int]:
     """What all the workers have called this with, which waits for the last of them."""
-    values = strategy.gather(strategy.run(lambda: tf.constant([value])), axis=0)
-    return set(values.numpy().tolist())
+
+    @tf.function
+    def gather():
+        return strategy.gather(strategy.run(lambda: tf.constant([value])), axis=0)
+
+    return set(gather().numpy().tolist())
 
 
 def build_model(settings: TrainingSettings) -> CompressionModel:
@@ -301,8 +320,12 @@ def _recording_callbacks(output: pathlib.Path) -> list[tf.keras.callbacks.Callba
     ]
 
 
-def _seed_noise(seed: int, step: int, strategy) -> None:
+def _seed_noise(model, seed: int, step: int, strategy) -> None:
     """Another noise than at the beginning, but the same for all runs that start at this step."""
+    for part in model.submodules:
+        if isinstance(part, StochasticQuantizer) and part.generator is not None:
+            # Farther than any step draws; replicas stay apart, as they would not by another seed.
+            part.generator.skip(step << _NOISE_OF_A_STEP)
     resolver = strategy.cluster_resolver
     worker = (resolver.task_id if resolver else None) or 0
     # Replicas of one worker differ anyway, since each is traced apart.
@@ -324,18 +347,19 @@ def _settle(model, settings, step: int) -> None:
 
 
 class _Checkpoints(tf.keras.callbacks.Callback):
-    """Saves what a run continues from, at the end of every epoch.
+    """Saves what a run continues from, at the end of every epoch, and stops a run that diverges.
 
     Trained weights and optimizer alone: temperature, noise, crops and what is frozen follow from
     the step, and another run, with other quantizers or another bound, can start from here.
     """
 
-    def __init__(self, model: CompressionModel, folder: pathlib.Path):
+    def __init__(self, model: CompressionModel, folder: pathlib.Path, saves: bool):
         super().__init__()
         model.optimizer.build(model.trainable_variables)
-        self._checkpoint = tf.train.Checkpoint(
-            weights=model.trainable_variables, optimizer=model.optimizer
-        )
+        self.diverged = False
+        self._saves = saves
+        self._weights = model.trainable_variables
+        self._checkpoint = tf.train.Checkpoint(weights=self._weights, optimizer=model.optimizer)
         # All workers have to take part in creating a variable, and only one saves.
         _ = self._checkpoint.save_counter
         self._folder = str(folder)
@@ -344,20 +368,37 @@ class _Checkpoints(tf.keras.callbacks.Callback):
     @property
     def latest(self) -> str | None:
         """The last checkpoint of this run, whichever worker wrote it."""
-        return tf.train.latest_checkpoint(self._folder)
+        return _latest(self._folder)
 
     def restore(self, start: pathlib.Path | None) -> None:
         """Restores the last checkpoint of this run, or else the one to start from."""
         path = self.latest
         if path is None and start is not None:
-            path = tf.train.latest_checkpoint(str(start / _CHECKPOINTS))
-        if path is not None:
+            path = _latest(start / _CHECKPOINTS)
+        if path is None:
+            return
+        try:
             self._checkpoint.restore(path).assert_consumed()
+        except (tf.errors.OpError, IndexError) as error:
+            raise ValueError(f"The checkpoint {path} is damaged: {error}") from error
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not math.isfinite(logs["loss"]):
+            self.diverged = self.model.stop_training = True
 
     def on_epoch_end(self, epoch, logs=None):
-        # The last good ones stay if the loss is NaN.
-        if math.isfinite((logs or {}).get("loss", 0.0)):
+        # The last update may have broken what the losses before it do not show.
+        if not all(np.isfinite(weight.numpy()).all() for weight in self._weights):
+            self.diverged = self.model.stop_training = True
+        if self._saves and not self.diverged:
             self._manager.save()
+
+
+def _latest(folder) -> str | None:
+    path = tf.train.latest_checkpoint(str(folder))
+    if path is None and (pathlib.Path(folder) / "checkpoint").exists():
+        raise ValueError(f"The checkpoint in {folder} is damaged: files are missing.")
+    return path
 
 
 def _copy_of(model, settings) -> CompressionModel:
@@ -368,31 +409,55 @@ def _copy_of(model, settings) -> CompressionModel:
     return copy
 
 
-def _check_same_settings(settings: TrainingSettings, output: pathlib.Path) -> None:
+def _identity(settings: TrainingSettings, images: list[np.ndarray], first_step: int) -> dict:
+    """What a run has to share with what its folder holds."""
+    digest = hashlib.sha256()
+    for image in images:
+        digest.update(repr(image.shape).encode())
+        digest.update(np.ascontiguousarray(image))
+    return {
+        **dataclasses.asdict(settings),
+        "images": f"{len(images)} of digest {digest.hexdigest()[:16]}",
+        "first_step": first_step,
+    }
+
+
+def _written_settings(output: pathlib.Path) -> dict | None:
     file = output / _SETTINGS_FILE
     if not file.exists():
+        return None
+    try:
+        return dict(json.loads(file.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{file} is damaged: {error}") from error
+
+
+def _check_same(identity: dict, output: pathlib.Path) -> None:
+    before = _written_settings(output)
+    if before is None:
         return
-    before, now = json.loads(file.read_text()), dataclasses.asdict(settings)
-    changed = [name for name in now if before.get(name) != now[name]]
+    changed = [name for name in identity if before.get(name) != identity[name]]
     if changed:
         raise ValueError(
             f"{output} holds a run with other settings: "
-            + ", ".join(f"{name}={before.get(name)}, now {now[name]}" for name in changed)
+            + ", ".join(f"{name}={before.get(name)}, now {identity[name]}" for name in changed)
         )
 
 
-def _write_settings(settings: TrainingSettings, output: pathlib.Path) -> None:
+def _write_settings(identity: dict, output: pathlib.Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(dataclasses.asdict(settings), indent=2)
     with writing_whole(output / _SETTINGS_FILE) as file:
-        file.write_text(text + "\n")
+        file.write_text(json.dumps(identity, indent=2) + "\n")
 
 
 def _forget_epochs(history: pathlib.Path, first: int) -> None:
     """Removes what a run that was killed wrote of epochs that it has to do again."""
     if not history.exists():
         return
-    header, *rows = history.read_text().splitlines(keepends=True)
+    header, *rows = history.read_text().splitlines(keepends=True) or [""]
+    if not header.endswith("\n"):
+        history.unlink()
+        return
     # A row that was being written has no end.
     kept = [row for row in rows if row.endswith("\n") and int(row.split(",")[0]) < first]
     with writing_whole(history) as file:
@@ -400,9 +465,9 @@ def _forget_epochs(history: pathlib.Path, first: int) -> None:
 
 
 def _check_start(start: pathlib.Path, settings: TrainingSettings) -> None:
-    if tf.train.latest_checkpoint(str(start / _CHECKPOINTS)) is None:
+    before = _written_settings(start)
+    if before is None or _latest(start / _CHECKPOINTS) is None:
         raise ValueError(f"`start` must be the folder of a run. Received: {start}")
-    before = json.loads((start / _SETTINGS_FILE).read_text())
     for name in ("architecture", "num_filters", "num_latents"):
         if before[name] != getattr(settings, name):
             raise ValueError(
@@ -435,7 +500,7 @@ def train(
     TensorBoard, `history.csv` (a row an epoch: loss, bpp, mse, psnr, temperature,
     train_test_gap) and, at the end, `model.keras` and `codec/`, the SavedModel. A run that was
     interrupted continues from its last epoch, with the crops that come next, when called again with
-    the same settings.
+    the same settings, and so does one that a callback of yours stopped.
 
     Args:
       paths: Image files to train on.
@@ -444,8 +509,8 @@ def train(
       callbacks: Further Keras callbacks, to show progress for instance.
       start: Folder of a run of the same network, from whose last checkpoint this one begins:
         weights, optimizer and step. Its quantizers and its bound may be others.
-      stop: Step at which to stop without exporting, a multiple of `settings.steps_per_epoch`.
-        Another run can start from there.
+      stop: Step at which to stop, without exporting if it is not the last one; a multiple of
+        `settings.steps_per_epoch`. Another run can start from there.
       skipped: See `training_images`. What a run skips, it skips when it is resumed, too.
       strategy: Where to train; None is the strategy in whose scope this is called. Its replicas
         share each batch, and each draws a noise of its own. With several workers, each calls this
@@ -455,10 +520,11 @@ def train(
       The trained model.
 
     Raises:
-      ValueError: if the images do not serve, `output` holds a run with other settings, `start`
+      ValueError: if the images do not serve, `output` holds a run with other settings or images,
+        or a damaged one, `start`
         none of the same network that stopped early enough, the batch cannot be shared evenly, or
         the workers do not see the same checkpoints.
-      FloatingPointError: if the loss is not finite. The last good checkpoint stays.
+      FloatingPointError: if the loss or a weight is not finite. The last good checkpoint stays.
     """
     settings = settings or TrainingSettings()
     output = pathlib.Path(output)
@@ -473,30 +539,33 @@ def train(
             f"`batch_size` must be a multiple of the {strategy.num_replicas_in_sync} replicas. "
             f"Received: batch_size={settings.batch_size}"
         )
-    _check_same_settings(settings, output)
+    _check_same(dataclasses.asdict(settings), output)
     images = training_images(paths, settings.crop_size, skipped)
+    is_chief = _is_chief(strategy)
     with strategy.scope():
         model = build_model(settings)
-        checkpoints = _Checkpoints(model, output / _CHECKPOINTS)
+        checkpoints = _Checkpoints(model, output / _CHECKPOINTS, is_chief)
         if start is not None:
             _check_start(pathlib.Path(start), settings)
         begins = checkpoints.latest is None
         checkpoints.restore(None if start is None else pathlib.Path(start))
     step, end = int(model.optimizer.iterations.numpy()), stop or settings.steps
+    first_step = step if begins else (_written_settings(output) or {}).get("first_step")
+    identity = _identity(settings, images, first_step)
+    _check_same(identity, output)
     _check_step(step, end, settings, begins)
-    _seed_noise(settings.seed, step, strategy)
+    _seed_noise(model, settings.seed, step, strategy)
     crops = functools.partial(
         crops_dataset, images, settings.crop_size, settings.batch_size, settings.seed
     )
     # What adds to the logs comes before what writes them.
     measuring = [TrainTestGap(next(iter(crops()))), *_quantization_callbacks(model, settings)]
-    is_chief = _is_chief(strategy)
     steps = _in_all_workers(strategy, step)
     if len(steps) > 1:
         raise ValueError(f"Every worker must see the checkpoints in {output}. Found: steps {steps}")
     if is_chief:
         # Not before everything that may refuse them has accepted them.
-        _write_settings(settings, output)
+        _write_settings(identity, output)
         _forget_epochs(output / _HISTORY, step // settings.steps_per_epoch)
     model.fit(
         crops(step),
@@ -506,22 +575,24 @@ def train(
         verbose=0,
         callbacks=[
             *measuring,
-            tf.keras.callbacks.TerminateOnNaN(),
-            *([*_recording_callbacks(output), checkpoints] if is_chief else []),
+            *(_recording_callbacks(output) if is_chief else []),
+            checkpoints,
             *callbacks,
         ],
     )
     reached = int(model.optimizer.iterations.numpy())
-    if reached != end:
+    if checkpoints.diverged:
         good = checkpoints.latest or f"none, there is nothing in {output / _CHECKPOINTS} yet"
-        message = f"The loss was not finite at step {reached} of {end}; the last good checkpoint is"
-        raise FloatingPointError(f"{message} {good}")
-    _settle(model, settings, end)
-    if stop is None and is_chief:
+        raise FloatingPointError(
+            f"The loss or a weight was not finite at step {reached} of {end}; the last good "
+            f"checkpoint is {good}"
+        )
+    _settle(model, settings, reached)
+    if reached == settings.steps and is_chief:
         saved = model if strategy.cluster_resolver is None else _copy_of(model, settings)
-        _settle(saved, settings, end)
+        _settle(saved, settings, reached)
         saved.save(output / "model.keras")
         export(saved, output / "codec")
     # The chief would take a worker that has gone for one that has failed.
-    _in_all_workers(strategy, end)
+    _in_all_workers(strategy, reached)
     return model

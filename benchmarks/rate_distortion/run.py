@@ -74,18 +74,31 @@ def groups_of(experiment: dict) -> list[list[Run]]:
     ]
 
 
+def chosen_of(experiment: dict, run: Run) -> dict:
+    """The settings of a run that are not the default."""
+    own = experiment["arms"][run.arm] if run.arm else experiment["start"]["settings"]
+    axes = {"architecture": run.architecture, "lmbda": run.lmbda, "seed": run.seed}
+    return {**axes, **experiment["shared"], **own}
+
+
 def settings_of(experiment: dict, run: Run):
     """The settings of a run."""
     from tfsq.training import TrainingSettings
 
-    own = experiment["arms"][run.arm] if run.arm else experiment["start"]["settings"]
-    return TrainingSettings(
-        architecture=run.architecture,
-        lmbda=run.lmbda,
-        seed=run.seed,
-        **experiment["shared"],
-        **own,
-    )
+    return TrainingSettings(**chosen_of(experiment, run))
+
+
+def is_measured(experiment: dict, run: Run, runs: pathlib.Path) -> bool:
+    """Whether a run is done, with these settings."""
+    folder = runs / run.folder
+    if not (folder / EVALUATION).exists():
+        return False
+    used = json.loads((folder / "settings.json").read_text())
+    other = {key: now for key, now in chosen_of(experiment, run).items() if used[key] != now}
+    if other:
+        changes = ", ".join(f"{key}={used[key]}, now {now}" for key, now in other.items())
+        raise ValueError(f"{folder} was measured with other settings: {changes}")
+    return True
 
 
 def perform(experiment: dict, run: Run, data: pathlib.Path, runs: pathlib.Path) -> None:
@@ -149,10 +162,9 @@ def collect(name: str, experiment: dict, runs: pathlib.Path) -> None:
     """Gathers what is measured so far in the two result files."""
     image_rows, run_rows = [], []
     for run in itertools.chain.from_iterable(groups_of(experiment)):
-        file = runs / run.folder / EVALUATION
-        if not file.exists():
+        if not is_measured(experiment, run, runs):
             continue
-        evaluation = json.loads(file.read_text())
+        evaluation = json.loads((runs / run.folder / EVALUATION).read_text())
         images = evaluation.pop("images")
         run_rows.append({**evaluation.pop("run"), **evaluation})
         for image in images:
@@ -182,7 +194,7 @@ def perform_in_process(run: Run, arguments) -> None:
 
 def perform_group(group: list[Run], experiment: dict, arguments) -> None:
     """Trains the start of a group, and its arms one after the other."""
-    missing = [run for run in group if not (arguments.runs / run.folder / EVALUATION).exists()]
+    missing = [run for run in group if not is_measured(experiment, run, arguments.runs)]
     if not missing:
         return
     perform_in_process(group[0].start, arguments)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import types
 
 import tensorflow as tf
@@ -341,8 +340,10 @@ class CompressionModel(tf.keras.Model):
         """
         if kwargs.pop("from_serialized", False):
             return
-        if lmbda is None or not 0.0 < lmbda < math.inf:
-            raise ValueError(f"`lmbda` must be positive and finite. Received: lmbda={lmbda}")
+        if lmbda is None or not 0.0 < lmbda <= tf.float32.max:
+            raise ValueError(
+                f"`lmbda` must be positive and finite in float32. Received: lmbda={lmbda}"
+            )
         if distortion not in DISTORTIONS:
             raise ValueError(
                 f"`distortion` must be one of {sorted(DISTORTIONS)}. "

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from tfsq._extras import import_extra
 from tfsq.codec.evaluation import RateDistortion, evaluate
-from tfsq.codec.image_files import read_image
+from tfsq.codec.image_files import read_image, writing_whole
 from tfsq.codec.references import REFERENCES, evaluate_reference, reference
 from tfsq.codec.saved_model import load
 
@@ -189,7 +189,7 @@ def write_comparison(curves: Sequence[Curve], path: str | os.PathLike) -> None:
     """
     groups = [group for curve in curves for group in curve.groups()]
     rows = [dataclasses.astuple(m) for group in groups for m in (*group, _mean(group))]
-    with pathlib.Path(path).open("w", newline="", encoding="utf-8") as file:
+    with writing_whole(path) as whole, whole.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([_COLUMNS, *rows])
 
 

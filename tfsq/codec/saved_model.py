@@ -31,13 +31,15 @@ _SIGNATURES = (
     "synthesis",
     "gradients",
 )
+_METADATA = ("parts", "size_multiple", "latent_stride", "halo", "lmbda", "distortion", "model_hash")
 # What json and TensorFlow raise at files that are missing, truncated or damaged.
 _LOADING_ERRORS = (
     OSError,
     KeyError,
     AttributeError,
     IndexError,
-    json.JSONDecodeError,
+    TypeError,
+    ValueError,
     tf.errors.OpError,
 )
 
@@ -218,7 +220,10 @@ def load(path) -> Codec:
     """
     path = pathlib.Path(path)
     try:
-        metadata = json.loads((path / METADATA_FILE).read_text())
+        metadata = dict(json.loads((path / METADATA_FILE).read_text()))
+        missing = [name for name in _METADATA if name not in metadata]
+        if missing:
+            raise KeyError(f"{METADATA_FILE} lacks {missing}")
         with _without_gradient_warnings():
             module = tf.saved_model.load(str(path))
         functions = {name: module.signatures[name] for name in _SIGNATURES}

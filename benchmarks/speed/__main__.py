@@ -1,0 +1,75 @@
+"""Measures how fast tfsq is, against TFC and CompressAI, in one run.
+
+    python -m benchmarks.speed --output results/speed
+    python -m benchmarks.speed --output results/speed --part training --compressai PYTHON
+
+PYTHON is one of an environment that has CompressAI; without it, its rows are missing. Nothing else
+should run on the machine meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import pathlib
+import platform
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import tensorflow as tf
+
+from benchmarks.speed import coding, entropy_model, layers, startup, training
+from benchmarks.speed.compressai import CompressAI
+
+PARTS = {
+    "layers": layers,
+    "entropy_model": entropy_model,
+    "training": training,
+    "coding": coding,
+    "startup": startup,
+}
+
+
+def machine() -> str:
+    """What this was measured on."""
+    names = [
+        line.split(":")[1].strip()
+        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return (
+        f"{len(names)} x {names[0] if names else platform.processor()}, "
+        f"CPython {platform.python_version()}, TensorFlow {tf.__version__}\n"
+    )
+
+
+def write(rows: list[dict], path: pathlib.Path) -> None:
+    """Writes rows as CSV."""
+    with path.open("w", newline="") as opened:
+        writer = csv.DictWriter(opened, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def main() -> None:
+    """Measures the parts that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=pathlib.Path, required=True)
+    parser.add_argument("--part", choices=list(PARTS), action="append", help="All, if none.")
+    parser.add_argument("--compressai", metavar="PYTHON", help="Python that has CompressAI.")
+    arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    if not arguments.compressai:
+        print("CompressAI is left out: no Python that has it was named.")
+    compressai = CompressAI(arguments.compressai)
+    for part in arguments.part or PARTS:
+        rows = PARTS[part].measure(compressai)
+        write(rows, arguments.output / f"{part}.csv")
+        for row in rows:
+            print(*(f"{v:.4g}" if isinstance(v, float) else v for v in row.values()), flush=True)
+    (arguments.output / "machine.txt").write_text(machine())
+
+
+if __name__ == "__main__":
+    main()

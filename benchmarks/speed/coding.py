@@ -1,0 +1,69 @@
+"""(d) Compression and decompression of an image of 768x512, whole and split."""
+
+from __future__ import annotations
+
+import tempfile
+
+import tensorflow as tf
+
+from benchmarks.speed.networks_of_tfc import Codec
+from benchmarks.speed.timing import in_turns, rows_of, timed
+from benchmarks.speed.training import NETWORKS, ours_of, theirs_of
+from tfsq import codec
+
+SIZE = (512, 768)
+
+
+def ours_in_parts(network, image) -> dict:
+    """What tfsq does, by part; exact predictions are in `encode` and `decode`."""
+    with tempfile.TemporaryDirectory() as folder:
+        codec.export(ours_of(network), folder)
+        loaded = codec.load(folder)
+    latents = loaded.analysis(image=tf.constant(image))
+    encoded = loaded.encode(**latents)
+    coded = {key: encoded[key] for key in ("strings", "fingerprints")}
+    decoded = {**coded, "size": tf.constant(SIZE)}
+    data = codec.compress(image, loaded)
+    return {
+        "compress": lambda: codec.compress(image, loaded),
+        "decompress": lambda: codec.decompress(data, loaded),
+        "analysis": lambda: loaded.analysis(image=tf.constant(image)),
+        "encode": lambda: loaded.encode(**latents)["strings"].numpy(),
+        "decode": lambda: loaded.decode(**decoded)["y_hat"].numpy(),
+        "synthesis": lambda: loaded.synthesis(y_hat=encoded["y_hat"])["image"].numpy(),
+    }
+
+
+def theirs_in_parts(network, image) -> dict:
+    """What TFC's script does, by part."""
+    model = theirs_of(network)
+    model(tf.constant(image)[tf.newaxis], training=False)
+    theirs = Codec(model)
+    image = tf.constant(image)
+    y, z = theirs.transform(image)
+    strings = theirs.compress(image)
+    shape = tf.shape(z)[1:-1]
+    y_hat = theirs.decode(strings, shape)
+    return {
+        "compress": lambda: theirs.compress(image)[0].numpy(),
+        "decompress": lambda: theirs.decompress(strings, shape).numpy(),
+        "analysis": lambda: theirs.transform(image)[0].numpy(),
+        "encode": lambda: theirs.encode(y, z)[0].numpy(),
+        "decode": lambda: theirs.decode(strings, shape).numpy(),
+        "synthesis": lambda: theirs.synthesis(y_hat).numpy(),
+    }
+
+
+def measure(compressai) -> list[dict]:
+    """Rows for both networks and all parts."""
+    image = tf.cast(tf.random.stateless_uniform([*SIZE, 3], [0, 1], 0, 256, tf.int32), tf.uint8)
+    image = image.numpy()
+    rows = []
+    for network in NETWORKS:
+        ours, theirs = ours_in_parts(network, image), theirs_in_parts(network, image)
+        for part in ours:
+            ways = {"tfsq": timed(ours[part]), "tfc": timed(theirs[part])}
+            if part in ("compress", "decompress"):
+                ways.update(compressai.ways("coding", network, part))
+            rows += rows_of(in_turns(ways), "tfsq", network=network, part=part)
+    return rows
