@@ -1,9 +1,11 @@
 """Mutated files: each must be refused with `BitstreamError`, or decode to what it did before.
 
-    python -m tests.fuzzing --count 20000 --output results/fuzz
+    python -m tests.fuzzing --count 20000 --forged 300 --output results/fuzz
 
 Mutations are seeded by their number. Half of them get a valid checksum again, so that decoders see
-them. Decoding happens in this process: if one takes it down, the file is found in `current.tfsq`.
+them. Who has the model can also forge files whose fingerprints are valid: of long and thin images
+with any latents, which must decode, and of many long strings, which must be refused. Decoding
+happens in this process: if one takes it down, the file is found in `current.tfsq`.
 """
 
 from __future__ import annotations
@@ -22,9 +24,17 @@ import numpy as np
 
 from tests.corpus import export_networks, images, link_shipped, load_codecs
 from tfsq import codec
+from tfsq.codec import tiling
+from tfsq.codec.container import largest_file
 
 LIMIT_SECONDS, LIMIT_BYTES = 5.0, 2 * 2**30
-ALLOWED = ("refused", "decoded as before", "another file")
+ALLOWED = (
+    "refused",
+    "decoded as before",
+    "another file",
+    "decoded, as it has to be",
+    "refused, as it has to be",
+)
 COLUMNS = ("network", "mutation", "sealed", "outcome", "count", "most_seconds")
 
 
@@ -102,6 +112,56 @@ def mutated(number: int, files: list[bytes]) -> tuple[int, str, bool, bytes]:
     return int(chosen), mutation.__name__, sealed, bytes(data)
 
 
+def thin_image(number: int, found: codec.Codec) -> bytes:
+    """A valid file of random latents, of an image of at most a megapixel when it is padded."""
+    rng = np.random.default_rng((8, number))
+    sides = [int(rng.integers(1, 65)), int(2 ** rng.uniform(0.0, 14.0))]
+    height, width = rng.permutation(sides)
+    latents = tiling.analyze(np.zeros((height, width, 3), np.uint8), found)
+    scale = 10.0 ** rng.uniform(-1.0, 2.0)
+    random = {
+        name: (scale * rng.standard_normal(np.shape(latent))).astype(np.float32)
+        for name, latent in latents.items()
+    }
+    return codec.compress_latents(random, (int(height), int(width)), found)
+
+
+def long_strings(number: int, found: codec.Codec) -> bytes:
+    """A file of any number of strings with as many bytes as an image of its size may have."""
+    rng = np.random.default_rng((9, number))
+    size = int(2 ** rng.uniform(0.0, 12.0)), int(2 ** rng.uniform(0.0, 12.0))
+    count = len(found.metadata["parts"]) if rng.integers(2) else int(rng.integers(1, 256))
+    longest = (largest_file(*size) - 4096) // count
+    strings = tuple(rng.bytes(longest) for _ in range(count))
+    fingerprints = tuple(rng.bytes(4) for _ in range(count))
+    return codec.pack(codec.Container(found.model_id, *size, strings, fingerprints))
+
+
+def forge(count: int, codecs: dict) -> list[dict]:
+    """Decodes forged files of all codecs, and counts what comes of them."""
+    counts: dict[tuple, list[float]] = {}
+    names = sorted(codecs)
+    for number in range(count):
+        name = names[number % len(names)]
+        for maker, allowed in ((thin_image, "decoded"), (long_strings, "refused")):
+            data = maker(number, codecs[name])
+            start = time.perf_counter()
+            try:
+                codec.decompress(data, codecs[name])
+                outcome = "decoded"
+            except codec.BitstreamError:
+                outcome = "refused"
+            except Exception as error:
+                outcome = f"error: {type(error).__name__}"
+            seconds = time.perf_counter() - start
+            if seconds > LIMIT_SECONDS:
+                outcome = "hang"
+            elif outcome == allowed:
+                outcome = f"{allowed}, as it has to be"
+            counts.setdefault((name, maker.__name__, True, outcome), []).append(seconds)
+    return _rows(counts)
+
+
 def outcome_of(data: bytes, found: codec.Codec, expected: np.ndarray) -> str:
     """What decoding a mutated file ends in."""
     try:
@@ -132,6 +192,10 @@ def fuzz(count: int, codecs: dict, folder: pathlib.Path) -> list[dict]:
         if seconds > LIMIT_SECONDS:
             outcome = "hang"
         counts.setdefault((name, mutation, sealed, outcome), []).append(seconds)
+    return _rows(counts)
+
+
+def _rows(counts: dict[tuple, list[float]]) -> list[dict]:
     return [
         dict(zip(COLUMNS, (*key, len(seconds), f"{max(seconds):.3f}")))
         for key, seconds in sorted(counts.items())
@@ -147,6 +211,7 @@ def main() -> None:
     """Fuzzes, writes `fuzz.csv` and `fuzz.txt`, and fails if a file should have been refused."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--forged", type=int, default=300, help="Of each kind.")
     parser.add_argument("--output", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
     # A decoder that hangs for good ends the process, and says where.
@@ -156,6 +221,7 @@ def main() -> None:
         link_shipped(pathlib.Path(folder, "networks"))
         codecs = load_codecs(pathlib.Path(folder, "networks"))
         rows = fuzz(arguments.count, codecs, pathlib.Path(folder))
+        rows += forge(arguments.forged, codecs)
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     arguments.output.mkdir(parents=True, exist_ok=True)
     with (arguments.output / "fuzz.csv").open("w", newline="") as opened:
@@ -164,8 +230,9 @@ def main() -> None:
         writer.writerows(rows)
     slowest = max(float(row["most_seconds"]) for row in rows)
     text = (
-        f"{arguments.count} mutated files of {len(codecs)} codecs: {len(failures(rows))} kinds of "
-        f"failure, slowest {slowest:.2f} s, peak memory {peak / 2**20:.0f} MiB\n"
+        f"{arguments.count} mutated and {2 * arguments.forged} forged files of {len(codecs)} "
+        f"codecs: {len(failures(rows))} kinds of failure, slowest {slowest:.2f} s, peak memory "
+        f"{peak / 2**20:.0f} MiB\n"
     )
     (arguments.output / "fuzz.txt").write_text(text)
     print(text, end="")

@@ -297,16 +297,15 @@ def analyze(
 def info(file: Path = typer.Argument(..., help=".tfsq file.")):
     """Show what a .tfsq file holds."""
     with _errors_as_sentences():
-        from tfsq.codec.container import unpack
+        from tfsq.codec.container import read
 
-        data = file.read_bytes()
-        container = unpack(data)
+        container, size = read(file), file.stat().st_size
     rows = {
         "model": container.model_id.hex(),
         "size": f"{container.width}x{container.height}",
         "strings": ", ".join(f"{len(string)} bytes" for string in container.strings),
-        "file": f"{len(data)} bytes",
-        "bits per pixel": f"{8 * len(data) / (container.width * container.height):.4f}",
+        "file": f"{size} bytes",
+        "bits per pixel": f"{8 * size / (container.width * container.height):.4f}",
     }
     table = Table(title=str(file), show_header=False)
     for row in rows.items():

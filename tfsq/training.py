@@ -409,12 +409,12 @@ def _copy_of(model, settings) -> CompressionModel:
     return copy
 
 
-def _identity(settings: TrainingSettings, images: list[np.ndarray], first_step: int) -> dict:
+def _identity(settings: TrainingSettings, images: list[np.ndarray], first_step: int | None) -> dict:
     """What a run has to share with what its folder holds."""
     digest = hashlib.sha256()
     for image in images:
         digest.update(repr(image.shape).encode())
-        digest.update(np.ascontiguousarray(image))
+        digest.update(image.tobytes())
     return {
         **dataclasses.asdict(settings),
         "images": f"{len(images)} of digest {digest.hexdigest()[:16]}",

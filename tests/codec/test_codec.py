@@ -12,6 +12,7 @@ import tensorflow as tf
 from tests.photographs import photograph
 from tfsq import codec
 from tfsq.architectures import MeanScaleHyperprior
+from tfsq.codec import tiling
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 200), (64, 64), (65, 127), (300, 451)])
@@ -169,3 +170,37 @@ def test_export_refuses_what_it_cannot_export(tmp_path):
     weight.assign(tf.fill(weight.shape, np.nan))
     with pytest.raises(ValueError, match="not finite: "):
         codec.export(model, tmp_path)
+
+
+def test_damaged_geometry_is_refused(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "codec")
+    file = tmp_path / "codec" / "tfsq.json"
+    metadata = json.loads(file.read_text())
+    for content, message in (
+        ({**metadata, "halo": 0}, "halo must be 64 for MeanScaleHyperprior. Received: 0"),
+        ({key: value for key, value in metadata.items() if key != "lmbda"}, "lacks .*lmbda"),
+        ([], "lacks"),
+    ):
+        file.write_text(json.dumps(content))
+        with pytest.raises(codec.ModelError, match=message):
+            codec.load(tmp_path / "codec")
+
+
+def test_latents_of_another_image_are_refused(loaded):
+    latents = tiling.analyze(photograph()[:70, :90], loaded)
+    data = codec.compress_latents(latents, (70, 90), loaded)
+    assert codec.decompress(data, loaded).shape == (70, 90, 3)
+    for size in ((0, 0), (-1, 5), (70.5, 90)):
+        with pytest.raises(ValueError, match="`size` must be height and width"):
+            codec.compress_latents(latents, size, loaded)
+    with pytest.raises(ValueError, match="`latents` must have the rows and columns .* 70x500"):
+        codec.compress_latents(latents, (500, 70), loaded)
+    del latents["latent"]
+    with pytest.raises(ValueError, match=r"the parts \['hyper_latent', 'latent'\]. Received"):
+        codec.compress_latents(latents, (70, 90), loaded)
+
+
+def test_any_kind_of_bytes_is_decompressed(loaded):
+    data = codec.compress(photograph()[:32, :32], loaded)
+    for kind in (bytearray, memoryview):
+        assert np.array_equal(codec.decompress(kind(data), loaded), codec.decompress(data, loaded))

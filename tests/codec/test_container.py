@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfsq.codec import BitstreamError, Container, pack, unpack
+from tfsq.codec.container import read
 
 STRINGS = st.lists(st.binary(max_size=40), max_size=5)
 
@@ -58,7 +59,11 @@ def resealed(body):
         (b"TFSQ\x02", "Truncated"),
         (b"TFSQ\x01", "Unknown version of the .tfsq format: 1"),
         (b"TFSQ\x03" + bytes(60), "Unknown version of the .tfsq format: 3; .* reads version 2"),
-        (resealed(b"TFSQ\x02\x07" + bytes(30)), "kind of color .*: 7"),
+        (resealed(b"TFSQ\x02\x07" + bytes(16) + struct.pack("<IIB", 3, 5, 0)), "color .*: 7"),
+        (
+            b"TFSQ\x02\x01" + bytes(16) + struct.pack("<II", 3, 5) + bytes(268_324),
+            "more than any of",
+        ),
         (resealed(pack(container())[:-4] + b"x"), "lengths do not add up"),
         (resealed(b"TFSQ\x02\x01" + bytes(16) + struct.pack("<IIB", 3, 5, 255)), "table of"),
         (resealed(b"TFSQ\x02\x01" + bytes(16) + struct.pack("<IIB", 0, 5, 0)), "1 to .* pixels"),
@@ -69,3 +74,34 @@ def resealed(body):
 def test_errors_say_what_is_wrong(data, message):
     with pytest.raises(BitstreamError, match=message):
         unpack(data)
+
+
+def test_no_more_is_read_than_a_file_may_have(tmp_path):
+    path = tmp_path / "huge.tfsq"
+    data = pack(container())
+    path.write_bytes(data)
+    assert read(path) == unpack(data)
+    with path.open("r+b") as file:
+        # Sparse: there is no such memory to read it into.
+        file.truncate(2**42)
+    with pytest.raises(BitstreamError, match="more than any of"):
+        read(path)
+    path.write_bytes(data[:20])
+    with pytest.raises(BitstreamError, match="Truncated"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"height": 0}, "`height` and `width` must be .* Received: 0 and"),
+        ({"width": -1}, "`height` and `width` must be"),
+        ({"model_id": b"x"}, "`model_id` and `fingerprints` must have 16 and 4 bytes"),
+        ({"fingerprints": (b"x" * 4,)}, "a fingerprint each. Received: 2 and 1 fingerprints"),
+        ({"fingerprints": (b"x", b"y")}, "`model_id` and `fingerprints` must have"),
+        ({"height": 1, "width": 1, "strings": (bytes(2**18), b"")}, "`strings` are longer than"),
+    ],
+)
+def test_what_would_not_be_read_is_not_written(change, message):
+    with pytest.raises(ValueError, match=message):
+        pack(dataclasses.replace(container(), **change))

@@ -1,5 +1,11 @@
+import io
+import os
+import struct
+import zlib
+
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageCms
 
 from tests.photographs import photograph
@@ -43,11 +49,53 @@ def test_transparency_is_refused_by_name(tmp_path):
         read_image(save(palette, tmp_path / "image.gif", transparency=0))
 
 
-@pytest.mark.parametrize(("mode", "ending"), [("CMYK", "jpg"), ("I;16", "png"), ("F", "tiff")])
-def test_what_rgb_does_not_hold_is_refused_by_name(tmp_path, mode, ending):
+@pytest.mark.parametrize(
+    ("mode", "ending", "message"),
+    [
+        ("CMYK", "jpg", "has Pillow mode CMYK"),
+        ("I;16", "png", "more than 8 bits"),
+        ("F", "tiff", "more than 8 bits"),
+    ],
+)
+def test_what_rgb_does_not_hold_is_refused_by_name(tmp_path, mode, ending, message):
     path = save(Image.new(mode, (4, 4)), tmp_path / f"image.{ending}")
-    with pytest.raises(ValueError, match="has Pillow mode"):
+    with pytest.raises(ValueError, match=rf"image\.{ending} .*{message}|{message}"):
         read_image(path)
+
+
+def png_of_16_bits(color, channels):
+    def chunk(name, content):
+        body = name + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", 2, 2, 16, color, 0, 0, 0)
+    rows = 2 * (b"\0" + 2 * channels * b"\xff\xff")
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
+
+
+def tiff_of_16_bits():
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.zeros([2, 2, 3], np.uint16), photometric="rgb")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png_of_16_bits(2, 3),
+        png_of_16_bits(4, 2),
+        png_of_16_bits(6, 4),
+        tiff_of_16_bits(),
+        b"P6 2 2 65535\n" + bytes(24),
+    ],
+    ids=["png", "png-gray-alpha", "png-alpha", "tiff", "ppm"],
+)
+def test_more_than_8_bits_are_refused_though_pillow_would_reduce_them(data, tmp_path):
+    (tmp_path / "deep").write_bytes(data)
+    Image.open(tmp_path / "deep").load()
+    with pytest.raises(ValueError, match="deep has more than 8 bits a channel"):
+        read_image(tmp_path / "deep")
 
 
 def test_files_that_are_no_images_are_refused(tmp_path):
@@ -73,6 +121,21 @@ def test_writing_is_whole_or_not_at_all(tmp_path):
         write_image(photograph(), tmp_path / "missing" / "image.png")
 
 
+def test_only_regular_files_are_replaced_and_keep_their_permissions(tmp_path):
+    image = photograph()[:8, :8]
+    os.mkfifo(tmp_path / "fifo.png")
+    with pytest.raises(OSError, match=r"Not a regular file, which could be replaced: .*fifo\.png"):
+        write_image(image, tmp_path / "fifo.png")
+    assert (tmp_path / "fifo.png").is_fifo()
+    write_image(image, tmp_path / "file.png")
+    (tmp_path / "file.png").chmod(0o600)
+    (tmp_path / "link.png").symlink_to("file.png")
+    write_image(image[:4], tmp_path / "link.png")
+    assert (tmp_path / "link.png").is_symlink()
+    assert read_image(tmp_path / "file.png").shape == (4, 8, 3)
+    assert (tmp_path / "file.png").stat().st_mode & 0o777 == 0o600
+
+
 def test_animations_are_refused_by_name_and_further_views_left_out(tmp_path):
     frames = [Image.fromarray(photograph()[i : i + 20, :30]) for i in (0, 40)]
     path = save(frames[0], tmp_path / "image.gif", save_all=True, append_images=frames[1:])
@@ -88,6 +151,10 @@ def test_images_too_large_are_refused_before_they_are_decoded(tmp_path):
         read_image(path)
     path = save(Image.new("1", (2**14, 2**13 + 1)), tmp_path / "image.png")
     with pytest.raises(ValueError, match="has 16384x8193 pixels"):
+        read_image(path)
+    # More than where Pillow refuses.
+    path = save(Image.new("1", (20_000, 10_000)), tmp_path / "image.png")
+    with pytest.raises(ValueError, match=r"image\.png is larger than the 134217728 pixels"):
         read_image(path)
     # More than where Pillow begins to warn.
     path = save(Image.new("1", (2**14, 2**13)), tmp_path / "image.png")

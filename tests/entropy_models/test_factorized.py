@@ -183,3 +183,16 @@ def test_compiles_under_xla():
 
     for gradient in step(z):
         assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_encoder_knows_bit_by_bit_what_the_decoder_will_have(dtype):
+    entropy_model = FactorizedEntropyModel(coding_rank=3, compression=True)
+    entropy_model.build((None, None, None, 4))
+    entropy_model.loc.assign([-0.0, 2.0**-13 * (1.0 + 2.0**-23), 0.3, -0.45])
+    z = tf.cast(tf.random.stateless_normal([2, 3, 5, 4], [0, 1]), dtype)
+    strings, z_hat = entropy_model.encode(z)
+    decoded = entropy_model.decompress(strings, [3, 5])
+    assert z_hat.dtype == decoded.dtype == tf.float32
+    assert z_hat.numpy().tobytes() == decoded.numpy().tobytes()
+    assert np.array_equal(strings, entropy_model.compress(z))

@@ -5,10 +5,10 @@ encoder did loses the rest of the string. In floats a sum depends on the order o
 on the build, the threads, the batch and the processor. Here it does not:
 
 - inputs of convolutions are multiples of 2^-12 between -2^12 and 2^12,
-- kernels are multiples of 2^-18, with magnitudes that add up to no more than 2^11,
-- biases are multiples of 2^-30 below 2^11,
+- kernels are multiples of 2^-18, with magnitudes that add up to no more than 2^10,
+- biases are multiples of 2^-30 up to 2^11,
 
-so that every partial sum, in whatever order, is a multiple of 2^-30 no larger than 2^23 + 2^11,
+so that every partial sum, in whatever order, is a multiple of 2^-30 no larger than 2^22 + 2^11,
 which a float64 with its 53 bits holds exactly. Between convolutions there are single operations of
 IEEE 754 only, each of which has one correct result.
 """
@@ -23,7 +23,7 @@ import tensorflow as tf
 _INPUT_BITS, _KERNEL_BITS = 12, 18
 # Of a step of the grid.
 _NEAREST = 1e-6
-_LARGEST_INPUT, _LARGEST_KERNEL, _LARGEST_BIAS = 2.0**12, 2.0**11, 2.0**11
+_LARGEST_INPUT, _LARGEST_KERNEL, _LARGEST_BIAS = 2.0**12, 2.0**10, 2.0**11
 
 
 def on_grid(x) -> tf.Tensor:
@@ -86,7 +86,7 @@ def check_exact(transform) -> None:
     for layer in _layers_of(transform):
         if not layer.weights:
             continue
-        kernel, bias = (np.abs(weight.numpy()) for weight in (layer.kernel, layer.bias))
+        kernel, bias = (np.abs(weight.numpy()) for weight in exact_parameters(layer))
         # Keras has the outputs of a transposed kernel before its inputs.
         inputs = (0, 1, 3) if isinstance(layer, _TRANSPOSED) else (0, 1, 2)
         largest = kernel.sum(axis=inputs).max()

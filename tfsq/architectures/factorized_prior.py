@@ -55,9 +55,8 @@ class FactorizedPrior(CompressionModel):
 
     def compress_latents(self, latents):
         """See `CompressionModel`."""
-        y = latents[LATENT]
-        strings, y_hat = self.latent_model.compress(y), self.latent_model.quantize(y)
-        return {LATENT: strings}, {LATENT: y_hat}
+        strings, y_hat = self.latent_model.encode(latents[LATENT])
+        return {LATENT: strings}, {LATENT: tf.cast(y_hat, self.compute_dtype)}
 
     def decompress_latents(self, strings, size, check=unchecked):
         """See `CompressionModel`."""

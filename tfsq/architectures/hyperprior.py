@@ -149,11 +149,11 @@ class HyperpriorModel(CompressionModel):
 
     def compress_latents(self, latents):
         """See `CompressionModel`."""
-        z = latents[HYPER_LATENT]
-        z_hat = self.hyper_latent_model.quantize(z)
+        z_strings, z_hat = self.hyper_latent_model.encode(latents[HYPER_LATENT])
+        z_hat = tf.cast(z_hat, self.compute_dtype)
         coder = Encoder(self.latent_model, latents[LATENT])
         y_strings, y_hat = coder.finish(*self.code_latent(coder, z_hat))
-        strings = {LATENT: y_strings, HYPER_LATENT: self.hyper_latent_model.compress(z)}
+        strings = {LATENT: y_strings, HYPER_LATENT: z_strings}
         return strings, {LATENT: y_hat, HYPER_LATENT: z_hat}
 
     def decompress_latents(self, strings, size, check=unchecked):

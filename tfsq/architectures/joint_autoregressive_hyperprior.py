@@ -11,8 +11,8 @@ from tfsq.architectures.masked_convolution import causal_taps
 
 # Positions of a row that the next row has to stay behind, so that the 5x5 context is known.
 _LAG = 3
-# Rows of the context above a position.
-_ROWS_ABOVE = 2
+# Rows that neighbors can be off the ends of their own anti-diagonal.
+_MARGIN = 4
 
 
 @tf.keras.saving.register_keras_serializable(package="tfsq")
@@ -66,14 +66,18 @@ class JointAutoregressiveHyperprior(ContextModel):
         batch, height, width = tf.unstack(tf.shape(hyper)[:3])
         hyper = tf.reshape(hyper, [batch, height * width, hyper.shape[-1]])
         count = width + _LAG * (height - 1)
+        # Of no anti-diagonal there are more rows, however tall the latent is.
+        longest = tf.minimum(height, -(-width // _LAG))
         # Out of the loop, so that weights are rounded once.
         context_at = self.context.exactly_at_one_position()
         parameters = coder.predictor(self.entropy_parameters)
 
-        def code_diagonal(s, state, recent, diagonals):
+        def first_of(s):
             # Zero to width - 1 are the columns of an image.
-            first = tf.maximum(0, -((width - 1 - s) // _LAG))
-            last = tf.minimum(height - 1, s // _LAG)
+            return tf.maximum(0, -((width - 1 - s) // _LAG))
+
+        def code_diagonal(s, state, recent, diagonals):
+            first, last = first_of(s), tf.minimum(height - 1, s // _LAG)
             rows = tf.range(first, last + 1)
             places = rows * (width - _LAG) + s
 
@@ -81,24 +85,38 @@ class JointAutoregressiveHyperprior(ContextModel):
                 flat = tf.reshape(latent, [batch, height * width, self.num_latents])
                 return tf.gather(flat, places, axis=1)[:, :, tf.newaxis]
 
-            context = context_at(_neighbors(recent, rows, self.taps))[:, :, tf.newaxis]
+            neighbors = [
+                tf.gather(
+                    recent[_lag(tap) - 1],
+                    rows + tap[0] - first_of(s - _lag(tap)) + _MARGIN,
+                    axis=1,
+                )
+                for tap in self.taps
+            ]
+            context = context_at(tf.concat(neighbors, axis=-1))[:, :, tf.newaxis]
             at_places = tf.gather(hyper, places, axis=1)[:, :, tf.newaxis]
             scale, loc = self.predict(parameters, at_places, context)
             state, y_hat = coder.code(state, piece, scale, loc)
+            diagonal = y_hat[:, :, 0]
             # Zero outside of the image, as the convolution pads.
-            around = [[0, 0], [first + _ROWS_ABOVE, height - 1 - last], [0, 0]]
-            diagonal = tf.pad(y_hat[:, :, 0], around)
-            recent = tf.concat([diagonal[tf.newaxis], recent[:-1]], axis=0)
-            return s + 1, state, recent, diagonals.write(s, diagonal[:, _ROWS_ABOVE:])
+            around = [[0, 0], [_MARGIN, _MARGIN + longest - (last + 1 - first)], [0, 0]]
+            recent = tf.concat([tf.pad(diagonal, around)[tf.newaxis], recent[:-1]], axis=0)
+            return s + 1, state, recent, diagonals.write(s, tf.transpose(diagonal, [1, 0, 2]))
 
         recent = tf.zeros(
-            [max(map(_lag, self.taps)), batch, height + _ROWS_ABOVE, self.num_latents],
+            [max(map(_lag, self.taps)), batch, longest + 2 * _MARGIN, self.num_latents],
             self.compute_dtype,
+        )
+        diagonals = tf.TensorArray(
+            self.compute_dtype,
+            count,
+            infer_shape=False,
+            element_shape=[None, None, self.num_latents],
         )
         _, state, _, diagonals = tf.while_loop(
             lambda s, *_: s < count,
             code_diagonal,
-            (0, coder.start(), recent, tf.TensorArray(self.compute_dtype, count)),
+            (0, coder.start(), recent, diagonals),
             shape_invariants=(
                 tf.TensorShape([]),
                 tf.TensorShape([None]),
@@ -107,7 +125,7 @@ class JointAutoregressiveHyperprior(ContextModel):
             ),
             parallel_iterations=1,
         )
-        return state, _straightened(diagonals.stack(), height, width)
+        return state, _straightened(diagonals.concat(), height, width)
 
 
 def _lag(tap):
@@ -116,26 +134,10 @@ def _lag(tap):
     return -(column + _LAG * row)
 
 
-def _neighbors(recent, rows, taps):
-    """Gathers the neighbors of one anti-diagonal.
-
-    Args:
-      recent: Tensor [lags, batch, rows above + height, channels], the last anti-diagonals, the
-        latest first.
-      rows: int32 tensor [n], the rows that the anti-diagonal crosses.
-      taps: Offsets of the neighbors.
-
-    Returns:
-      Tensor [batch, n, len(taps) * channels].
-    """
-    columns = [
-        tf.gather(recent[_lag(tap) - 1], rows + _ROWS_ABOVE + tap[0], axis=1) for tap in taps
-    ]
-    return tf.concat(columns, axis=-1)
-
-
 def _straightened(diagonals, height, width):
-    """Turns anti-diagonals [diagonal, batch, row, channels] into [batch, row, column, channels]."""
+    """Turns anti-diagonals, one after the other, [positions, batch, channels] into an image."""
     rows, columns = tf.meshgrid(tf.range(height), tf.range(width), indexing="ij")
-    places = tf.stack([columns + _LAG * rows, rows], axis=-1)
-    return tf.transpose(tf.gather_nd(tf.transpose(diagonals, [0, 2, 1, 3]), places), [2, 0, 1, 3])
+    visited = tf.argsort(tf.reshape((columns + _LAG * rows) * height + rows, [-1]))
+    straight = tf.gather(diagonals, tf.math.invert_permutation(visited))
+    shape = [height, width, tf.shape(diagonals)[1], diagonals.shape[-1]]
+    return tf.transpose(tf.reshape(straight, shape), [2, 0, 1, 3])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import pathlib
 from collections.abc import Callable
 
 import numpy as np
@@ -12,9 +11,15 @@ import tensorflow as tf
 
 from tfsq.architectures.base import DISTORTIONS
 from tfsq.codec import tiling
-from tfsq.codec.container import MAX_PIXELS, MAX_SIDE, Container, is_codable, pack, unpack
+from tfsq.codec.container import MAX_PIXELS, MAX_SIDE, Container, is_codable, pack, read, unpack
 from tfsq.codec.errors import BitstreamError
-from tfsq.codec.image_files import check_image_name, read_image, write_image, writing_whole
+from tfsq.codec.image_files import (
+    check_image,
+    check_image_name,
+    read_image,
+    write_image,
+    writing_whole,
+)
 from tfsq.codec.refinement import refine_latents
 from tfsq.codec.saved_model import Codec, load
 from tfsq.codec.shipped import shipped_codec_of
@@ -25,27 +30,6 @@ Progress = Callable[[str, int, int], None]
 
 def _as_codec(model) -> Codec:
     return model if isinstance(model, Codec) else load(model)
-
-
-def check_image(image) -> np.ndarray:
-    """Returns `image` as an array, or raises ValueError unless it is one that a file can hold.
-
-    Args:
-      image: uint8 array [height, width, 3].
-    """
-    image = np.asarray(image)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(
-            "`image` must be a uint8 array [height, width, 3]. "
-            f"Received: shape={image.shape}, dtype={image.dtype}"
-        )
-    height, width = image.shape[:2]
-    if not is_codable(height, width):
-        raise ValueError(
-            f"`image` must have 1 to {MAX_PIXELS} pixels, at most {MAX_SIDE} a side. "
-            f"Received: {width}x{height}"
-        )
-    return image
 
 
 def _ignored(stage: str, done: int, total: int) -> None:
@@ -114,6 +98,28 @@ def _packed(size, encoded: Encoded, codec: Codec) -> bytes:
     return pack(container)
 
 
+def _check_latents(latents: dict, size, codec: Codec) -> None:
+    height, width = size
+    parts = codec.metadata["parts"]
+    if sorted(latents) != parts:
+        raise ValueError(f"`latents` must have the parts {parts}. Received: {sorted(latents)}")
+    if not all(isinstance(side, (int, np.integer)) for side in size) or not is_codable(*size):
+        raise ValueError(
+            f"`size` must be height and width of an image of 1 to {MAX_PIXELS} pixels, at most "
+            f"{MAX_SIDE} a side. Received: {size}"
+        )
+    multiple = codec.metadata["size_multiple"]
+    padded = [-(-side // multiple) * multiple for side in (height, width)]
+    for name, latent in latents.items():
+        shape = np.shape(latent)
+        strides = [side / rows for side, rows in zip(padded, shape) if rows]
+        if len(shape) != 3 or len(strides) < 2 or strides[0] != strides[1]:
+            raise ValueError(
+                f"`latents` must have the rows and columns of an image of {width}x{height}. "
+                f"Received: shape {shape} of {name}"
+            )
+
+
 def compress_latents(latents: dict, size, model) -> bytes:
     """Compresses an image by its latents, those of `refine_latents` for instance.
 
@@ -128,9 +134,11 @@ def compress_latents(latents: dict, size, model) -> bytes:
 
     Raises:
       ModelError: if `model` is not an exported codec.
+      ValueError: if the latents are not those of an image of that size.
       tf.errors.InvalidArgumentError: if a latent is not finite.
     """
     codec = _as_codec(model)
+    _check_latents(latents, size, codec)
     return _packed(size, Encoded.of(latents, codec), codec)
 
 
@@ -160,7 +168,7 @@ def decompress(data: bytes, model=None, progress: Progress = _ignored) -> np.nda
     """Decompresses what `compress` returned.
 
     Args:
-      data: The bytes of a `.tfsq` file.
+      data: The bytes of a `.tfsq` file, `bytes` or the like.
       model: The `Codec` that compressed it, or its folder; None finds it among the shipped ones,
         by the hash in the file.
       progress: As for `compress`.
@@ -172,7 +180,10 @@ def decompress(data: bytes, model=None, progress: Progress = _ignored) -> np.nda
       BitstreamError: if `data` is not such a file, damaged, or made with another model.
       ModelError: if `model` is not an exported codec, or None and none of the shipped ones.
     """
-    container = unpack(data)
+    return _decoded(unpack(bytes(data)), model, progress)
+
+
+def _decoded(container: Container, model, progress: Progress) -> np.ndarray:
     codec = shipped_codec_of(container.model_id) if model is None else _as_codec(model)
     if container.model_id != codec.model_id:
         raise BitstreamError(
@@ -193,7 +204,10 @@ def decompress(data: bytes, model=None, progress: Progress = _ignored) -> np.nda
             size=tf.constant(size, tf.int32),
         )["y_hat"]
     except tf.errors.InvalidArgumentError as error:
-        raise BitstreamError(f"The strings do not decode: {error.message}") from error
+        # TensorFlow's message is about its graph.
+        raise BitstreamError(
+            "Damaged .tfsq file: its strings do not decode to what was coded."
+        ) from error
     return tiling.synthesize(y_hat, size, codec, functools.partial(progress, "synthesis"))
 
 
@@ -257,7 +271,7 @@ def decompress_file(source, target=None, model=None, progress: Progress = _ignor
     """
     if target is not None:
         check_image_name(target)
-    image = decompress(pathlib.Path(source).read_bytes(), model, progress)
+    image = _decoded(read(source), model, progress)
     if target is not None:
         write_image(image, target)
     return image

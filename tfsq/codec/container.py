@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 import struct
 import zlib
 
@@ -51,7 +52,9 @@ def is_codable(height: int, width: int) -> bool:
       height: In pixels.
       width: In pixels.
     """
-    return 0 < height * width <= MAX_PIXELS and max(height, width) <= MAX_SIDE
+    return (
+        min(height, width) > 0 and height * width <= MAX_PIXELS and max(height, width) <= MAX_SIDE
+    )
 
 
 def pack(container: Container) -> bytes:
@@ -59,7 +62,26 @@ def pack(container: Container) -> bytes:
 
     Args:
       container: What the file is to hold.
+
+    Raises:
+      ValueError: if it is what `unpack` would refuse.
     """
+    height, width, strings = container.height, container.width, container.strings
+    if not is_codable(height, width):
+        raise ValueError(
+            f"`height` and `width` must be those of an image of 1 to {MAX_PIXELS} pixels, at most "
+            f"{MAX_SIDE} a side. Received: {height} and {width}"
+        )
+    sizes = {len(fingerprint) for fingerprint in container.fingerprints}
+    if len(container.model_id) != 16 or sizes - {FINGERPRINT_BYTES}:
+        raise ValueError(
+            f"`model_id` and `fingerprints` must have 16 and {FINGERPRINT_BYTES} bytes."
+        )
+    if not len(container.fingerprints) == len(strings) < 256:
+        raise ValueError(
+            "`strings` must be at most 255, with a fingerprint each. Received: "
+            f"{len(strings)} and {len(container.fingerprints)} fingerprints"
+        )
     header = _HEADER.pack(
         _MAGIC,
         _VERSION,
@@ -72,7 +94,13 @@ def pack(container: Container) -> bytes:
     lengths = b"".join(_LENGTH.pack(len(string)) for string in container.strings)
     bound = (_bound(fingerprint, header) for fingerprint in container.fingerprints)
     body = b"".join((header, lengths, *bound, *container.strings))
-    return body + _CHECKSUM.pack(zlib.crc32(body))
+    data = body + _CHECKSUM.pack(zlib.crc32(body))
+    if len(data) > largest_file(height, width):
+        raise ValueError(
+            f"`strings` are longer than a file of {width}x{height} pixels may be: {len(data)} "
+            f"bytes, more than {largest_file(height, width)}."
+        )
+    return data
 
 
 def _bound(fingerprint: bytes, header: bytes) -> bytes:
@@ -93,6 +121,69 @@ def unpack(data: bytes) -> Container:
       BitstreamError: if `data` is not such a file, of another version, truncated or damaged, or
         if it claims an image of no pixels or too many.
     """
+    height, width = _checked_size(data)
+    if len(data) > largest_file(height, width):
+        raise BitstreamError(
+            f"Damaged .tfsq file: it has {len(data)} bytes, more than any of {width}x{height} "
+            "pixels."
+        )
+    # A view, so that nothing large is copied but the strings.
+    body, checksum = memoryview(data)[: -_CHECKSUM.size], data[-_CHECKSUM.size :]
+    if _CHECKSUM.pack(zlib.crc32(body)) != checksum:
+        raise BitstreamError("Damaged or truncated .tfsq file: its checksum does not match.")
+    _, _, color, model_id, _, _, count = _HEADER.unpack_from(data)
+    if color != _COLOR:
+        raise BitstreamError(f"Unknown kind of color in a .tfsq file: {color}.")
+    start = _HEADER.size + count * (_LENGTH.size + FINGERPRINT_BYTES)
+    if start > len(body):
+        raise BitstreamError("Damaged .tfsq file: the table of lengths exceeds the file.")
+    lengths = struct.unpack_from(f"<{count}I", body, _HEADER.size)
+    bound = struct.unpack_from(
+        f"{FINGERPRINT_BYTES}s" * count, body, _HEADER.size + count * _LENGTH.size
+    )
+    if start + sum(lengths) != len(body):
+        raise BitstreamError("Damaged .tfsq file: its lengths do not add up.")
+    strings = []
+    for length in lengths:
+        strings.append(bytes(body[start : start + length]))
+        start += length
+    header = bytes(body[: _HEADER.size])
+    fingerprints = tuple(_bound(fingerprint, header) for fingerprint in bound)
+    return Container(model_id, height, width, tuple(strings), fingerprints)
+
+
+def read(path) -> Container:
+    """Reads a `.tfsq` file, and no more of it than a file of its image can have.
+
+    Args:
+      path: The file.
+
+    Returns:
+      The contents.
+
+    Raises:
+      OSError: if it cannot be read.
+      BitstreamError: as `unpack`.
+    """
+    with pathlib.Path(path).open("rb") as file:
+        header = file.read(_HEADER.size)
+        rest = largest_file(*_checked_size(header)) - len(header)
+        # A byte more than there may be, which `unpack` refuses.
+        return unpack(header + file.read(rest + 1))
+
+
+def largest_file(height: int, width: int) -> int:
+    """Returns the bytes that no file of an image of that size exceeds, more than its pixels have.
+
+    Args:
+      height: In pixels.
+      width: In pixels.
+    """
+    return 4 * (height + 255) * (width + 255)
+
+
+def _checked_size(data: bytes) -> tuple[int, int]:
+    """Height and width in the header of a file that is one of ours by its first bytes."""
     if not data.startswith(_MAGIC):
         raise BitstreamError("Not a .tfsq file: it does not begin with 'TFSQ'.")
     if len(data) > len(_MAGIC) and data[len(_MAGIC)] != _VERSION:
@@ -100,32 +191,12 @@ def unpack(data: bytes) -> Container:
             f"Unknown version of the .tfsq format: {data[len(_MAGIC)]}; this tfsq reads version "
             f"{_VERSION}."
         )
-    if len(data) < _HEADER.size + _CHECKSUM.size:
+    if len(data) < _HEADER.size:
         raise BitstreamError(f"Truncated .tfsq file: {len(data)} bytes are less than a header.")
-    body, checksum = data[: -_CHECKSUM.size], data[-_CHECKSUM.size :]
-    if _CHECKSUM.pack(zlib.crc32(body)) != checksum:
-        raise BitstreamError("Damaged or truncated .tfsq file: its checksum does not match.")
-    _, _, color, model_id, height, width, count = _HEADER.unpack_from(data)
-    if color != _COLOR:
-        raise BitstreamError(f"Unknown kind of color in a .tfsq file: {color}.")
+    height, width = _HEADER.unpack_from(data)[4:6]
     if not is_codable(height, width):
         raise BitstreamError(
             f"A .tfsq file must hold an image of 1 to {MAX_PIXELS} pixels, at most {MAX_SIDE} a "
             f"side. Received: {width}x{height}"
         )
-    fingerprints = _HEADER.size + count * _LENGTH.size
-    start = fingerprints + count * FINGERPRINT_BYTES
-    if start > len(body):
-        raise BitstreamError("Damaged .tfsq file: the table of lengths exceeds the file.")
-    lengths = [_LENGTH.unpack_from(body, _HEADER.size + i * _LENGTH.size)[0] for i in range(count)]
-    if start + sum(lengths) != len(body):
-        raise BitstreamError("Damaged .tfsq file: its lengths do not add up.")
-    strings = []
-    for length in lengths:
-        strings.append(body[start : start + length])
-        start += length
-    bound = (body[fingerprints + i * FINGERPRINT_BYTES :][:FINGERPRINT_BYTES] for i in range(count))
-    header = body[: _HEADER.size]
-    return Container(
-        model_id, height, width, tuple(strings), tuple(_bound(f, header) for f in bound)
-    )
+    return height, width

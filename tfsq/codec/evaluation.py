@@ -9,8 +9,9 @@ import tensorflow as tf
 
 from tfsq.architectures.ms_ssim import ms_ssim
 from tfsq.codec import tiling
-from tfsq.codec.api import check_image, compress, decompress
+from tfsq.codec.api import compress, decompress
 from tfsq.codec.container import unpack
+from tfsq.codec.image_files import check_image
 from tfsq.codec.saved_model import Codec
 
 # Below, its window does not fit into an image that was halved four times.

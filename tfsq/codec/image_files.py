@@ -16,6 +16,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from tfsq.codec.container import MAX_PIXELS, MAX_SIDE, is_codable
 
 _PALETTE_OR_GRAY = ("1", "L", "P")
+_BITS_PER_SAMPLE = 258  # of TIFF
 # Cameras write previews and second views as further frames of such a file.
 _STILLS_OF_SEVERAL_FRAMES = ("MPO",)
 
@@ -63,6 +64,8 @@ def decode_image(file, name) -> np.ndarray:
                 image.load()
         except UnidentifiedImageError as error:
             raise ValueError(f"Not an image file: {name}") from error
+        except Image.DecompressionBombError as error:
+            raise ValueError(f"{name} is larger than the {MAX_PIXELS} pixels of tfsq.") from error
         except _RefusedError:
             raise
         except Exception as error:
@@ -82,9 +85,27 @@ def _check_kind(opened, path) -> None:
             f"{path} has {width}x{height} pixels; tfsq codes up to {MAX_PIXELS}, at most "
             f"{MAX_SIDE} a side."
         )
+    if _has_more_than_8_bits(opened):
+        raise _RefusedError(
+            f"{path} has more than 8 bits a channel; tfsq codes 8-bit RGB and gray."
+        )
     frames = getattr(opened, "n_frames", 1)
     if frames > 1 and opened.format not in _STILLS_OF_SEVERAL_FRAMES:
         raise _RefusedError(f"{path} has {frames} frames; tfsq codes single images.")
+
+
+def _has_more_than_8_bits(opened) -> bool:
+    """Whether Pillow would reduce the file to 8 bits, which the mode of most kinds does not say."""
+    bits = getattr(opened, "tag_v2", {}).get(_BITS_PER_SAMPLE, 8)
+    if np.max(bits) > 8:
+        return True
+    for _, _, _, arguments in opened.tile:
+        for argument in arguments if isinstance(arguments, tuple) else (arguments,):
+            if isinstance(argument, str) and ";16" in argument:
+                return True
+    maxval = opened.tile[0][3] if opened.format == "PPM" and opened.tile else None
+    values = maxval if isinstance(maxval, tuple) else (maxval,)
+    return any(isinstance(value, int) and value > 255 for value in values)
 
 
 def _as_rgb(image, path):
@@ -113,6 +134,27 @@ def _as_srgb(image, path):
         return ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"))
     except (OSError, ImageCms.PyCMSError) as error:
         raise ValueError(f"{path} has a color profile that cannot be used: {error}") from error
+
+
+def check_image(image) -> np.ndarray:
+    """Returns `image` as an array, or raises ValueError unless it is one that a file can hold.
+
+    Args:
+      image: uint8 array [height, width, 3].
+    """
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(
+            "`image` must be a uint8 array [height, width, 3]. "
+            f"Received: shape={image.shape}, dtype={image.dtype}"
+        )
+    height, width = image.shape[:2]
+    if not is_codable(height, width):
+        raise ValueError(
+            f"`image` must have 1 to {MAX_PIXELS} pixels, at most {MAX_SIDE} a side. "
+            f"Received: {width}x{height}"
+        )
+    return image
 
 
 def check_image_name(path) -> str:
@@ -151,25 +193,36 @@ def writing_whole(path) -> Iterator[pathlib.Path]:
     """Gives a temporary file beside `path` to write, and names it `path` at the end.
 
     Args:
-      path: File to write. What was there stays, if the block raises.
+      path: File to write. What was there stays, if the block raises. Of a link, it is what the
+        link points to.
 
     Raises:
-      OSError: if there is no such folder, or if it cannot be written to.
+      OSError: if there is no such folder, if it cannot be written to, or if `path` is a folder or
+        a device.
     """
-    path = pathlib.Path(path)
+    path = pathlib.Path(path).resolve()
     if not path.parent.is_dir():
         raise FileNotFoundError(f"No such folder: {path.parent}")
     if path.is_dir():
         raise IsADirectoryError(f"A folder, not a file to write: {path}")
+    if path.exists() and not path.is_file():
+        raise OSError(f"Not a regular file, which could be replaced: {path}")
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     temporary = pathlib.Path(name)
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(_mode_of(path))
         temporary.replace(path)
     except BaseException:
         temporary.unlink()
         raise
+
+
+def _mode_of(path: pathlib.Path) -> int:
+    """The permissions of a file, or those that a new one gets."""
+    if path.exists():
+        return path.stat().st_mode & 0o777
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask

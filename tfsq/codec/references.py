@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tfsq.codec.api import check_image
 from tfsq.codec.evaluation import RateDistortion, rate_distortion
+from tfsq.codec.image_files import check_image
 
 _HIGHEST_QUALITY = 100
 

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfsq.architectures.base import SMALLEST_MS_SSIM_SIZE
+from tfsq.codec.image_files import check_image
 from tfsq.codec.saved_model import Codec
 from tfsq.codec.tiling import analyze
 from tfsq.layers.base import check_integer, check_temperature
@@ -55,10 +56,11 @@ def refine_latents(
       returns the same latents.
 
     Raises:
-      ValueError: if `steps` is negative, a temperature out of range, or `image` too small for the
-        MS-SSIM that the codec was trained for.
+      ValueError: if `image` is no such array or too small for the MS-SSIM that the codec was
+        trained for, `steps` is negative, or a temperature out of range.
     """
     steps = check_integer("steps", steps, 0)
+    image = check_image(image)
     height, width = image.shape[:2]
     if codec.metadata["distortion"] == "ms-ssim" and min(height, width) < SMALLEST_MS_SSIM_SIZE:
         raise ValueError(

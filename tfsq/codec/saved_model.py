@@ -15,7 +15,7 @@ import tensorflow as tf
 from absl import logging
 
 from tfsq._version import __version__
-from tfsq.architectures import CompressionModel
+from tfsq.architectures import NETWORKS, CompressionModel
 from tfsq.codec.errors import ModelError
 from tfsq.codec.graphs import DEFAULT_REFINEMENT, Graphs
 
@@ -31,7 +31,9 @@ _SIGNATURES = (
     "synthesis",
     "gradients",
 )
-_METADATA = ("parts", "size_multiple", "latent_stride", "halo", "lmbda", "distortion", "model_hash")
+# What the weights do not say, and tiles would have seams without.
+_GEOMETRY = ("size_multiple", "latent_stride", "halo")
+_METADATA = ("architecture", "parts", *_GEOMETRY, "lmbda", "distortion", "model_hash")
 # What json and TensorFlow raise at files that are missing, truncated or damaged.
 _LOADING_ERRORS = (
     OSError,
@@ -230,6 +232,13 @@ def load(path) -> Codec:
         model_hash = _hash_of(module.model_weights)
     except _LOADING_ERRORS as error:
         raise ModelError(f"Not a codec exported by tfsq: {path} ({error})") from error
+    network = NETWORKS.get(metadata["architecture"])
+    for name in _GEOMETRY if network else ():
+        if metadata[name] != getattr(network, name):
+            raise ModelError(
+                f"{path} is damaged: {name} must be {getattr(network, name)} for "
+                f"{metadata['architecture']}. Received: {metadata[name]}"
+            )
     if metadata.get("model_hash") != model_hash:
         raise ModelError(f"The weights of {path} are not those that its {METADATA_FILE} names.")
     return Codec(metadata, **functions, _owner=module, folder=path)

@@ -124,8 +124,13 @@ class FactorizedEntropyModel(EntropyModel):
         # here, and the distribution stays behind a function, which is not tracked.
         self._prior_weights = list(density.trainable_variables)
         self._prior = lambda: noisy
+        # The same wherever it is read: Keras would cast it inside of a call under mixed precision.
         self.loc = self.add_weight(
-            name="loc", shape=(channels,), dtype=tf.float32, initializer="zeros"
+            name="loc",
+            shape=(channels,),
+            dtype=tf.float32,
+            initializer="zeros",
+            experimental_autocast=False,
         )
         if self.compression:
             self._build_table_weights()
@@ -167,12 +172,27 @@ class FactorizedEntropyModel(EntropyModel):
           tf.errors.InvalidArgumentError: at once, if `bottleneck` is not finite or not within
             2^30 of the median.
         """
+        return self.encode(bottleneck)[0]
+
+    def encode(self, bottleneck):
+        """Codes the rounded tensor, and says what it decodes to.
+
+        Args:
+          bottleneck: As for `compress`.
+
+        Returns:
+          (strings, z_hat): those of `compress`, and exactly what `decompress` will return.
+
+        Raises:
+          RuntimeError: as `compress`.
+          tf.errors.InvalidArgumentError: as `compress`.
+        """
         self._check_compression()
         bottleneck = self._input(bottleneck)
         wide, loc = self._with_loc(bottleneck)
         self.update_tables()
         symbols = self._checked_symbols(wide - loc)
-        return self._coder().compress(tf.cast(symbols, tf.float64))
+        return self._coder().compress(tf.cast(symbols, tf.float64)), self._dequantized(symbols)
 
     def decompress(self, strings, broadcast_shape):
         """Decodes what `compress` coded.
@@ -197,8 +217,7 @@ class FactorizedEntropyModel(EntropyModel):
         # Not those of the present prior, but those that `compress` has used.
         if self._fingerprint_of_tables() == _NO_TABLES:
             self.update_tables()
-        symbols = self._coder().decompress(strings, broadcast_shape)
-        return tf.cast(symbols, tf.float32) + self.loc
+        return self._dequantized(self._coder().decompress(strings, broadcast_shape))
 
     def compute_output_shape(self, input_shape):
         shape = tf.TensorShape(input_shape)
@@ -239,6 +258,9 @@ class FactorizedEntropyModel(EntropyModel):
             with tf.init_scope():
                 self.build(bottleneck.shape)
         return bottleneck
+
+    def _dequantized(self, symbols):
+        return tf.cast(symbols, tf.float32) + self.loc
 
     def _with_loc(self, bottleneck):
         wide = widen(bottleneck)
