@@ -233,11 +233,12 @@ def test_callback_that_stops_a_run_leaves_one_to_continue(files, tmp_path):
     settings = training.TrainingSettings(**SMALL, reconstruction_quantizer="ste")
 
     class Stop(tf.keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            self.model.stop_training = True
+        def on_train_batch_end(self, batch, logs=None):
+            # In the middle of the second epoch.
+            self.model.stop_training = int(self.model.optimizer.iterations) == 3
 
     model = training.train(files, tmp_path / "run", settings, [Stop()])
-    assert int(model.optimizer.iterations) == 2
+    assert int(model.optimizer.iterations) == 3
     assert not (tmp_path / "run" / "codec").exists()
     # What a kill may leave of a history, and what becomes of it.
     (tmp_path / "run" / "history.csv").write_text("epoch,lo")

@@ -390,7 +390,9 @@ class _Checkpoints(tf.keras.callbacks.Callback):
         # The last update may have broken what the losses before it do not show.
         if not all(np.isfinite(weight.numpy()).all() for weight in self._weights):
             self.diverged = self.model.stop_training = True
-        if self._saves and not self.diverged:
+        # A callback may have stopped an epoch in the middle, where no run can begin.
+        is_whole = int(self.model.optimizer.iterations) % self.params["steps"] == 0
+        if self._saves and is_whole and not self.diverged:
             self._manager.save()
 
 
@@ -521,9 +523,8 @@ def train(
 
     Raises:
       ValueError: if the images do not serve, `output` holds a run with other settings or images,
-        or a damaged one, `start`
-        none of the same network that stopped early enough, the batch cannot be shared evenly, or
-        the workers do not see the same checkpoints.
+        or a damaged one, `start` none of the same network that stopped early enough, the batch
+        cannot be shared evenly, or the workers do not see the same checkpoints.
       FloatingPointError: if the loss or a weight is not finite. The last good checkpoint stays.
     """
     settings = settings or TrainingSettings()
