@@ -391,7 +391,7 @@ class _Checkpoints(tf.keras.callbacks.Callback):
         if not all(np.isfinite(weight.numpy()).all() for weight in self._weights):
             self.diverged = self.model.stop_training = True
         # A callback may have stopped an epoch in the middle, where no run can begin.
-        is_whole = int(self.model.optimizer.iterations) % self.params["steps"] == 0
+        is_whole = int(self.model.optimizer.iterations.numpy()) % self.params["steps"] == 0
         if self._saves and is_whole and not self.diverged:
             self._manager.save()
 
