@@ -19,7 +19,12 @@ def ours_in_parts(network, image) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         codec.export(ours_of(network), folder)
         loaded = codec.load(folder)
-    latents = loaded.analysis(image=tf.constant(image))
+
+    def analysis():
+        y = loaded.analysis(image=tf.constant(image))["y"]
+        return loaded.latents_of(y=y)
+
+    latents = analysis()
     encoded = loaded.encode(**latents)
     coded = {key: encoded[key] for key in ("strings", "fingerprints")}
     decoded = {**coded, "size": tf.constant(SIZE)}
@@ -27,7 +32,7 @@ def ours_in_parts(network, image) -> dict:
     return {
         "compress": lambda: codec.compress(image, loaded),
         "decompress": lambda: codec.decompress(data, loaded),
-        "analysis": lambda: loaded.analysis(image=tf.constant(image)),
+        "analysis": lambda: analysis()["latent"].numpy(),
         "encode": lambda: loaded.encode(**latents)["strings"].numpy(),
         "decode": lambda: loaded.decode(**decoded)["y_hat"].numpy(),
         "synthesis": lambda: loaded.synthesis(y_hat=encoded["y_hat"])["image"].numpy(),
