@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 
 from benchmarks.speed import coding, entropy_model, layers, startup, training
-from benchmarks.speed.compressai import CompressAI
+from benchmarks.speed.compressai_process import CompressAI
 
 PARTS = {
     "layers": layers,

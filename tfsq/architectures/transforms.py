@@ -7,6 +7,7 @@ import contextlib
 import tensorflow as tf
 
 from tfsq.architectures.gdn import GDN
+from tfsq.architectures.upsampling import Upsampling
 
 
 @contextlib.contextmanager
@@ -38,16 +39,6 @@ def down(filters: int, name: str, kernel_size: int = 5, strides: int = 2):
       strides: 1 or 2.
     """
     return tf.keras.layers.Conv2D(filters, kernel_size, strides, padding="same", name=name)
-
-
-def up(filters: int, name: str):
-    """A transposed 5x5 convolution that doubles height and width.
-
-    Args:
-      filters: Channels of the output.
-      name: Name of the layer.
-    """
-    return tf.keras.layers.Conv2DTranspose(filters, 5, 2, padding="same", name=name)
 
 
 def activation_layer(activation: str, name: str):
@@ -83,8 +74,9 @@ def synthesis(num_filters: int, num_latents: int):
     """
     layers = []
     for i in range(3):
-        layers += [up(num_filters, f"up_{i}"), GDN(inverse=True, name=f"igdn_{i}")]
-    return _built([*layers, up(3, "up_3")], "synthesis", num_latents)
+        layers += [Upsampling(num_filters, f"up_{i}"), GDN(inverse=True, name=f"igdn_{i}")]
+    pixels = tf.keras.layers.Conv2DTranspose(3, 5, 2, padding="same", name="up_3")
+    return _built([*layers, pixels], "synthesis", num_latents)
 
 
 def hyper_analysis(num_latents: int, widths: tuple[int, int, int], activation: str):
@@ -121,9 +113,9 @@ def hyper_synthesis(
     """
     with predicting():
         layers = [
-            up(widths[0], "up_0"),
+            Upsampling(widths[0], "up_0"),
             activation_layer(activation, f"{activation}_0"),
-            up(widths[1], "up_1"),
+            Upsampling(widths[1], "up_1"),
             activation_layer(activation, f"{activation}_1"),
             down(widths[2], "conv_2", kernel_size=3, strides=1),
         ]
