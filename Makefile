@@ -32,6 +32,7 @@ results: $(INSTALLED)
 	for runs in results/rate_distortion/*_runs.csv; do \
 		$(BIN)/python benchmarks/rate_distortion/report.py $$(basename $$runs _runs.csv) || exit 1; \
 	done
+	$(BIN)/python -m benchmarks.speed.report results/speed
 
 $(INSTALLED): pyproject.toml
 	@$(or $(PYTHON),false) -c 'import sys; sys.exit(not (3, 9) <= sys.version_info < (3, 12))' || { \

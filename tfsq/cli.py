@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import glob
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -31,6 +33,20 @@ _PROGRESS_COLUMNS = (
     TimeRemainingColumn(),
     TextColumn("{task.description}"),
 )
+
+
+def _imported(name: str):
+    """A module of tfsq, imported without looking for garbage meanwhile.
+
+    There is none, and to look for it among all that TensorFlow brings, now and again before the
+    process ends, would take a second.
+    """
+    gc.disable()
+    try:
+        return importlib.import_module(f"tfsq.{name}")
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @contextlib.contextmanager
@@ -140,7 +156,7 @@ def train(
         del settings[other]
     skipped: Optional[List[str]] = [] if skip_bad_images else None
     with _errors_as_sentences():
-        from tfsq import training
+        training = _imported("training")
 
         # Before anything that TensorFlow does.
         where = training.strategy_of(strategy)
@@ -180,7 +196,7 @@ def compress(
     if (model is None) == (quality is None):
         raise typer.BadParameter("give one of --model and --quality")
     with _errors_as_sentences():
-        from tfsq import codec
+        codec = _imported("codec")
 
         _check_target(target)
         chosen = codec.shipped_codec(quality) if model is None else model
@@ -199,7 +215,7 @@ def decompress(
 ):
     """Decompress a .tfsq file to an image file."""
     with _errors_as_sentences():
-        from tfsq import codec
+        codec = _imported("codec")
 
         _check_target(target)
         with _progress() as show:
@@ -222,7 +238,7 @@ def _comparison_table(curves):
 
 
 def _bd_rate_line(models, reference):
-    from tfsq import codec
+    codec = _imported("codec")
 
     anchor, test = reference.points(), models.points()
     try:
@@ -250,7 +266,7 @@ def evaluate(
 ):
     """Compress, decompress and measure image files, beside JPEG and WebP if asked for."""
     with _errors_as_sentences():
-        from tfsq import codec
+        codec = _imported("codec")
 
         paths = _files(files)
         _check_target(csv_file)
@@ -278,8 +294,7 @@ def analyze(
 ):
     """Measure all surrogates: mismatch, gradient risk, limits, recommended settings."""
     with _errors_as_sentences():
-        from tfsq import report
-        from tfsq.analysis import table
+        report, analysis = _imported("report"), _imported("analysis")
 
         found = _files(images or ())
         batch = report.latent_batch(model, found or None)
@@ -289,7 +304,7 @@ def analyze(
                 output, batch, lambda items, name: bar.track(items, description=name)
             )
     for name in ("limit", "recommendation"):
-        print(table(results[name]))
+        print(analysis.table(results[name]))
     print(f"tables and figures of all measurements written to {output}")
 
 
@@ -297,9 +312,9 @@ def analyze(
 def info(file: Path = typer.Argument(..., help=".tfsq file.")):
     """Show what a .tfsq file holds."""
     with _errors_as_sentences():
-        from tfsq.codec.container import read
+        files = _imported("codec.container")
 
-        container, size = read(file), file.stat().st_size
+        container, size = files.read(file), file.stat().st_size
     rows = {
         "model": container.model_id.hex(),
         "size": f"{container.width}x{container.height}",

@@ -1,6 +1,6 @@
 """Measures what refining the latents of an image gains, and in which time.
 
-    python benchmarks/refinement/run.py MODEL.keras... --images 'kodak/kodim0[1-4].png'
+    python benchmarks/refinement/run.py saved_models/quality_* --images 'kodak/kodim0[1-4].png'
 
 For every model, surrogate, number of steps and image: seconds, bits per pixel and PSNR of real
 files. Writes `results/refinement/refinement.csv`, `table.md`, `bd_rates.md` and `gain.png`. Run
@@ -94,7 +94,9 @@ def measured(image, path, found: codec.Codec, surrogate: str, steps: int) -> Row
     start, end = TEMPERATURES[surrogate]
     schedule = tf.keras.optimizers.schedules.ExponentialDecay(start, max(1, steps), end / start)
     began = time.perf_counter()
-    latents = codec.refine_latents(image, found, steps, schedule=schedule)
+    latents = codec.refine_latents(
+        image, found, steps, surrogate=SURROGATES[surrogate], schedule=schedule
+    )
     data = codec.compress_latents(latents, image.shape[:2], found)
     seconds = time.perf_counter() - began
     figures = codec.rate_distortion(image, data, codec.decompress(data, found))
@@ -102,12 +104,11 @@ def measured(image, path, found: codec.Codec, surrogate: str, steps: int) -> Row
     return Row(name, lmbda, surrogate, steps, path.stem, seconds, figures.bpp, figures.psnr)
 
 
-def measure(model_files, images, rows: list[Row]) -> None:
+def measure(folders, images, rows: list[Row]) -> None:
     """Adds what is missing to `rows`, and writes them after each."""
     done = {row.key for row in rows}
-    for (name, surrogate), file in itertools.product(SURROGATES.items(), model_files):
-        model = tf.keras.models.load_model(file)
-        found = codec.as_codec(model, surrogate)
+    for name, folder in itertools.product(SURROGATES, folders):
+        found = codec.load(folder)
         cases = [
             (path, steps)
             for path, steps in itertools.product(images, (0, *STEPS))
@@ -190,7 +191,7 @@ def write_table(columns: list[str], lines: list[list], path: pathlib.Path) -> No
 def main() -> None:
     """Measures what is missing, and writes table and figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("models", nargs="*", help="`.keras` files of trained networks.")
+    parser.add_argument("models", nargs="*", help="Folders of codecs.")
     parser.add_argument("--images", default="", help="A glob.")
     arguments = parser.parse_args()
     rows = read()

@@ -19,7 +19,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
 
-from benchmarks.speed import coding, entropy_model, layers, startup, training
+from benchmarks.speed import (
+    coding,
+    entropy_model,
+    layers,
+    memory,
+    report,
+    scaling,
+    startup,
+    training,
+)
 from benchmarks.speed.compressai_process import CompressAI
 
 PARTS = {
@@ -28,6 +37,8 @@ PARTS = {
     "training": training,
     "coding": coding,
     "startup": startup,
+    "memory": memory,
+    "scaling": scaling,
 }
 
 
@@ -69,6 +80,7 @@ def main() -> None:
         for row in rows:
             print(*(f"{v:.4g}" if isinstance(v, float) else v for v in row.values()), flush=True)
     (arguments.output / "machine.txt").write_text(machine())
+    report.write(arguments.output)
 
 
 if __name__ == "__main__":

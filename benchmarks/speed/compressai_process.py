@@ -6,6 +6,8 @@ import json
 import pathlib
 import subprocess
 
+_SIDE = str(pathlib.Path(__file__).with_name("compressai_side.py"))
+
 
 class CompressAI:
     """A process of another Python, which has CompressAI; none if there is no such Python.
@@ -15,14 +17,31 @@ class CompressAI:
     """
 
     def __init__(self, python: str | None):
+        self._python = python
         self._process = None
         if python is not None:
             self._process = subprocess.Popen(
-                [python, str(pathlib.Path(__file__).with_name("compressai_side.py"))],
+                [python, _SIDE],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
             )
+
+    def peak(self, network: str, crop: int, work: str) -> dict:
+        """MB at the peak of a new process that does the work; none without CompressAI."""
+        if self._python is None:
+            return {}
+        requests = {
+            "import": [],
+            "training step": [["training", network, crop]],
+            "compress": [["coding", network, work]],
+            "decompress": [["coding", network, work]],
+        }[work]
+        lines = "".join(json.dumps(request) + "\n" for request in [*requests, ["peak"]])
+        done = subprocess.run(
+            [self._python, _SIDE], input=lines, stdout=subprocess.PIPE, text=True, check=True
+        )
+        return {"compressai": float(done.stdout.split()[-1])}
 
     def ways(self, *request) -> dict:
         """The way to do what is asked, for `in_turns`; none without CompressAI."""

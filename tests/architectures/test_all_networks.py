@@ -119,6 +119,14 @@ def test_mixed_precision_trains_and_decodes_exactly(name, policy):
     assert np.array_equal(decoded, reconstruction)
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_training_step_compiles_under_xla(name):
+    model = make_model(name)
+    model.compile(tf.keras.optimizers.Adam(1e-3), lmbda=0.01, jit_compile=True)
+    history = model.fit(tf.data.Dataset.from_tensors(crops(1)), verbose=0).history
+    assert np.isfinite(history["loss"][0])
+
+
 def test_images_of_a_batch_are_coded_apart(model):
     images = tf.constant(crops(2))
     compress, decompress = tf.function(model.compress), tf.function(model.decompress)

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from tfsq.architectures import MeanScaleHyperprior, transforms
 from tfsq.architectures.exact import check_exact, check_softplus_decides, exactly, on_grid
-from tfsq.architectures.upsampling import Upsampling
+from tfsq.architectures.upsampling import Conv2DTranspose
 from tfsq.entropy_models import LowerBoundedGaussianConditional
 
 CONVOLUTIONS = {
     "3x3": lambda: transforms.down(4, "layer", kernel_size=3, strides=1),
     "5x5": lambda: transforms.down(4, "layer"),
-    "transposed": lambda: Upsampling(4, "layer"),
+    "transposed": lambda: Conv2DTranspose(4, "layer"),
     "transposed by Keras": lambda: tf.keras.layers.Conv2DTranspose(4, 5, 2, padding="same"),
 }
 

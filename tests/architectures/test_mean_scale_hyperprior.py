@@ -282,13 +282,6 @@ def test_trains_and_exports_under_a_strategy(tmp_path):
     assert figures.decoder_matches_encoder
 
 
-def test_training_step_compiles_under_xla():
-    model = make_model(compiled=False)
-    model.compile(tf.keras.optimizers.Adam(1e-3), lmbda=0.01, jit_compile=True)
-    history = model.fit(tf.data.Dataset.from_tensors(crops()).repeat(2), verbose=0).history
-    assert np.isfinite(history["loss"][0])
-
-
 def test_bad_arguments_are_refused(model):
     with pytest.raises(ValueError, match="`num_filters` must be an integer of at least 1"):
         MeanScaleHyperprior(num_filters=0)

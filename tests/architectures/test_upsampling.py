@@ -1,17 +1,19 @@
 """The fast transposed convolution against that of Keras."""
 
+import zipfile
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfsq.architectures.upsampling import Upsampling
+from tfsq.architectures.upsampling import Conv2DTranspose
 
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5, "float16": 1e-2, "bfloat16": 1e-1}
 
 
 def pair_of(channels, filters, dtype="float32"):
     """The layer and that of Keras, with the same weights."""
-    ours = Upsampling(filters, dtype=dtype)
+    ours = Conv2DTranspose(filters, dtype=dtype)
     theirs = tf.keras.layers.Conv2DTranspose(filters, 5, 2, padding="same", dtype=dtype)
     for layer in (ours, theirs):
         layer.build([None, None, None, channels])
@@ -58,8 +60,20 @@ def test_in_graphs_of_unknown_size(jit_compile):
 
 
 def test_a_file_keeps_it(tmp_path):
-    model = tf.keras.Sequential([tf.keras.Input([4, 4, 3]), Upsampling(2, name="up")])
+    model = tf.keras.Sequential([tf.keras.Input([4, 4, 3]), Conv2DTranspose(2, name="up")])
     model.save(tmp_path / "model.keras")
     loaded = tf.keras.models.load_model(tmp_path / "model.keras")
     x = tf.random.stateless_normal([1, 4, 4, 3], (0, 1))
     assert np.array_equal(model(x), loaded(x))
+
+
+def test_a_file_of_the_layer_of_keras_fits(tmp_path):
+    theirs, ours = (
+        tf.keras.Sequential([tf.keras.Input([4, 4, 3]), layer]) for layer in reversed(pair_of(3, 2))
+    )
+    theirs.layers[0].bias.assign([3.0, 4.0])
+    theirs.save(tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        archive.extract("model.weights.h5", tmp_path)
+    ours.load_weights(tmp_path / "model.weights.h5")
+    assert np.array_equal(ours.layers[0].bias, [3.0, 4.0])

@@ -204,3 +204,24 @@ def test_any_kind_of_bytes_is_decompressed(loaded):
     data = codec.compress(photograph()[:32, :32], loaded)
     for kind in (bytearray, memoryview):
         assert np.array_equal(codec.decompress(kind(data), loaded), codec.decompress(data, loaded))
+
+
+def test_network_of_a_loaded_codec_is_built_from_its_configuration(model, loaded):
+    assert loaded.network is loaded.network
+    for ours, theirs in zip(loaded.network.weights, model.weights):
+        assert np.array_equal(ours, theirs)
+    assert codec.as_codec(model).network is model
+
+
+def test_network_of_a_class_that_keras_does_not_know_is_refused(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "codec")
+    metadata = json.loads((copy / "tfsq.json").read_text())
+    (copy / "tfsq.json").write_text(json.dumps({**metadata, "architecture": "Own", "class": "Own"}))
+    own = codec.load(copy)
+    assert codec.decompress(codec.compress(photograph("coffee")[:64, :64], own), own).any()
+    with pytest.raises(codec.ModelError, match="Own, cannot be built.*must be registered"):
+        _ = own.network
+    other = {**metadata, "config": {**metadata["config"], "num_filters": 5}}
+    (copy / "tfsq.json").write_text(json.dumps(other))
+    with pytest.raises(codec.ModelError, match="cannot be built|not that of its weights"):
+        _ = codec.load(copy).network

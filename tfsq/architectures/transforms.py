@@ -6,8 +6,8 @@ import contextlib
 
 import tensorflow as tf
 
+from tfsq.architectures import upsampling
 from tfsq.architectures.gdn import GDN
-from tfsq.architectures.upsampling import Upsampling
 
 
 @contextlib.contextmanager
@@ -74,7 +74,10 @@ def synthesis(num_filters: int, num_latents: int):
     """
     layers = []
     for i in range(3):
-        layers += [Upsampling(num_filters, f"up_{i}"), GDN(inverse=True, name=f"igdn_{i}")]
+        layers += [
+            upsampling.Conv2DTranspose(num_filters, f"up_{i}"),
+            GDN(inverse=True, name=f"igdn_{i}"),
+        ]
     pixels = tf.keras.layers.Conv2DTranspose(3, 5, 2, padding="same", name="up_3")
     return _built([*layers, pixels], "synthesis", num_latents)
 
@@ -113,9 +116,9 @@ def hyper_synthesis(
     """
     with predicting():
         layers = [
-            Upsampling(widths[0], "up_0"),
+            upsampling.Conv2DTranspose(widths[0], "up_0"),
             activation_layer(activation, f"{activation}_0"),
-            Upsampling(widths[1], "up_1"),
+            upsampling.Conv2DTranspose(widths[1], "up_1"),
             activation_layer(activation, f"{activation}_1"),
             down(widths[2], "conv_2", kernel_size=3, strides=1),
         ]

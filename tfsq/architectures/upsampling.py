@@ -54,13 +54,14 @@ def upsampled(x, kernel) -> tf.Tensor:
 
 
 @tf.keras.saving.register_keras_serializable(package="tfsq")
-class Upsampling(tf.keras.layers.Conv2DTranspose):
+class Conv2DTranspose(tf.keras.layers.Conv2DTranspose):
     """A transposed 5x5 convolution that doubles height and width, for many outputs.
 
-    The weights and, but for the order of sums, the result are those of
-    `tf.keras.layers.Conv2DTranspose(filters, 5, 2, padding="same")`, which on a CPU writes 25 numbers
-    for each input position and output channel, and then adds them up. With few outputs that costs
-    little, and that layer is the faster one.
+    The weights and, but for the order of sums, the result are those of Keras' `Conv2DTranspose`
+    with kernels of 5, strides of 2 and "same" padding, which on a CPU writes 25 numbers for each
+    input position and output channel, and then adds them up. With few outputs that costs little,
+    and that layer is the faster one. It has the name of Keras' own, by which `.keras` files find
+    the weights of either.
 
     Args:
       filters: Channels of the output.
@@ -79,7 +80,9 @@ class Upsampling(tf.keras.layers.Conv2DTranspose):
         )
 
     def call(self, inputs):
-        return tf.nn.bias_add(upsampled(inputs, self.kernel), self.bias)
+        # A tensor: custom gradients refuse variables under mixed precision and strategies.
+        kernel = tf.convert_to_tensor(self.kernel)
+        return tf.nn.bias_add(upsampled(inputs, kernel), self.bias)
 
     def get_config(self):
         return {**tf.keras.layers.Layer.get_config(self), "filters": self.filters}

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
-from tfsq.architectures.base import SMALLEST_MS_SSIM_SIZE
+from tfsq import layers
+from tfsq.architectures.base import SMALLEST_MS_SSIM_SIZE, cropped
+from tfsq.codec.graphs import batched
 from tfsq.codec.image_files import check_image
 from tfsq.codec.saved_model import Codec
 from tfsq.codec.tiling import analyze
-from tfsq.layers.base import check_integer, check_temperature
+from tfsq.layers.base import (
+    AnnealedQuantizer,
+    StochasticQuantizer,
+    check_integer,
+    check_temperature,
+)
+from tfsq.layers.zero_center_quantization import quantizing_with
 
 # Of the annealing, over all steps.
 _TEMPERATURES = (0.5, 0.1)
@@ -22,11 +31,66 @@ def _default_schedule(steps):
     return tf.keras.optimizers.schedules.ExponentialDecay(start, steps, end / start)
 
 
+def annealed_layer(surrogate) -> AnnealedQuantizer:
+    """Returns the layer of a surrogate that can be annealed, its noise seeded if it has any.
+
+    Args:
+      surrogate: See `refine_latents`.
+
+    Raises:
+      TypeError: if it is not annealed.
+    """
+    layer = layers.get(surrogate)
+    if not isinstance(layer, AnnealedQuantizer):
+        raise TypeError(f"`surrogate` must be an annealed quantizer. Received: {surrogate!r}")
+    if isinstance(layer, StochasticQuantizer) and layer.seed is None:
+        # A generator of its own, which every step seeds.
+        layer = type(layer).from_config({**layer.get_config(), "seed": 0})
+    return layer
+
+
+@functools.lru_cache(maxsize=2)
+def gradients_of(codec: Codec, surrogate) -> Callable:
+    """Returns the function that differentiates the loss of an image's latents.
+
+    Kept for the next image, since it takes seconds to trace.
+
+    Args:
+      codec: The codec.
+      surrogate: The name of an annealed quantizer, or the layer.
+
+    Returns:
+      Function (image, lmbda, temperature, seed, latents) -> {"loss": that of the surrogate, part:
+      its gradient}.
+
+    Raises:
+      TypeError: if `surrogate` is not annealed.
+      ModelError: see `Codec.network`.
+    """
+    layer, model = annealed_layer(surrogate), codec.network
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def gradients(image, lmbda, temperature, seed, latents):
+        layer.temperature.assign(temperature)
+        if isinstance(layer, StochasticQuantizer):
+            layer.seed_noise(seed)
+        image = image[tf.newaxis]
+        with quantizing_with(model, layer), tf.GradientTape() as tape:
+            tape.watch(latents)
+            reconstruction, bits = model.reconstruct(batched(latents, model), training=True)
+            reconstruction = cropped(reconstruction, image)
+            loss = model.loss_of(image, reconstruction, bits, lmbda)["loss"][0]
+        return {"loss": loss, **tape.gradient(loss, latents)}
+
+    return gradients
+
+
 def refine_latents(
     image,
     codec: Codec,
     steps: int = 500,
     lmbda: float | None = None,
+    surrogate="sga",
     schedule: Callable | None = None,
     learning_rate: float = 0.05,
     progress: Callable[[int, float], None] | None = None,
@@ -36,7 +100,7 @@ def refine_latents(
     Works on the whole image at once, with the memory that a training step on it takes.
 
     Latents and hyper-latents descend the gradient of bits per pixel + lambda * distortion through
-    the codec's annealed surrogate (`export` chooses it); decoder and file format stay as they are.
+    an annealed surrogate; decoder and file format stay as they are.
 
     Source: Y. Yang, R. Bamler, S. Mandt, "Improving Inference for Neural Image Compression",
     NeurIPS 2020, https://arxiv.org/abs/2006.04240, there with stochastic Gumbel annealing.
@@ -46,6 +110,7 @@ def refine_latents(
       codec: The codec.
       steps: Number of steps of Adam.
       lmbda: Weight of the distortion; None is that of the codec's training.
+      surrogate: An annealed quantizer: what `tfsq.layers.get` accepts.
       schedule: Callable step -> temperature in (0, 1]; None falls exponentially from 0.5 to 0.1.
       learning_rate: Adam's at the first step; it falls to zero along a cosine.
       progress: Called after every step with the number of steps done and the surrogate's loss.
@@ -58,6 +123,8 @@ def refine_latents(
     Raises:
       ValueError: if `image` is no such array or too small for the MS-SSIM that the codec was
         trained for, `steps` is negative, or a temperature out of range.
+      TypeError: if `surrogate` is not annealed.
+      ModelError: if the codec's network has classes that Keras does not know.
     """
     steps = check_integer("steps", steps, 0)
     image = check_image(image)
@@ -70,18 +137,19 @@ def refine_latents(
     schedule = schedule or _default_schedule(steps)
     lmbda = codec.metadata["lmbda"] if lmbda is None else lmbda
     latents = {name: tf.Variable(value) for name, value in analyze(image, codec).items()}
-    image = tf.constant(image)
+    surrogate = surrogate if isinstance(surrogate, str) else layers.get(surrogate)
+    image, gradients = tf.constant(image), gradients_of(codec, surrogate)
     optimizer = tf.keras.optimizers.Adam(
         tf.keras.optimizers.schedules.CosineDecay(learning_rate, max(1, steps))
     )
     optimizer.build(list(latents.values()))
     for step in range(steps):
-        found = codec.gradients(
-            image=image,
-            lmbda=tf.constant(lmbda, tf.float32),
-            temperature=tf.constant(check_temperature(schedule(step)), tf.float32),
-            seed=tf.constant(step, tf.int64),
-            **{name: tf.convert_to_tensor(latent) for name, latent in latents.items()},
+        found = gradients(
+            image,
+            tf.constant(lmbda, tf.float32),
+            tf.constant(check_temperature(schedule(step)), tf.float32),
+            tf.constant(step, tf.int64),
+            {name: tf.convert_to_tensor(latent) for name, latent in latents.items()},
         )
         optimizer.apply_gradients((found[name], latent) for name, latent in latents.items())
         if progress is not None:

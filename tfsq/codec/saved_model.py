@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -17,7 +18,7 @@ from absl import logging
 from tfsq._version import __version__
 from tfsq.architectures import NETWORKS, CompressionModel
 from tfsq.codec.errors import ModelError
-from tfsq.codec.graphs import DEFAULT_REFINEMENT, Graphs
+from tfsq.codec.graphs import Graphs, batched
 
 METADATA_FILE = "tfsq.json"
 _SIGNATURES = (
@@ -26,10 +27,8 @@ _SIGNATURES = (
     "analysis",
     "latents_of",
     "encode",
-    "estimate",
     "decode",
     "synthesis",
-    "gradients",
 )
 # What the weights do not say, and tiles would have seams without.
 _GEOMETRY = ("size_multiple", "latent_stride", "halo")
@@ -46,7 +45,7 @@ _LOADING_ERRORS = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Codec:
     """A codec: the functions of a network over a single image of any size, and its metadata.
 
@@ -58,20 +57,17 @@ class Codec:
 
     Attributes:
       metadata: Dict with `tfsq_version`, `tfc_version`, `tensorflow_version`, `architecture`,
-        `config`, `refinement` (the config of its surrogate), `lmbda`, `distortion`, `parts`,
-        `size_multiple`, `latent_stride`, `halo` and `model_hash`.
+        `config`, `lmbda`, `distortion`, `parts`, `size_multiple`, `latent_stride`, `halo` and
+        `model_hash`.
       compress: image -> {"strings", "fingerprints"}.
       decompress: (strings, fingerprints, size) -> {"image"}.
       analysis: image, both sizes multiples of `size_multiple` or those of a tile -> {"y"}.
       latents_of: y -> {part: latent}.
       encode: latents -> {"strings", "fingerprints", "y_hat"}.
-      estimate: latents -> {"bits": float32 [parts], what evaluation predicts for the strings}.
       decode: (strings, fingerprints, size) -> {"y_hat"}; raises InvalidArgumentError at a part that
         has another fingerprint, before the next part is decoded.
       synthesis: y_hat -> {"image"}, padded or a tile.
       folder: Where it was loaded from, None if it was not.
-      gradients: (image, lmbda, temperature, seed, latents) -> {"loss": that of the surrogate,
-        part: its gradient}, see `refine_latents`.
     """
 
     metadata: dict
@@ -80,13 +76,39 @@ class Codec:
     analysis: Callable
     latents_of: Callable
     encode: Callable
-    estimate: Callable
     decode: Callable
     synthesis: Callable
-    gradients: Callable
     # The functions hold weak references to the variables.
     _owner: object = dataclasses.field(repr=False)
+    _network: Callable[[], CompressionModel] = dataclasses.field(repr=False)
     folder: pathlib.Path | None = None
+
+    @functools.cached_property
+    def network(self) -> CompressionModel:
+        """The network itself, for what the exported functions do not do: bits and gradients.
+
+        Of a codec that was loaded it is built, from its configuration, when it is first asked for.
+
+        Raises:
+          ModelError: if a class of its configuration is not known to Keras.
+        """
+        return self._network()
+
+    @functools.cached_property
+    def estimate(self) -> Callable:
+        """Function: latents -> {"bits": float32 [parts], what evaluation predicts for the strings}.
+
+        Raises:
+          ModelError: as `network`.
+        """
+        network = self.network
+
+        @tf.function(autograph=False, reduce_retracing=True)
+        def estimate(**latents):
+            _, bits = network.code(batched(latents, network), training=False)
+            return {"bits": tf.concat([bits[name] for name in sorted(bits)], axis=0)}
+
+        return estimate
 
     @property
     def model_id(self) -> bytes:
@@ -126,14 +148,14 @@ def _check(model) -> None:
     model.check_codable()
 
 
-def _metadata(model: CompressionModel, graphs: Graphs) -> dict:
+def _metadata(model: CompressionModel) -> dict:
     return {
         "tfsq_version": __version__,
         "tfc_version": importlib.metadata.version("tensorflow-compression"),
         "tensorflow_version": tf.__version__,
         "architecture": type(model).__name__,
+        "class": tf.keras.saving.get_registered_name(type(model)),
         "config": model.get_config(),
-        "refinement": tf.keras.saving.serialize_keras_object(graphs.refinement),
         "lmbda": model.lmbda,
         "distortion": model.distortion,
         "parts": sorted(model.parts),
@@ -144,29 +166,26 @@ def _metadata(model: CompressionModel, graphs: Graphs) -> dict:
     }
 
 
-def as_codec(model: CompressionModel, refinement=DEFAULT_REFINEMENT) -> Codec:
+def as_codec(model: CompressionModel) -> Codec:
     """Returns the codec of a model as it is, without writing anything.
 
     Args:
       model: A model of `tfsq.architectures`, compiled.
-      refinement: The surrogate of `refine_latents`: an annealed quantizer layer, or what
-        `tfsq.layers.get` accepts.
 
     Returns:
       The codec; do not train the model while it is in use.
 
     Raises:
-      TypeError: if `model` is not a model of `tfsq.architectures`, or `refinement` not annealed.
+      TypeError: if `model` is not a model of `tfsq.architectures`.
       ValueError: if a weight is not finite, or too large for exact predictions.
       RuntimeError: if the model was not compiled: its lambda belongs to the metadata.
     """
     _check(model)
-    graphs = Graphs(model, refinement)
-    functions = graphs.functions()
-    return Codec(_metadata(model, graphs), **functions, _owner=graphs)
+    functions = Graphs(model).functions()
+    return Codec(_metadata(model), **functions, _owner=model, _network=lambda: model)
 
 
-def export(model: CompressionModel, path, refinement=DEFAULT_REFINEMENT) -> dict:
+def export(model: CompressionModel, path) -> dict:
     """Writes a SavedModel with the functions of a `Codec` as signatures.
 
     The coding tables are built from the present weights and frozen in it. Beside the SavedModel
@@ -175,7 +194,6 @@ def export(model: CompressionModel, path, refinement=DEFAULT_REFINEMENT) -> dict
     Args:
       model: As for `as_codec`.
       path: Folder to write.
-      refinement: As for `as_codec`.
 
     Returns:
       The metadata, see `Codec`.
@@ -186,21 +204,18 @@ def export(model: CompressionModel, path, refinement=DEFAULT_REFINEMENT) -> dict
       RuntimeError: as `as_codec`.
     """
     _check(model)
-    # Outside of a strategy's scope: its own variables are not the strategy's.
-    graphs = Graphs(model, refinement)
     # TensorFlow saves functions of distributed variables inside of their strategy only.
     with model.distribute_strategy.scope():
-        return _export(model, pathlib.Path(path), graphs)
+        return _export(model, pathlib.Path(path))
 
 
-def _export(model, path: pathlib.Path, graphs: Graphs) -> dict:
-    signatures = graphs.functions()
+def _export(model, path: pathlib.Path) -> dict:
+    signatures = Graphs(model).functions()
     # The weights are all that is saved beside the functions; the Keras model is not.
     module = tf.Module()
     module.model_weights = list(model.weights)
-    module.refinement_state = graphs.state
-    metadata = _metadata(model, graphs)
-    # The gradients are functions of their own; nobody differentiates through a codec.
+    metadata = _metadata(model)
+    # Nobody differentiates through a codec.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(module, str(path), signatures=signatures, options=options)
     (path / METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n")
@@ -241,4 +256,26 @@ def load(path) -> Codec:
             )
     if metadata.get("model_hash") != model_hash:
         raise ModelError(f"The weights of {path} are not those that its {METADATA_FILE} names.")
-    return Codec(metadata, **functions, _owner=module, folder=path)
+    rebuild = functools.partial(_rebuilt, path, metadata, module.model_weights)
+    return Codec(metadata, **functions, _owner=module, _network=rebuild, folder=path)
+
+
+def _rebuilt(path, metadata, weights) -> CompressionModel:
+    """The network of a codec, from its configuration and its weights."""
+    name, config = metadata["architecture"], metadata["config"]
+    try:
+        kind = NETWORKS.get(name) or tf.keras.saving.get_registered_object(metadata["class"])
+        model = kind.from_config(config)
+        for mine, theirs in zip(model.weights, weights):
+            mine.assign(theirs)
+    except _LOADING_ERRORS as error:
+        raise ModelError(
+            f"The network of {path}, {name}, cannot be built from its configuration: {error}. "
+            "Classes of your own must be registered with Keras and imported before."
+        ) from error
+    if _hash_of(model.weights) != metadata["model_hash"]:
+        raise ModelError(
+            f"The network of {path}, {name}, has other weights than its {METADATA_FILE} names."
+        )
+    model.compile("sgd", lmbda=metadata["lmbda"], distortion=metadata["distortion"])
+    return model

@@ -19,10 +19,9 @@ def _staircase_slope(y, t):
 
 
 def _round_with_noise(y, u, t):
-    hard = tf.round(y)
+    hard, noisy = tf.round(y), y + t * u
     # Floating-point addition may carry y + t u onto a tie that the exact sum stays short of.
-    out_of_reach = 0.5 - tf.abs(y - hard) > t / 2
-    return tf.where(out_of_reach, hard, tf.round(y + t * u))
+    return tf.where(tf.abs(noisy - hard) <= 0.5, hard, tf.round(noisy))
 
 
 _FORMS = {
