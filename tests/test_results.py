@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from benchmarks.speed import report
 from tests.test_benchmarks import BENCHMARKS, load
 
 ROOT = BENCHMARKS.parent
@@ -47,8 +48,32 @@ def test_readme_quotes_the_tables():
         assert re.search(rf"(?<![\d.+-]){re.escape(value)} %", readme), value
     for value in ("-22.5 +- 4.5", "37.7 +- 13.6"):
         assert value in (RESULTS / "shipped/bd_rates.md").read_text() and f"{value} %" in readme
-    report = json.loads((RESULTS / "demo" / "report.json").read_text())
-    assert f"{report['psnr']:.2f} dB at {report['bpp']:.3f} bits per pixel" in readme
+    demo = json.loads((RESULTS / "demo" / "report.json").read_text())
+    assert f"{demo['psnr']:.2f} dB at {demo['bpp']:.3f} bits per pixel" in readme
+
+
+def test_readme_quotes_the_speed():
+    readme = (ROOT / "README.md").read_text()
+    for part, case, line in (
+        ("training", "64", "training step, 8 crops of 64x64"),
+        ("training", "128", "training step, 8 crops of 128x128"),
+        ("coding", "compress", "compress, 768x512"),
+        ("coding", "decompress", "decompress, 768x512"),
+    ):
+        rows = report.grouped(report.read(RESULTS / "speed" / f"{part}.csv"), report.KEYS[part])
+        found = rows["MeanScaleHyperprior", case]
+        ratios = " | ".join(f"{float(found[way]['ratio']):.2f}" for way in ("tfc", "compressai"))
+        assert f"| {line} | {ratios} |" in readme
+
+
+def test_speed_is_reported_from_the_csv_files(tmp_path):
+    for file in (RESULTS / "speed").glob("*.csv"):
+        shutil.copy(file, tmp_path)
+    report.write(tmp_path)
+    tables = sorted(tmp_path.glob("*.md"))
+    assert len(tables) == len(report.KEYS) + 3
+    for table in tables:
+        assert table.read_text() == (RESULTS / "speed" / table.name).read_text(), table.name
 
 
 def test_every_number_of_the_results_page_is_in_a_table():

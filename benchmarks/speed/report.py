@@ -142,6 +142,8 @@ def draw_scaling(rows: list[dict], path: pathlib.Path) -> None:
         axis.loglog(sizes, times, "o-", label=f"measured, exponent {exponent:.2f}")
         axis.loglog(sizes, times[-1] * sizes / sizes[-1], "k--", lw=0.8, label="linear")
         axis.set_title(work, fontsize=9)
+        axis.set_xticks(sizes, [f"{size:g}" for size in sizes])
+        axis.minorticks_off()
         axis.set_xlabel(name)
         axis.set_ylabel("ms")
         axis.grid(alpha=0.3)
