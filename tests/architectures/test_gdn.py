@@ -12,6 +12,17 @@ def test_is_the_gdn_of_tfc(inverse):
     ours, theirs = GDN(inverse), tfc.GDN(inverse)
     np.testing.assert_allclose(ours(x), theirs(x), rtol=1e-6)
     assert len(ours.trainable_weights) == 2
+    for weight, other in zip(ours.trainable_weights, theirs.trainable_weights):
+        weight.assign_add(tf.random.stateless_uniform(weight.shape, (2, 2)))
+        other.assign(weight)
+    gradients = []
+    for layer in (ours, theirs):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(tf.sin(3.0 * layer(x)))
+        gradients.append(tape.gradient(loss, [x, *layer.trainable_weights]))
+    for mine, other in zip(*gradients):
+        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-5)
 
 
 def test_arguments_of_tfc_that_it_does_not_have_are_refused():

@@ -6,6 +6,34 @@ import tensorflow as tf
 import tensorflow_compression as tfc
 
 
+@tf.custom_gradient
+def _divided(x, gamma, beta):
+    """x / (beta + |x| gamma), on rows of channels."""
+    magnitude = tf.abs(x)
+    norm = tf.nn.bias_add(tf.matmul(magnitude, gamma), beta)
+    y = x / norm
+
+    def grad(dy):
+        direct = dy / norm
+        return _gradients(x, magnitude, gamma, direct, -direct * y)
+
+    return y, grad
+
+
+@tf.custom_gradient
+def _multiplied(x, gamma, beta):
+    """x * (beta + |x| gamma), on rows of channels."""
+    magnitude = tf.abs(x)
+    norm = tf.nn.bias_add(tf.matmul(magnitude, gamma), beta)
+    return x * norm, lambda dy: _gradients(x, magnitude, gamma, dy * norm, dy * x)
+
+
+def _gradients(x, magnitude, gamma, direct, dnorm):
+    """Those of x, gamma and beta: TensorFlow's own take a third more time."""
+    dx = direct + tf.sign(x) * tf.matmul(dnorm, gamma, transpose_b=True)
+    return dx, tf.matmul(magnitude, dnorm, transpose_a=True), tf.reduce_sum(dnorm, axis=0)
+
+
 @tf.keras.saving.register_keras_serializable(package="tfsq")
 class GDN(tfc.GDN):
     """TFC's GDN, y_i = x_i / (beta_i + sum_j gamma_ij |x_j|), or its inverse, a product.
@@ -40,9 +68,10 @@ class GDN(tfc.GDN):
 
     def call(self, inputs):
         # TFC's own `call` branches on tensors, which Keras cannot trace for a SavedModel.
-        gamma = self.gamma[tf.newaxis, tf.newaxis]
-        norm = tf.nn.bias_add(tf.nn.convolution(tf.abs(inputs), gamma), self.beta)
-        return inputs * norm if self.inverse else inputs / norm
+        rows = tf.reshape(inputs, [-1, inputs.shape[-1]])
+        gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
+        normalized = (_multiplied if self.inverse else _divided)(rows, gamma, beta)
+        return tf.reshape(normalized, tf.shape(inputs))
 
     def get_config(self):
         # Not TFC's own: after building, that one would contain the parameters.
