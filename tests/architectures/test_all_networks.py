@@ -8,7 +8,6 @@ from tests.photographs import crops, photograph
 from tfsq import codec
 from tfsq.architectures import NETWORKS, HyperpriorModel
 from tfsq.callbacks import TemperatureCallback
-from tfsq.entropy_models import FactorizedEntropyModel
 from tfsq.layers import AdditiveUniformNoise, Quantizer, StraightThroughRounding
 
 LARGE = np.concatenate([photograph("astronaut"), photograph("astronaut")[::-1, :256]], axis=1)
@@ -90,41 +89,6 @@ def test_training_may_be_a_tensor(model):
     hard = tf.function(lambda: model(image, training=False))()
     np.testing.assert_allclose(run(tf.constant(False))[0], hard[0], atol=1e-3)
     assert not np.allclose(run(tf.constant(True))[0], hard[0], atol=1e-3)
-
-
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("name", NETWORKS)
-def test_mixed_precision_trains_and_decodes_exactly(name, policy):
-    model = make_model(name, dtype=policy)
-    for part in model.submodules:
-        if isinstance(part, FactorizedEntropyModel):
-            # What bfloat16 does not hold.
-            part.loc.assign(tf.linspace(-0.4, 0.4, part.loc.shape[0]))
-    assert model.analysis.compute_dtype in policy
-    image = tf.constant(crops(1))
-
-    @tf.function
-    def gradients(image):
-        with tf.GradientTape() as tape:
-            reconstruction, bits = model(image, training=True)
-            error = tf.cast(image, tf.float32) - reconstruction
-            # What float16 holds.
-            loss = 1e-4 * tf.reduce_mean(error**2) + 1e-3 * tf.add_n(list(bits.values()))
-        return tape.gradient(loss, model.trainable_weights)
-
-    assert all(np.isfinite(gradient).all() for gradient in gradients(image))
-    strings = tf.function(model.compress)(image)
-    reconstruction, _ = tf.function(lambda image: model(image, training=False))(image)
-    decoded = tf.function(model.decompress)(strings, tf.constant([64, 64]))
-    assert np.array_equal(decoded, reconstruction)
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_training_step_compiles_under_xla(name):
-    model = make_model(name)
-    model.compile(tf.keras.optimizers.Adam(1e-3), lmbda=0.01, jit_compile=True)
-    history = model.fit(tf.data.Dataset.from_tensors(crops(1)), verbose=0).history
-    assert np.isfinite(history["loss"][0])
 
 
 def test_images_of_a_batch_are_coded_apart(model):

@@ -8,7 +8,7 @@ import tensorflow_compression as tfc
 
 @tf.custom_gradient
 def _divided(x, gamma, beta):
-    """x / (beta + |x| gamma), on rows of channels."""
+    """X / (beta + |x| gamma), on rows of channels."""
     magnitude = tf.abs(x)
     norm = tf.nn.bias_add(tf.matmul(magnitude, gamma), beta)
     y = x / norm
@@ -22,7 +22,7 @@ def _divided(x, gamma, beta):
 
 @tf.custom_gradient
 def _multiplied(x, gamma, beta):
-    """x * (beta + |x| gamma), on rows of channels."""
+    """X * (beta + |x| gamma), on rows of channels."""
     magnitude = tf.abs(x)
     norm = tf.nn.bias_add(tf.matmul(magnitude, gamma), beta)
     return x * norm, lambda dy: _gradients(x, magnitude, gamma, dy * norm, dy * x)
