@@ -6,7 +6,8 @@ Reads `results/rate_distortion/<experiment>.csv` and `<experiment>_runs.csv`; wr
 `<experiment>_losses.md` and `.png`, and with four lambdas `<experiment>_bd_rates.md` and `.png`.
 
 Losses are bits per pixel + lambda * squared error of real files, relative to the arm AUN with the
-same network, lambda, seed and image; BD-rates are against AUN and against mixed AUN/STE. Both have
+same network, lambda, seed and image; BD-rates are against AUN and against mixed AUN/STE, over the
+seeds with which every arm was trained at every lambda. Both have
 two intervals, over seeds and over images, by Student's t; the wider of the two decides whether
 there is a difference. Each interval is one of many: of twenty without a difference, one is expected
 to say that there is.
@@ -137,7 +138,7 @@ def bd_rates(images: list[dict]) -> list[dict]:
     """BD-rate of each arm against each anchor, with its intervals."""
     rows = []
     for architecture in dict.fromkeys(row["architecture"] for row in images):
-        found = [row for row in images if row["architecture"] == architecture]
+        found = complete([row for row in images if row["architecture"] == architecture])
         arms = dict.fromkeys(row["arm"] for row in found)
         axes = [sorted({row[name] for row in found}) for name in _AXES]
         cubes = {arm: _cube([row for row in found if row["arm"] == arm], axes) for arm in arms}
@@ -154,6 +155,7 @@ def bd_rates(images: list[dict]) -> list[dict]:
                     "network": architecture,
                     "arm": arm,
                     "against": anchor,
+                    "seeds": len(axes[1]),
                     "BD-rate (%)": rate,
                     "interval over seeds": halves[0],
                     "interval over images": halves[1],
@@ -164,6 +166,16 @@ def bd_rates(images: list[dict]) -> list[dict]:
     return rows
 
 
+def complete(images: list[dict]) -> list[dict]:
+    """The rows of the seeds with which every arm was trained at every lambda."""
+    trained = {tuple(row[key] for key in ("arm", "lmbda", "seed")) for row in images}
+    arms, lmbdas, seeds = (set(values) for values in zip(*trained))
+    whole = {s for s in seeds if all((a, x, s) in trained for a in arms for x in lmbdas)}
+    if not whole:
+        raise ValueError("Runs are missing: no seed has every arm at every lambda.")
+    return [row for row in images if row["seed"] in whole]
+
+
 def _cube(rows, axes) -> np.ndarray:
     """Rate and PSNR as an array [lambda, seed, image, 2]."""
     cube = np.full([*map(len, axes), 2], np.nan)
@@ -171,7 +183,7 @@ def _cube(rows, axes) -> np.ndarray:
         place = tuple(axis.index(row[n]) for axis, n in zip(axes, _AXES))
         cube[place] = row["bpp"], row["psnr"]
     if np.isnan(cube).any():
-        raise ValueError("Runs are missing: every arm needs every lambda with all seeds.")
+        raise ValueError("Runs are missing: every arm needs every lambda with all images.")
     return cube
 
 
@@ -227,7 +239,7 @@ def draw_curves(images: list[dict], path: pathlib.Path) -> None:
     networks = list(dict.fromkeys(row["architecture"] for row in images))
     figure, axes = plt.subplots(1, len(networks), figsize=(5.0 * len(networks), 4), squeeze=False)
     for axis, network in zip(axes[0], networks):
-        found = [row for row in images if row["architecture"] == network]
+        found = complete([row for row in images if row["architecture"] == network])
         axes_of = [sorted({row[name] for row in found}) for name in _AXES]
         for arm in dict.fromkeys(row["arm"] for row in found):
             points = _points(_cube([row for row in found if row["arm"] == arm], axes_of))
