@@ -14,6 +14,7 @@ import tensorflow as tf
 import tfsq
 
 
+@tf.keras.saving.register_keras_serializable("quickstart")
 class TinyCodec(tfsq.architectures.CompressionModel):
     """Functional models around an entropy model, on the contract that `export` needs."""
 

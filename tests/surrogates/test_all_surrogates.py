@@ -90,7 +90,9 @@ def test_gradient_is_the_slope_of_the_formula(row, dtype, temperature):
     slope, factor = np.minimum(slope, most), exact(upstream.numpy(), dtype)
     error = np.abs(exact(gradient.numpy(), dtype) - slope * factor)
     smallest = float(np.finfo(np.float16).tiny) if dtype == "float16" else 1e-15
-    tolerance = (16 * eps(wide(y, dtype).dtype) + 2 * eps(dtype)) * slope + spread
+    # What is taken from the value of the forward pass is as precise as its highest slope.
+    digit = eps(wide(y, dtype).dtype)
+    tolerance = (16 * digit + 2 * eps(dtype)) * slope + 8 * digit * slope.max() + spread
     assert np.all(error <= tolerance * np.abs(factor) + smallest)
     assert np.mean(spread > 0.01 * (1 + slope)) < 0.02 or dtype in ("float16", "bfloat16")
 
@@ -221,4 +223,8 @@ def test_limit_at_temperature_one(row, dtype):
     expected = row.at_one(wide(y, dtype), wide(u, dtype))
     y_tilde = wide(row.function(y, u, 1.0).numpy(), dtype)
     error = np.abs(y_tilde - expected)
-    assert np.all(error <= 2 * eps(dtype) * np.maximum(1, np.abs(expected)))
+    # At a tie, frequent among few digits, either neighbour is the rounded one.
+    tie = (wide(y, dtype) + wide(u, dtype)) % 1 == 0.5
+    assert np.all((error <= 2 * eps(dtype) * np.maximum(1, np.abs(expected))) | tie)
+    assert np.all(error <= 1)
+    assert np.mean(tie) < 0.01
