@@ -257,6 +257,7 @@ def test_train_interrupted_and_resumed(tmp_path):
         "--num-latents": 4,
         "--final-temperature": 0.25,
         "--hard-fraction": 0.2,
+        "--rate-quantizer": "same",
     }
     output = tmp_path / "run"
     arguments = ["train", str(photographs / "*.png"), "--output", str(output)]

@@ -41,6 +41,7 @@ def train(folder: pathlib.Path, quantizer: str, stop: int | None) -> None:
         steps_per_epoch=STEPS_PER_EPOCH,
         batch_size=4,
         crop_size=64,
+        rate_quantizer=None,
         reconstruction_quantizer=quantizer,
         final_temperature=0.1,
     )

@@ -9,7 +9,7 @@ import importlib
 import os
 import sys
 from pathlib import Path
-from typing import Iterable, List, Optional
+from typing import Any, Dict, Iterable, List, Optional
 
 import typer
 from rich.console import Console
@@ -125,11 +125,11 @@ def train(
     num_filters: int = typer.Option(32, help="Channels of the hidden layers."),
     num_latents: int = typer.Option(48, help="Channels of the latent."),
     reconstruction_quantizer: str = typer.Option("sua", help="Surrogate, by short name."),
-    rate_quantizer: Optional[str] = typer.Option(
-        None, help="Surrogate for the rate; the same, on the same noise, if none."
+    rate_quantizer: str = typer.Option(
+        "aun", help="Surrogate for the rate; 'same' is the reconstruction's, on the same noise."
     ),
     initial_temperature: float = typer.Option(1.0, help="Where annealing begins."),
-    final_temperature: float = typer.Option(0.9, help="Where annealing ends."),
+    final_temperature: float = typer.Option(0.05, help="Where annealing ends."),
     hard_fraction: float = typer.Option(0.0, help="Part of the steps that trains on hard latents."),
     scale_lower_bound: Optional[float] = typer.Option(
         None, help="Lower bound of the predicted scale; the network's own if none."
@@ -151,7 +151,8 @@ def train(
     ),
 ):
     """Train a network, a mean-scale hyperprior with SUA by default; run again to resume."""
-    settings = dict(locals())
+    settings: Dict[str, Any] = dict(locals())
+    settings["rate_quantizer"] = None if rate_quantizer == "same" else rate_quantizer
     for other in ("images", "output", "skip_bad_images", "strategy"):
         del settings[other]
     skipped: Optional[List[str]] = [] if skip_bad_images else None

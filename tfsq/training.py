@@ -48,7 +48,8 @@ class TrainingSettings:
       num_filters: Channels of the hidden layers.
       num_latents: Channels of the latent.
       reconstruction_quantizer: What `tfsq.layers.get` accepts: a name or a config.
-      rate_quantizer: Likewise; None is the same layer, with one noise sample for both.
+      rate_quantizer: Likewise; None is the layer of the reconstruction, with one noise sample for
+        both.
       initial_temperature: Of annealed quantizers, at step 0. A run that starts from another begins
         where the schedule is at its step.
       final_temperature: Where their temperature has fallen to, exponentially, when the hard part
@@ -76,9 +77,9 @@ class TrainingSettings:
     num_filters: int = 32
     num_latents: int = 48
     reconstruction_quantizer: str | dict = "sua"
-    rate_quantizer: str | dict | None = None
+    rate_quantizer: str | dict | None = "aun"
     initial_temperature: float = 1.0
-    final_temperature: float = 0.9
+    final_temperature: float = 0.05
     hard_fraction: float = 0.0
     scale_lower_bound: float | None = None
     stop_gradient: str = "partial"

@@ -312,15 +312,14 @@ def test_parameter_count_at_the_size_of_the_paper():
     assert sum(int(tf.size(weight)) for weight in model.trainable_weights) == expected
 
 
-def test_default_is_one_dithered_quantizer_for_both_paths():
+def test_default_is_noise_for_the_rate_and_dithered_sua_for_the_reconstruction():
     model = MeanScaleHyperprior(num_filters=2, num_latents=3)
     quantizer = model.latent_model.reconstruction_quantizer
     assert type(quantizer) is StochasticUniformAnnealing
     assert (quantizer.form, quantizer.gradient) == ("dithered", "straight_through")
-    for entropy_model in (model.latent_model, model.hyper_latent_model):
-        assert entropy_model.rate_quantizer is entropy_model.reconstruction_quantizer is quantizer
-    again = MeanScaleHyperprior.from_config(model.get_config())
-    assert again.latent_model.rate_quantizer is again.latent_model.reconstruction_quantizer
+    assert type(model.latent_model.rate_quantizer) is AdditiveUniformNoise
+    for part in ("rate_quantizer", "reconstruction_quantizer"):
+        assert getattr(model.hyper_latent_model, part) is getattr(model.latent_model, part)
 
 
 def test_latents_and_their_synthesis_are_those_of_the_forward_pass(model):

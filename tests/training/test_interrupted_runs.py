@@ -11,7 +11,9 @@ from tfsq import training
 
 
 def test_a_deterministic_run_that_was_interrupted_ends_as_if_it_was_not(files, tmp_path):
-    settings = training.TrainingSettings(**SMALL, reconstruction_quantizer="ste")
+    settings = training.TrainingSettings(
+        **SMALL, rate_quantizer=None, reconstruction_quantizer="ste"
+    )
     whole = training.train(files, tmp_path / "whole", settings)
     training.train(files, tmp_path / "parts", settings, stop=4)
     parts = training.train(files, tmp_path / "parts", settings)

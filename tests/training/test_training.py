@@ -82,7 +82,7 @@ def test_images_that_do_not_serve_are_skipped_and_named_if_asked_for(files, tmp_
             "must be None for FactorizedPrior, which predicts no scale",
         ),
         ({"final_temperature": 0.0}, r"`final_temperature` must be in \(0, 1\]"),
-        ({"initial_temperature": 0.5}, "`final_temperature` must be at most"),
+        ({"initial_temperature": 0.04}, "`final_temperature` must be at most"),
         ({"learning_rate": float("inf")}, "`learning_rate` must be positive and finite"),
         ({"learning_rate": 0.0}, "`learning_rate` must be positive and finite"),
     ],
@@ -161,7 +161,9 @@ def test_strategies_are_checked(files, tmp_path, monkeypatch):
 
 
 def test_two_replicas_share_each_batch_and_have_one_temperature(files, tmp_path):
-    settings = training.TrainingSettings(**SMALL, reconstruction_quantizer="ste")
+    settings = training.TrainingSettings(
+        **SMALL, rate_quantizer=None, reconstruction_quantizer="ste"
+    )
     alone = training.train(files, tmp_path / "alone", settings, stop=2)
     both = training.train(files, tmp_path / "both", settings, stop=2, strategy=two_replicas())
     for a, b in zip(weights_of(alone), weights_of(both)):

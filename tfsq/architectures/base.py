@@ -118,11 +118,9 @@ class CompressionModel(tf.keras.Model):
     Args:
       num_filters: Channels of the hidden layers.
       num_latents: Channels of the latent.
-      rate_quantizer: Quantizer layer in front of all likelihoods.
-      reconstruction_quantizer: Quantizer layer of what the syntheses receive. The same object for
-        both means one noise sample for both, which is the default: dithered SUA from temperature 1.
-        Where one of them is given, None means additive uniform noise for the rate and dithered SUA
-        for the reconstruction.
+      rate_quantizer: Quantizer layer in front of all likelihoods; None is additive uniform noise.
+      reconstruction_quantizer: Quantizer layer of what the syntheses receive; None is dithered SUA
+        at temperature 1. The same object for both means one noise sample for both.
       stop_gradient: "partial" or "none", see `tfsq.layers.ZeroCenterQuantization`.
       name: Name of the model.
       dtype: Dtype policy of all parts.
@@ -158,8 +156,6 @@ class CompressionModel(tf.keras.Model):
         super().__init__(name=name, dtype=dtype)
         self.num_filters = num_filters
         self.num_latents = num_latents
-        if rate_quantizer is None and reconstruction_quantizer is None:
-            rate_quantizer = reconstruction_quantizer = StochasticUniformAnnealing()
         with dtype_policy(self.dtype_policy):
             entropy_model_arguments = {
                 "coding_rank": 3,
