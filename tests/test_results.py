@@ -18,6 +18,7 @@ STUDIES = sorted(
 REPORTS = [
     ("shipped", "report", ()),
     ("refinement", "run", ()),
+    ("recipe", "run", ()),
     *(("rate_distortion", "report", (study,)) for study in STUDIES),
 ]
 

@@ -38,8 +38,8 @@ _PROGRESS_COLUMNS = (
 def _imported(name: str):
     """A module of tfsq, imported without looking for garbage meanwhile.
 
-    There is none, and to look for it among all that TensorFlow brings, now and again before the
-    process ends, would take a second.
+    At the start of a command there is none, and to look for it among all that TensorFlow brings,
+    now and again before the process ends, would take a second.
     """
     gc.disable()
     try:
@@ -137,7 +137,7 @@ def train(
     stop_gradient: str = typer.Option("partial", help="'partial' or 'none'."),
     steps: int = typer.Option(10_000, help="Optimizer steps."),
     steps_per_epoch: int = typer.Option(500, help="Steps between checkpoints."),
-    batch_size: int = typer.Option(8, help="Crops per step."),
+    batch_size: int = typer.Option(4, help="Crops per step."),
     crop_size: int = typer.Option(128, help="Height and width of the crops."),
     learning_rate: float = typer.Option(1e-3, help="Adam's learning rate."),
     seed: int = typer.Option(0, help="Seed of weights, crops and noise."),
@@ -239,7 +239,7 @@ def _comparison_table(curves):
 
 
 def _bd_rate_line(models, reference):
-    codec = _imported("codec")
+    from tfsq import codec
 
     anchor, test = reference.points(), models.points()
     try:

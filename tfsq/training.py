@@ -85,7 +85,7 @@ class TrainingSettings:
     stop_gradient: str = "partial"
     steps: int = 10_000
     steps_per_epoch: int = 500
-    batch_size: int = 8
+    batch_size: int = 4
     crop_size: int = 128
     learning_rate: float = 1e-3
     seed: int = 0

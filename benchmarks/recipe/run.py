@@ -3,9 +3,11 @@
 Times a step of every recipe in turns, gives each recipe the steps that fit into the same number of
 seconds, trains it, and measures rate + lambda distortion of rounded latents on held-out images:
 
-    python benchmarks/recipe/run.py ../shared/data/bsds500 --output results/recipe
+    python benchmarks/recipe/run.py ../shared/data/bsds500
 
-Resumable by recipe: those that `recipes.csv` has are not trained again.
+Writes `results/recipe/recipes.csv` and `table.md`. Run again to resume: recipes of the CSV are
+not trained again. Without the photographs, only the table is made again, from the CSV alone.
+Nothing else should run on the machine while the steps are timed, at the start.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from tfsq.analysis import markdown
 from tfsq.architectures import MeanScaleHyperprior
 from tfsq.training import crops_dataset, training_images
 
+RESULTS = pathlib.Path("results/recipe")
 LMBDA, SEED, EVALUATED_SIZE = 0.01, 0, 256
 SCHEDULES = tf.keras.optimizers.schedules
 
@@ -72,6 +75,9 @@ class Row:
     loss: float
     bpp: float
     psnr: float
+
+
+COLUMNS = [field.name for field in dataclasses.fields(Row)]
 
 
 def learning_rate(recipe: Recipe, steps: int):
@@ -141,36 +147,53 @@ def trained(recipe: Recipe, step_ms: float, seconds: float, data_folder: pathlib
     )
 
 
-def main() -> None:
-    """Runs what is missing, and writes `recipes.csv` and `table.md`."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=pathlib.Path, help="Folder with train/ and validation/.")
-    parser.add_argument("--output", type=pathlib.Path, required=True)
-    parser.add_argument("--seconds", type=float, default=180.0, help="Training time of a recipe.")
-    arguments = parser.parse_args()
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    file = arguments.output / "recipes.csv"
-    rows = []
-    if file.exists():
-        with file.open() as opened:
-            for row in csv.DictReader(opened):
-                numbers = {name: float(row[name]) for name in ("step_ms", "loss", "bpp", "psnr")}
-                rows.append(Row(row["recipe"], steps=int(row["steps"]), **numbers))
+def read() -> list[Row]:
+    """The rows that are measured already."""
+    file = RESULTS / "recipes.csv"
+    if not file.exists():
+        return []
+    with file.open() as opened:
+        return [
+            Row(
+                row["recipe"],
+                float(row["step_ms"]),
+                int(row["steps"]),
+                *(float(row[name]) for name in ("loss", "bpp", "psnr")),
+            )
+            for row in csv.DictReader(opened)
+        ]
+
+
+def measure(data: pathlib.Path, seconds: float, rows: list[Row]) -> None:
+    """Adds what is missing to `rows`, and writes them after each."""
     missing = [recipe for recipe in RECIPES if recipe.name not in {row.recipe for row in rows}]
-    times = {row.recipe: row.step_ms for row in rows}
-    if missing:
-        times = step_times(sorted((arguments.data / "train").glob("*.jpg"))) | times
+    if not missing:
+        return
+    times = step_times(sorted((data / "train").glob("*.jpg"))) | {r.recipe: r.step_ms for r in rows}
     for recipe in missing:
-        rows.append(trained(recipe, times[recipe.name], arguments.seconds, arguments.data))
-        with file.open("w", newline="") as opened:
-            writer = csv.DictWriter(opened, [field.name for field in dataclasses.fields(Row)])
+        rows.append(trained(recipe, times[recipe.name], seconds, data))
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        with (RESULTS / "recipes.csv").open("w", newline="") as opened:
+            writer = csv.DictWriter(opened, COLUMNS)
             writer.writeheader()
             writer.writerows(dataclasses.asdict(row) for row in rows)
         print(rows[-1], flush=True)
-    columns = [field.name for field in dataclasses.fields(Row)]
-    (arguments.output / "table.md").write_text(
-        markdown(columns, [dataclasses.astuple(row) for row in rows])
-    )
+
+
+def main() -> None:
+    """Measures what is missing, and writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", nargs="?", type=pathlib.Path, help="Has train/ and validation/.")
+    parser.add_argument("--seconds", type=float, default=120.0, help="Training time of a recipe.")
+    arguments = parser.parse_args()
+    rows = read()
+    if arguments.data:
+        measure(arguments.data, arguments.seconds, rows)
+    lines = [
+        [f"{v:.4g}" if isinstance(v, float) else v for v in dataclasses.astuple(row)]
+        for row in sorted(rows, key=lambda row: row.loss)
+    ]
+    (RESULTS / "table.md").write_text(markdown(COLUMNS, lines))
 
 
 if __name__ == "__main__":

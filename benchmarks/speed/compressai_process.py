@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import subprocess
 
@@ -21,7 +22,7 @@ class CompressAI:
         self._process = None
         if python is not None:
             self._process = subprocess.Popen(
-                [python, _SIDE],
+                [python, _SIDE, str(os.cpu_count())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -39,7 +40,11 @@ class CompressAI:
         }[work]
         lines = "".join(json.dumps(request) + "\n" for request in [*requests, ["peak"]])
         done = subprocess.run(
-            [self._python, _SIDE], input=lines, stdout=subprocess.PIPE, text=True, check=True
+            [self._python, _SIDE, str(os.cpu_count())],
+            input=lines,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
         )
         return {"compressai": float(done.stdout.split()[-1])}
 
@@ -51,6 +56,11 @@ class CompressAI:
         def seconds():
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
-            return float(self._process.stdout.readline())
+            line = self._process.stdout.readline()
+            if not line:
+                raise RuntimeError(
+                    f"{self._python} {_SIDE} ended with {self._process.wait()} at {request}."
+                )
+            return float(line)
 
         return {"compressai": seconds}

@@ -33,9 +33,7 @@ QUANTIZERS = "quantizers of tfsq"
 
 
 def read(path: pathlib.Path) -> list[dict]:
-    """The rows of a CSV file; none if there is no such file."""
-    if not path.exists():
-        return []
+    """The rows of a CSV file."""
     with path.open() as opened:
         return list(csv.DictReader(opened))
 
@@ -114,7 +112,7 @@ def startup_table(rows: list[dict]) -> str:
 
 
 def exponents(rows: list[dict]) -> list[tuple[str, str, list[dict], float]]:
-    """Work, axis, its rows, and the power of the size that the larger half of them grows with."""
+    """Work, axis, its rows, and the power of the size that the larger of them grow with."""
     found = []
     for (work, axis), group in itertools.groupby(rows, lambda row: (row["work"], row["axis"])):
         series = list(group)

@@ -22,11 +22,8 @@ def step_of(model, size, batch=BATCH):
 
 
 def ours_of(network, num_filters=NUM_FILTERS, num_latents=NUM_LATENTS):
-    """Our network, as `TrainingSettings` has it."""
-    layer = tfsq.layers.AdditiveUniformNoise()
-    model = getattr(tfsq.architectures, network)(
-        num_filters, num_latents, rate_quantizer=layer, reconstruction_quantizer=layer
-    )
+    """Our network, with its default quantizers, as `quantizers` has them."""
+    model = getattr(tfsq.architectures, network)(num_filters, num_latents)
     model.compile(tf.keras.optimizers.Adam(1e-4, global_clipnorm=1.0), lmbda=0.01)
     return model
 
@@ -51,10 +48,15 @@ def quantizers(size):
     def step(*latents):
         with tf.GradientTape() as tape:
             tape.watch(latents)
-            quantized = [
-                layer(y, training=True) for y in latents for layer in (rate, reconstruction)
-            ]
-        return tape.gradient(quantized, latents)
+            # Squared, as otherwise no gradient would depend on what was quantized.
+            loss = tf.add_n(
+                [
+                    tf.reduce_sum(tf.square(layer(y, training=True)))
+                    for y in latents
+                    for layer in (rate, reconstruction)
+                ]
+            )
+        return tape.gradient(loss, latents)
 
     return lambda: step(*latents)[0].numpy()
 

@@ -25,6 +25,22 @@ def test_is_the_gdn_of_tfc(inverse):
         np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("inverse", [False, True])
+@pytest.mark.parametrize("dtype, tolerance", [("float16", 5e-3), ("bfloat16", 5e-2)])
+def test_gradients_of_half_precision_add_up_over_many_rows(inverse, dtype, tolerance):
+    x = tf.cast(tf.random.stateless_normal([8, 64, 64, 3], (1, 1)), dtype)
+    dy = tf.random.stateless_uniform([8, 64, 64, 3], (2, 2), 0.0, 1e-3)
+    gradients = []
+    for precision in (dtype, "float64"):
+        layer = GDN(inverse, dtype=precision)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer(tf.cast(x, precision)) * tf.cast(dy, precision))
+        gradients.append(tape.gradient(loss, layer.trainable_weights))
+    for half, exact in zip(*gradients):
+        error = np.abs(tf.cast(half, tf.float64) - exact)
+        assert np.all(error <= tolerance * np.abs(exact).max())
+
+
 def test_arguments_of_tfc_that_it_does_not_have_are_refused():
     with pytest.raises(TypeError, match="alpha_parameter"):
         GDN(alpha_parameter=2)

@@ -71,9 +71,17 @@ def test_a_file_of_the_layer_of_keras_fits(tmp_path):
     theirs, ours = (
         tf.keras.Sequential([tf.keras.Input([4, 4, 3]), layer]) for layer in reversed(pair_of(3, 2))
     )
-    theirs.layers[0].bias.assign([3.0, 4.0])
+    for weight in theirs.weights:
+        weight.assign(tf.random.stateless_normal(weight.shape, (5, 6)))
     theirs.save(tmp_path / "model.keras")
     with zipfile.ZipFile(tmp_path / "model.keras") as archive:
         archive.extract("model.weights.h5", tmp_path)
     ours.load_weights(tmp_path / "model.weights.h5")
-    assert np.array_equal(ours.layers[0].bias, [3.0, 4.0])
+    for mine, other in zip(ours.weights, theirs.weights):
+        assert np.array_equal(mine, other)
+
+
+@pytest.mark.parametrize("shape", [(None, 16, 16, 3), (2, None, 8, 3), (None, None, None, 3)])
+def test_static_shape_is_that_of_keras(shape):
+    ours, theirs = (layer(tf.keras.Input(batch_shape=shape)) for layer in pair_of(3, 2))
+    assert ours.shape.as_list() == theirs.shape.as_list()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfsq
 from tests.photographs import photograph
 from tfsq import codec
 from tfsq.architectures import MeanScaleHyperprior
@@ -219,9 +220,28 @@ def test_network_of_a_class_that_keras_does_not_know_is_refused(folder, tmp_path
     (copy / "tfsq.json").write_text(json.dumps({**metadata, "architecture": "Own", "class": "Own"}))
     own = codec.load(copy)
     assert codec.decompress(codec.compress(photograph("coffee")[:64, :64], own), own).any()
-    with pytest.raises(codec.ModelError, match="Own, cannot be built.*must be registered"):
+    with pytest.raises(
+        codec.ModelError, match="Own, is of a class that Keras does not know.*must be registered"
+    ):
         _ = own.network
     other = {**metadata, "config": {**metadata["config"], "num_filters": 5}}
     (copy / "tfsq.json").write_text(json.dumps(other))
-    with pytest.raises(codec.ModelError, match="cannot be built|not that of its weights"):
+    with pytest.raises(codec.ModelError, match="cannot be built from its configuration"):
         _ = codec.load(copy).network
+    (copy / "tfsq.json").write_text(json.dumps(metadata))
+    found = codec.load(copy)
+    found.metadata["model_hash"] = 64 * "0"
+    with pytest.raises(codec.ModelError, match="has other weights than its tfsq.json names"):
+        _ = found.network
+
+
+@tf.keras.saving.register_keras_serializable("tests")
+class FactorizedPrior(tfsq.architectures.FactorizedPrior):
+    """Has the name of another network."""
+
+
+def test_network_of_a_class_with_the_name_of_another_is_that_class(tmp_path):
+    model = FactorizedPrior(num_filters=2, num_latents=3)
+    model.compile("sgd", lmbda=0.01)
+    codec.export(model, tmp_path / "codec")
+    assert type(codec.load(tmp_path / "codec").network) is FactorizedPrior

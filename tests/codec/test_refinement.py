@@ -105,6 +105,17 @@ def test_compress_codes_what_is_better(loaded, monkeypatch):
     assert codec.compress(IMAGE, loaded, refine_steps=40) == plain
 
 
+def test_a_layer_stays_what_it_is_and_is_traced_once(loaded):
+    layer = layers.get("sga", temperature=0.9, seed=3)
+    before, noise = layer.get_config(), layers.get("sga", seed=3).draw_noise(tf.zeros([5]))
+    kept = len(loaded.traced)
+    for _ in range(2):
+        codec.refine_latents(IMAGE, loaded, 1, surrogate=layer)
+    assert len(loaded.traced) == kept + 1
+    assert layer.get_config() == before
+    assert np.array_equal(layer.draw_noise(tf.zeros([5])), noise)
+
+
 def test_network_without_a_hyperprior(model):
     network = FactorizedPrior(num_filters=3, num_latents=4)
     network.compile("adam", lmbda=0.01)

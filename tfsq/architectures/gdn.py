@@ -29,9 +29,14 @@ def _multiplied(x, gamma, beta):
 
 
 def _gradients(x, magnitude, gamma, direct, dnorm):
-    """Those of x, gamma and beta: TensorFlow's own take a third more time."""
+    """Those of x, gamma and beta, in fewer steps than TensorFlow's own."""
     dx = direct + tf.sign(x) * tf.matmul(dnorm, gamma, transpose_b=True)
-    return dx, tf.matmul(magnitude, dnorm, transpose_a=True), tf.reduce_sum(dnorm, axis=0)
+    if gamma.dtype.size < tf.float32.size:
+        # Sums over all rows, for which half precision has too few digits.
+        magnitude, dnorm = (tf.cast(rows, tf.float32) for rows in (magnitude, dnorm))
+    dgamma = tf.matmul(magnitude, dnorm, transpose_a=True)
+    dbeta = tf.reduce_sum(dnorm, axis=0)
+    return dx, tf.cast(dgamma, gamma.dtype), tf.cast(dbeta, gamma.dtype)
 
 
 @tf.keras.saving.register_keras_serializable(package="tfsq")

@@ -75,7 +75,7 @@ def synthesis(num_filters: int, num_latents: int):
     layers = []
     for i in range(3):
         layers += [
-            upsampling.Conv2DTranspose(num_filters, f"up_{i}"),
+            upsampling.Conv2DTranspose(num_filters, name=f"up_{i}"),
             GDN(inverse=True, name=f"igdn_{i}"),
         ]
     pixels = tf.keras.layers.Conv2DTranspose(3, 5, 2, padding="same", name="up_3")
@@ -116,9 +116,9 @@ def hyper_synthesis(
     """
     with predicting():
         layers = [
-            upsampling.Conv2DTranspose(widths[0], "up_0"),
+            upsampling.Conv2DTranspose(widths[0], name="up_0"),
             activation_layer(activation, f"{activation}_0"),
-            upsampling.Conv2DTranspose(widths[1], "up_1"),
+            upsampling.Conv2DTranspose(widths[1], name="up_1"),
             activation_layer(activation, f"{activation}_1"),
             down(widths[2], "conv_2", kernel_size=3, strides=1),
         ]

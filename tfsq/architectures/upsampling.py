@@ -65,7 +65,9 @@ class Conv2DTranspose(tf.keras.layers.Conv2DTranspose):
 
     Args:
       filters: Channels of the output.
-      **kwargs: `name` and the like, passed to `tf.keras.layers.Layer`.
+      name: Name of the layer.
+      dtype: Dtype or policy of the layer.
+      trainable: Boolean, whether kernel and bias are trained.
 
     Call arguments:
       inputs: Floating-point tensor [batch, height, width, channels].
@@ -74,7 +76,7 @@ class Conv2DTranspose(tf.keras.layers.Conv2DTranspose):
       Tensor [batch, 2 * height, 2 * width, filters].
     """
 
-    def __init__(self, filters: int, name=None, dtype=None, trainable: bool = True):
+    def __init__(self, filters: int, *, name=None, dtype=None, trainable: bool = True):
         super().__init__(
             filters, _SIZE, _STRIDES, padding="same", name=name, dtype=dtype, trainable=trainable
         )
@@ -82,7 +84,9 @@ class Conv2DTranspose(tf.keras.layers.Conv2DTranspose):
     def call(self, inputs):
         # A tensor: custom gradients refuse variables under mixed precision and strategies.
         kernel = tf.convert_to_tensor(self.kernel)
-        return tf.nn.bias_add(upsampled(inputs, kernel), self.bias)
+        outputs = tf.nn.bias_add(upsampled(inputs, kernel), self.bias)
+        outputs.set_shape(self.compute_output_shape(inputs.shape))
+        return outputs
 
     def get_config(self):
         return {**tf.keras.layers.Layer.get_config(self), "filters": self.filters}

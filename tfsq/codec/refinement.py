@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import json
 from collections.abc import Callable
 
 import numpy as np
@@ -32,7 +32,7 @@ def _default_schedule(steps):
 
 
 def annealed_layer(surrogate) -> AnnealedQuantizer:
-    """Returns the layer of a surrogate that can be annealed, its noise seeded if it has any.
+    """Returns a new layer of a surrogate that can be annealed, its noise seeded if it has any.
 
     Args:
       surrogate: See `refine_latents`.
@@ -43,17 +43,18 @@ def annealed_layer(surrogate) -> AnnealedQuantizer:
     layer = layers.get(surrogate)
     if not isinstance(layer, AnnealedQuantizer):
         raise TypeError(f"`surrogate` must be an annealed quantizer. Received: {surrogate!r}")
-    if isinstance(layer, StochasticQuantizer) and layer.seed is None:
+    config = layer.get_config()
+    del config["name"]
+    if isinstance(layer, StochasticQuantizer):
         # A generator of its own, which every step seeds.
-        layer = type(layer).from_config({**layer.get_config(), "seed": 0})
-    return layer
+        config["seed"] = 0
+    return type(layer).from_config(config)
 
 
-@functools.lru_cache(maxsize=2)
 def gradients_of(codec: Codec, surrogate) -> Callable:
     """Returns the function that differentiates the loss of an image's latents.
 
-    Kept for the next image, since it takes seconds to trace.
+    Kept with the codec for the next image, since it takes seconds to trace.
 
     Args:
       codec: The codec.
@@ -67,8 +68,15 @@ def gradients_of(codec: Codec, surrogate) -> Callable:
       TypeError: if `surrogate` is not annealed.
       ModelError: see `Codec.network`.
     """
-    layer, model = annealed_layer(surrogate), codec.network
+    layer = annealed_layer(surrogate)
+    config = {key: value for key, value in layer.get_config().items() if key != "name"}
+    key = ("gradients", type(layer), json.dumps(config, sort_keys=True))
+    if key not in codec.traced:
+        codec.traced[key] = _gradients_through(layer, codec.network)
+    return codec.traced[key]
 
+
+def _gradients_through(layer, model) -> Callable:
     @tf.function(autograph=False, reduce_retracing=True)
     def gradients(image, lmbda, temperature, seed, latents):
         layer.temperature.assign(temperature)
@@ -110,7 +118,8 @@ def refine_latents(
       codec: The codec.
       steps: Number of steps of Adam.
       lmbda: Weight of the distortion; None is that of the codec's training.
-      surrogate: An annealed quantizer: what `tfsq.layers.get` accepts.
+      surrogate: An annealed quantizer: what `tfsq.layers.get` accepts. A layer is copied; its
+        temperature stays what it is.
       schedule: Callable step -> temperature in (0, 1]; None falls exponentially from 0.5 to 0.1.
       learning_rate: Adam's at the first step; it falls to zero along a cosine.
       progress: Called after every step with the number of steps done and the surrogate's loss.
@@ -137,7 +146,6 @@ def refine_latents(
     schedule = schedule or _default_schedule(steps)
     lmbda = codec.metadata["lmbda"] if lmbda is None else lmbda
     latents = {name: tf.Variable(value) for name, value in analyze(image, codec).items()}
-    surrogate = surrogate if isinstance(surrogate, str) else layers.get(surrogate)
     image, gradients = tf.constant(image), gradients_of(codec, surrogate)
     optimizer = tf.keras.optimizers.Adam(
         tf.keras.optimizers.schedules.CosineDecay(learning_rate, max(1, steps))

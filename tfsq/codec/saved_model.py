@@ -10,6 +10,7 @@ import importlib.metadata
 import json
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -32,7 +33,7 @@ _SIGNATURES = (
 )
 # What the weights do not say, and tiles would have seams without.
 _GEOMETRY = ("size_multiple", "latent_stride", "halo")
-_METADATA = ("architecture", "parts", *_GEOMETRY, "lmbda", "distortion", "model_hash")
+_METADATA = ("architecture", "config", "parts", *_GEOMETRY, "lmbda", "distortion", "model_hash")
 # What json and TensorFlow raise at files that are missing, truncated or damaged.
 _LOADING_ERRORS = (
     OSError,
@@ -57,8 +58,8 @@ class Codec:
 
     Attributes:
       metadata: Dict with `tfsq_version`, `tfc_version`, `tensorflow_version`, `architecture`,
-        `config`, `lmbda`, `distortion`, `parts`, `size_multiple`, `latent_stride`, `halo` and
-        `model_hash`.
+        `class` (its name in Keras' registry), `config`, `lmbda`, `distortion`, `parts`,
+        `size_multiple`, `latent_stride`, `halo` and `model_hash`.
       compress: image -> {"strings", "fingerprints"}.
       decompress: (strings, fingerprints, size) -> {"image"}.
       analysis: image, both sizes multiples of `size_multiple` or those of a tile -> {"y"}.
@@ -109,6 +110,11 @@ class Codec:
             return {"bits": tf.concat([bits[name] for name in sorted(bits)], axis=0)}
 
         return estimate
+
+    @functools.cached_property
+    def traced(self) -> dict[tuple, Callable]:
+        """What takes seconds to trace, by what it was made of; kept as long as the codec."""
+        return {}
 
     @property
     def model_id(self) -> bytes:
@@ -247,8 +253,8 @@ def load(path) -> Codec:
         model_hash = _hash_of(module.model_weights)
     except _LOADING_ERRORS as error:
         raise ModelError(f"Not a codec exported by tfsq: {path} ({error})") from error
-    network = NETWORKS.get(metadata["architecture"])
-    for name in _GEOMETRY if network else ():
+    network = _class_of(metadata)
+    for name in _GEOMETRY if network in NETWORKS.values() else ():
         if metadata[name] != getattr(network, name):
             raise ModelError(
                 f"{path} is damaged: {name} must be {getattr(network, name)} for "
@@ -260,18 +266,29 @@ def load(path) -> Codec:
     return Codec(metadata, **functions, _owner=module, _network=rebuild, folder=path)
 
 
+def _class_of(metadata) -> Any:
+    """The class of a codec's network, None if Keras does not know it."""
+    # Codecs of before this was written are of tfsq's own networks.
+    name = metadata.get("class", f"tfsq>{metadata['architecture']}")
+    return tf.keras.saving.get_registered_object(name)
+
+
 def _rebuilt(path, metadata, weights) -> CompressionModel:
     """The network of a codec, from its configuration and its weights."""
-    name, config = metadata["architecture"], metadata["config"]
+    name, kind = metadata["architecture"], _class_of(metadata)
+    if kind is None:
+        raise ModelError(
+            f"The network of {path}, {name}, is of a class that Keras does not know. Classes of "
+            "your own must be registered with Keras and imported before."
+        )
     try:
-        kind = NETWORKS.get(name) or tf.keras.saving.get_registered_object(metadata["class"])
-        model = kind.from_config(config)
+        model = kind.from_config(metadata["config"])
         for mine, theirs in zip(model.weights, weights):
             mine.assign(theirs)
     except _LOADING_ERRORS as error:
         raise ModelError(
             f"The network of {path}, {name}, cannot be built from its configuration: {error}. "
-            "Classes of your own must be registered with Keras and imported before."
+            "Quantizers of your own must be registered with Keras and imported before."
         ) from error
     if _hash_of(model.weights) != metadata["model_hash"]:
         raise ModelError(
