@@ -106,17 +106,19 @@ def test_keras_file_keeps_weights_and_arguments(model, tmp_path):
     again = tf.keras.models.load_model(tmp_path / "model.keras")
     config, expected = again.get_config(), model.get_config()
     # Beside its arguments, Keras notes the shape that a layer was built with.
-    quantizers = [c.pop("reconstruction_quantizer")["config"] for c in (config, expected)]
-    assert quantizers[0] == quantizers[1]
+    for path in ("rate_quantizer", "reconstruction_quantizer"):
+        quantizers = [c.pop(path)["config"] for c in (config, expected)]
+        assert quantizers[0] == quantizers[1]
     assert config == expected
     assert len(again.weights) == len(model.weights)
     for a, b in zip(model.weights, again.weights):
         assert np.array_equal(a, b), a.name
 
 
-def test_shared_quantizers_are_one_layer(model):
-    quantizers = {id(part) for part in model.submodules if isinstance(part, Quantizer)}
-    assert len(quantizers) == 1
+def test_entropy_models_share_their_quantizers(model):
+    quantizers = {id(part): type(part) for part in model.submodules if isinstance(part, Quantizer)}
+    types = sorted(kind.__name__ for kind in quantizers.values())
+    assert types == ["AdditiveUniformNoise", "StochasticUniformAnnealing"]
 
 
 @pytest.mark.parametrize("name", NETWORKS)

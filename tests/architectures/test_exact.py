@@ -14,7 +14,7 @@ from tfsq.entropy_models import LowerBoundedGaussianConditional
 CONVOLUTIONS = {
     "3x3": lambda: transforms.down(4, "layer", kernel_size=3, strides=1),
     "5x5": lambda: transforms.down(4, "layer"),
-    "transposed": lambda: Conv2DTranspose(4, "layer"),
+    "transposed": lambda: Conv2DTranspose(4, name="layer"),
     "transposed by Keras": lambda: tf.keras.layers.Conv2DTranspose(4, 5, 2, padding="same"),
 }
 
