@@ -44,6 +44,7 @@ TRAINING_OPTIONS = {
     "--lmbda": 0.01,
     "--steps": STEPS,
     "--steps-per-epoch": STEPS_PER_EPOCH,
+    "--batch-size": 8,
     "--crop-size": 64,
 }
 
