@@ -35,11 +35,13 @@ SURROGATES = {"SGA": "sga", "SUA": "sua", "noisy soft rounding": "unsr"}
 # Where the annealing of each begins and ends.
 TEMPERATURES = {"SGA": (0.5, 0.1), "SUA": (1.0, 0.3), "noisy soft rounding": (0.5, 0.15)}
 STEPS = (100, 500)
+# Of an image, one after the other, so that a change of the machine hits all surrogates.
+CASES = (("none", 0), *itertools.product(SURROGATES, STEPS))
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One image, refined; `steps` is 0 for what the analysis gives."""
+    """One image, refined; `surrogate` is "none" and `steps` 0 for what the analysis gives."""
 
     model: str
     lmbda: float
@@ -91,12 +93,9 @@ def write(rows: list[Row]) -> None:
 
 def measured(image, path, found: codec.Codec, surrogate: str, steps: int) -> Row:
     """Compresses one image with that many steps."""
-    start, end = TEMPERATURES[surrogate]
-    schedule = tf.keras.optimizers.schedules.ExponentialDecay(start, max(1, steps), end / start)
     began = time.perf_counter()
-    latents = codec.refine_latents(
-        image, found, steps, surrogate=SURROGATES[surrogate], schedule=schedule
-    )
+    annealing = annealing_of(surrogate, steps) if steps else {}
+    latents = codec.refine_latents(image, found, steps, **annealing)
     data = codec.compress_latents(latents, image.shape[:2], found)
     seconds = time.perf_counter() - began
     figures = codec.rate_distortion(image, data, codec.decompress(data, found))
@@ -104,23 +103,29 @@ def measured(image, path, found: codec.Codec, surrogate: str, steps: int) -> Row
     return Row(name, lmbda, surrogate, steps, path.stem, seconds, figures.bpp, figures.psnr)
 
 
+def annealing_of(surrogate: str, steps: int) -> dict:
+    """The surrogate, with its temperature falling over all steps, for `refine_latents`."""
+    start, end = TEMPERATURES[surrogate]
+    schedule = tf.keras.optimizers.schedules.ExponentialDecay(start, steps, end / start)
+    return {"surrogate": SURROGATES[surrogate], "schedule": schedule}
+
+
 def measure(folders, images, rows: list[Row]) -> None:
     """Adds what is missing to `rows`, and writes them after each."""
     done = {row.key for row in rows}
-    for name, folder in itertools.product(SURROGATES, folders):
+    for folder in folders:
         found = codec.load(folder)
-        cases = [
-            (path, steps)
-            for path, steps in itertools.product(images, (0, *STEPS))
-            if (found.metadata["model_hash"][:8], name, steps, path.stem) not in done
-        ]
-        if cases:
-            # The first call of each function is not what the others take.
-            measured(codec.read_image(cases[0][0]), cases[0][0], found, name, 1)
-        for path, steps in cases:
-            rows.append(measured(codec.read_image(path), path, found, name, steps))
-            write(rows)
-            print(rows[-1], flush=True)
+        name = found.metadata["model_hash"][:8]
+        for path in images:
+            image = codec.read_image(path)
+            for surrogate, steps in CASES:
+                if (name, surrogate, steps, path.stem) in done:
+                    continue
+                # The first call of each function is not what the others take.
+                measured(image, path, found, surrogate, min(1, steps))
+                rows.append(measured(image, path, found, surrogate, steps))
+                write(rows)
+                print(rows[-1], flush=True)
 
 
 def summary(rows: list[Row]) -> list[list]:
@@ -145,7 +150,7 @@ def bd_rates(rows: list[Row]) -> list[list]:
     lines = []
     for surrogate, steps in dict.fromkeys((r.surrogate, r.steps) for r in rows if r.steps):
         refined = [r for r in rows if (r.surrogate, r.steps) == (surrogate, steps)]
-        plain = [r for r in rows if not r.steps and r.surrogate == surrogate]
+        plain = [r for r in rows if not r.steps]
         if len({r.model for r in refined}) < codec.MIN_BD_RATE_POINTS:
             continue
         images = list(dict.fromkeys(r.image for r in refined))

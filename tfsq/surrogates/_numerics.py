@@ -28,10 +28,16 @@ def widen(x: tf.Tensor) -> tf.Tensor:
     return tf.cast(x, arithmetic_dtype(x.dtype))
 
 
+def finite(x: tf.Tensor) -> tf.Tensor:
+    """Puts the largest and the smallest float in the place of infinities, in a single pass."""
+    return tf.raw_ops.ClipByValue(t=x, clip_value_min=x.dtype.min, clip_value_max=x.dtype.max)
+
+
 def fraction(y: tf.Tensor) -> tf.Tensor:
     """The fraction y - floor(y), exact but for small negative y, where 1 - f has more digits."""
-    # An infinite latent has no fraction; zero keeps it infinite instead of making it NaN.
-    return tf.where(tf.math.is_finite(y), y - tf.floor(y), tf.zeros_like(y))
+    # An infinite latent has no fraction; that of the largest float, zero, keeps it infinite.
+    y = finite(y)
+    return y - tf.floor(y)
 
 
 def with_slope(formula: Callable, y, *parameters) -> tf.Tensor:
@@ -54,8 +60,10 @@ def with_slope(formula: Callable, y, *parameters) -> tf.Tensor:
 
         def grad(dy):
             if slope is not None:
-                # A slope that float16 cannot hold is as steep as float16 can.
-                steepness = tf.minimum(slope(), tf.cast(y.dtype.max, wide.dtype))
+                steepness = slope()
+                if y.dtype != wide.dtype:
+                    # A slope that float16 cannot hold is as steep as float16 can.
+                    steepness = tf.minimum(steepness, tf.cast(y.dtype.max, wide.dtype))
                 dy = tf.cast(widen(dy) * steepness, dy.dtype)
             return (dy, *[None] * len(parameters))
 

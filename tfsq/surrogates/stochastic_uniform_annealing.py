@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfsq.surrogates._numerics import fraction, with_slope
+from tfsq.surrogates._numerics import finite, fraction, with_slope
 
 
 def _staircase(y, t):
@@ -18,16 +18,28 @@ def _staircase_slope(y, t):
     return tf.where(inside, 1 / t, tf.zeros_like(y))
 
 
-def _round_with_noise(y, u, t):
-    hard, noisy = tf.round(y), y + t * u
-    # Floating-point addition may carry y + t u onto a tie that the exact sum stays short of.
-    return tf.where(tf.abs(noisy - hard) <= 0.5, hard, tf.round(noisy))
+def _hard_and_step(y, noise):
+    """The integers next to y, and the steps to those next to y + noise: -1, 0 or 1."""
+    # From the finite integer it is infinitely far to an infinite latent, as it should be.
+    hard = finite(tf.round(y))
+    # The sum y + noise might be carried onto a tie that it stays short of; here, ties stay.
+    return hard, tf.round((y - hard) + noise)
+
+
+def _dithered(y, u, t):
+    hard, step = _hard_and_step(y, t * u)
+    return hard + (step - t * u)
+
+
+def _rounded(y, u, t):
+    hard, step = _hard_and_step(y, t * u)
+    return hard + step
 
 
 _FORMS = {
-    "dithered": lambda y, u, t: _round_with_noise(y, u, t) - t * u,
+    "dithered": _dithered,
     "additive": lambda y, u, t: _staircase(y, t) + t * u,
-    "rounding": _round_with_noise,
+    "rounding": _rounded,
 }
 
 _SLOPES = {
