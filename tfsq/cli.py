@@ -41,12 +41,14 @@ def _imported(name: str):
     At the start of a command there is none, and to look for it among all that TensorFlow brings,
     now and again before the process ends, would take a second.
     """
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         return importlib.import_module(f"tfsq.{name}")
     finally:
         gc.freeze()
-        gc.enable()
+        if was_enabled:
+            gc.enable()
 
 
 @contextlib.contextmanager

@@ -103,23 +103,28 @@ def compiled_model(recipe: Recipe, steps: int):
     return model
 
 
-def step_times(paths, rounds: int = 5) -> dict[str, float]:
-    """Median milliseconds of a training step of each recipe, measured in turns."""
+def cost_of(recipe: Recipe) -> Recipe:
+    """What decides how long a step takes: all but the name and the learning rate."""
+    return dataclasses.replace(recipe, name="", learning_rate=0.0, schedule="")
+
+
+def step_times(paths, rounds: int = 5) -> dict[Recipe, float]:
+    """Median milliseconds of a training step, of all that recipes cost, measured in turns."""
     steppers = {}
-    for recipe in RECIPES:
+    for recipe in {cost_of(recipe): recipe for recipe in RECIPES}.values():
         images = training_images(paths[:8], recipe.crop_size)
         data = iter(crops_dataset(images, recipe.crop_size, recipe.batch_size, SEED))
         model = compiled_model(recipe, 1000)
-        steppers[recipe.name] = functools.partial(model.make_train_function(), data)
-        steppers[recipe.name]()
-    times: dict[str, list[float]] = {name: [] for name in steppers}
+        steppers[cost_of(recipe)] = functools.partial(model.make_train_function(), data)
+        steppers[cost_of(recipe)]()
+    times: dict[Recipe, list[float]] = {cost: [] for cost in steppers}
     for _ in range(rounds):
-        for name, step in steppers.items():
+        for cost, step in steppers.items():
             start = time.perf_counter()
             for _ in range(3):
                 step()
-            times[name].append((time.perf_counter() - start) / 3)
-    return {name: 1e3 * float(np.median(values)) for name, values in times.items()}
+            times[cost].append((time.perf_counter() - start) / 3)
+    return {cost: 1e3 * float(np.median(values)) for cost, values in times.items()}
 
 
 def evaluate(model, paths) -> dict:
@@ -169,9 +174,11 @@ def measure(data: pathlib.Path, seconds: float, rows: list[Row]) -> None:
     missing = [recipe for recipe in RECIPES if recipe.name not in {row.recipe for row in rows}]
     if not missing:
         return
-    times = step_times(sorted((data / "train").glob("*.jpg"))) | {r.recipe: r.step_ms for r in rows}
+    known = {row.recipe: row.step_ms for row in rows}
+    before = {cost_of(recipe): known[recipe.name] for recipe in RECIPES if recipe.name in known}
+    times = step_times(sorted((data / "train").glob("*.jpg"))) | before
     for recipe in missing:
-        rows.append(trained(recipe, times[recipe.name], seconds, data))
+        rows.append(trained(recipe, times[cost_of(recipe)], seconds, data))
         RESULTS.mkdir(parents=True, exist_ok=True)
         with (RESULTS / "recipes.csv").open("w", newline="") as opened:
             writer = csv.DictWriter(opened, COLUMNS)

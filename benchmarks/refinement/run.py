@@ -175,9 +175,9 @@ def draw(lines: list[list], path: pathlib.Path) -> None:
     for axis, lmbda in zip(axes[0], lmbdas):
         for surrogate in SURROGATES:
             found = [line for line in lines if line[:2] == [lmbda, surrogate]]
-            axis.plot(
-                [0, *(s[3] for s in found)], [0, *(s[4] for s in found)], "o-", label=surrogate
-            )
+            seconds, gains = ([0, *(line[i] for line in found)] for i in (3, 4))
+            if found:
+                axis.plot(seconds, gains, "o-", label=surrogate)
         axis.set_title(f"lambda {lmbda:g}, steps {', '.join(map(str, STEPS))}")
         axis.set_xlabel("seconds an image")
         axis.set_ylabel("loss against the analysis alone (%)")

@@ -180,6 +180,7 @@ def test_damaged_geometry_is_refused(folder, tmp_path):
     for content, message in (
         ({**metadata, "halo": 0}, "halo must be 64 for MeanScaleHyperprior. Received: 0"),
         ({key: value for key, value in metadata.items() if key != "lmbda"}, "lacks .*lmbda"),
+        ({**metadata, "class": ["x"]}, "Not a codec exported by tfsq"),
         ([], "lacks"),
     ):
         file.write_text(json.dumps(content))
@@ -227,6 +228,9 @@ def test_network_of_a_class_that_keras_does_not_know_is_refused(folder, tmp_path
     other = {**metadata, "config": {**metadata["config"], "num_filters": 5}}
     (copy / "tfsq.json").write_text(json.dumps(other))
     with pytest.raises(codec.ModelError, match="cannot be built from its configuration"):
+        _ = codec.load(copy).network
+    (copy / "tfsq.json").write_text(json.dumps({**metadata, "lmbda": -1.0}))
+    with pytest.raises(codec.ModelError, match="`lmbda` must be positive"):
         _ = codec.load(copy).network
     (copy / "tfsq.json").write_text(json.dumps(metadata))
     found = codec.load(copy)

@@ -108,10 +108,11 @@ def test_compress_codes_what_is_better(loaded, monkeypatch):
 def test_a_layer_stays_what_it_is_and_is_traced_once(loaded):
     layer = layers.get("sga", temperature=0.9, seed=3)
     before, noise = layer.get_config(), layers.get("sga", seed=3).draw_noise(tf.zeros([5]))
-    kept = len(loaded.traced)
-    for _ in range(2):
-        codec.refine_latents(IMAGE, loaded, 1, surrogate=layer)
-    assert len(loaded.traced) == kept + 1
+    for another in (layer, layer, layers.get("sga", temperature=0.4)):
+        codec.refine_latents(IMAGE, loaded, 1, surrogate=another)
+    # Nor again for a layer that differs in where its own temperature begins.
+    of_sga = [key for key in loaded.traced if StochasticGumbelAnnealing in key]
+    assert len(of_sga) == 1
     assert layer.get_config() == before
     assert np.array_equal(layer.draw_noise(tf.zeros([5])), noise)
 
@@ -129,6 +130,8 @@ def test_network_without_a_hyperprior(model):
 def test_bad_arguments_are_refused(loaded):
     with pytest.raises(TypeError, match="`surrogate` must be an annealed quantizer.*'ste'"):
         codec.refine_latents(IMAGE, loaded, 1, surrogate="ste")
+    with pytest.raises(TypeError, match="annealed quantizer that is not hard"):
+        codec.refine_latents(IMAGE, loaded, 1, surrogate=layers.get("sga", hard=True))
     with pytest.raises(ValueError, match="`steps` must be an integer of at least 0"):
         codec.refine_latents(IMAGE, loaded, -1)
     with pytest.raises(ValueError, match=r"`temperature` must be in \(0, 1\]"):

@@ -158,7 +158,7 @@ def compress(image, model, refine_steps: int = 0, progress: Progress = _ignored)
 
     Raises:
       ValueError: if `image` is not such an array, or `refine_steps` negative.
-      ModelError: if `model` is not an exported codec.
+      ModelError: if `model` is not an exported codec; with `refine_steps`, see `Codec.network`.
     """
     image, codec = check_image(image), _as_codec(model)
     return _packed(image.shape[:2], _encode(image, codec, refine_steps, progress), codec)

@@ -11,7 +11,8 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from tfsq._extras import import_extra
-from tfsq.codec.evaluation import RateDistortion, evaluate
+from tfsq.codec.api import compress, decompress
+from tfsq.codec.evaluation import RateDistortion, rate_distortion
 from tfsq.codec.image_files import read_image, writing_whole
 from tfsq.codec.references import REFERENCES, evaluate_reference, reference
 from tfsq.codec.saved_model import load
@@ -136,7 +137,8 @@ def compare(files: Iterable, models: Sequence, references: Sequence[str] = ()) -
     for file in files:
         image = read_image(file)
         for name, codec in codecs.items():
-            figures = evaluate(image, codec)
+            data = compress(image, codec)
+            figures = rate_distortion(image, data, decompress(data, codec))
             measured[_MODELS].append(_measurement(file, name, codec.metadata["lmbda"], figures))
         for name, qualities in ladders.items():
             for quality in qualities:

@@ -66,6 +66,7 @@ def evaluate(image, codec: Codec) -> Evaluation:
 
     Raises:
       ValueError: if `image` is not such an array.
+      ModelError: see `Codec.network`.
     """
     image = check_image(image)
     data = compress(image, codec)
@@ -83,6 +84,9 @@ def measure(image, data: bytes, decoded, codec: Codec) -> Evaluation:
 
     Returns:
       The figures.
+
+    Raises:
+      ModelError: see `Codec.network`.
     """
     latents = tiling.analyze(image, codec)
     own = tiling.synthesize(codec.encode(**latents)["y_hat"], image.shape[:2], codec)

@@ -41,9 +41,12 @@ def annealed_layer(surrogate) -> AnnealedQuantizer:
       TypeError: if it is not annealed.
     """
     layer = layers.get(surrogate)
-    if not isinstance(layer, AnnealedQuantizer):
-        raise TypeError(f"`surrogate` must be an annealed quantizer. Received: {surrogate!r}")
-    config = layer.get_config()
+    if not isinstance(layer, AnnealedQuantizer) or layer.hard:
+        raise TypeError(
+            f"`surrogate` must be an annealed quantizer that is not hard. Received: {surrogate!r}"
+        )
+    # Where its own temperature begins does not matter: every step assigns one.
+    config = {**layer.get_config(), "temperature": 1.0}
     del config["name"]
     if isinstance(layer, StochasticQuantizer):
         # A generator of its own, which every step seeds.

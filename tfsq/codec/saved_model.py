@@ -251,9 +251,9 @@ def load(path) -> Codec:
             module = tf.saved_model.load(str(path))
         functions = {name: module.signatures[name] for name in _SIGNATURES}
         model_hash = _hash_of(module.model_weights)
+        network = _class_of(metadata)
     except _LOADING_ERRORS as error:
         raise ModelError(f"Not a codec exported by tfsq: {path} ({error})") from error
-    network = _class_of(metadata)
     for name in _GEOMETRY if network in NETWORKS.values() else ():
         if metadata[name] != getattr(network, name):
             raise ModelError(
@@ -285,6 +285,7 @@ def _rebuilt(path, metadata, weights) -> CompressionModel:
         model = kind.from_config(metadata["config"])
         for mine, theirs in zip(model.weights, weights):
             mine.assign(theirs)
+        model.compile("sgd", lmbda=metadata["lmbda"], distortion=metadata["distortion"])
     except _LOADING_ERRORS as error:
         raise ModelError(
             f"The network of {path}, {name}, cannot be built from its configuration: {error}. "
@@ -294,5 +295,4 @@ def _rebuilt(path, metadata, weights) -> CompressionModel:
         raise ModelError(
             f"The network of {path}, {name}, has other weights than its {METADATA_FILE} names."
         )
-    model.compile("sgd", lmbda=metadata["lmbda"], distortion=metadata["distortion"])
     return model

@@ -28,16 +28,23 @@ def widen(x: tf.Tensor) -> tf.Tensor:
     return tf.cast(x, arithmetic_dtype(x.dtype))
 
 
+def clipped(x: tf.Tensor, low: float, high: float) -> tf.Tensor:
+    """`tf.clip_by_value` in a single pass, without a gradient; of NaN, anything in the range."""
+    return tf.raw_ops.ClipByValue(
+        t=x, clip_value_min=tf.cast(low, x.dtype), clip_value_max=tf.cast(high, x.dtype)
+    )
+
+
 def finite(x: tf.Tensor) -> tf.Tensor:
-    """Puts the largest and the smallest float in the place of infinities, in a single pass."""
-    return tf.raw_ops.ClipByValue(t=x, clip_value_min=x.dtype.min, clip_value_max=x.dtype.max)
+    """Puts the largest and the smallest float in the place of infinities."""
+    return clipped(x, x.dtype.min, x.dtype.max)
 
 
 def fraction(y: tf.Tensor) -> tf.Tensor:
     """The fraction y - floor(y), exact but for small negative y, where 1 - f has more digits."""
-    # An infinite latent has no fraction; that of the largest float, zero, keeps it infinite.
-    y = finite(y)
-    return y - tf.floor(y)
+    # An infinite latent has none: it gets an end of the interval. And what is clipped, TensorFlow
+    # does not reorder: y - (floor(y) + 1/2) in the place of fraction(y) - 1/2 would lose digits.
+    return clipped(y - finite(tf.floor(y)), 0.0, 1.0)
 
 
 def with_slope(formula: Callable, y, *parameters) -> tf.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tfsq.surrogates._numerics import fraction, with_slope
-from tfsq.surrogates._soft_step import inverse_steepness, inverse_step
+from tfsq.surrogates._soft_step import inverse_steepness, inverse_step, step, step_slope
 
 
 def soft_rounding(y, temperature) -> tf.Tensor:
@@ -32,9 +32,8 @@ def soft_rounding(y, temperature) -> tf.Tensor:
     """
 
     def formula(y, t):
-        height, riser = tf.tanh(0.5 / t), tf.tanh((fraction(y) - 0.5) / t)
-        y_tilde = tf.floor(y) + (0.5 + riser / (2.0 * height))
-        return y_tilde, lambda: (1.0 - tf.square(riser)) / (2.0 * t * height)
+        f = fraction(y)
+        return tf.floor(y) + step(f, t), lambda: step_slope(f, t)
 
     return with_slope(formula, y, temperature)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfsq.surrogates._numerics import finite, fraction, with_slope
+from tfsq.surrogates._numerics import clipped, finite, fraction, with_slope
 
 
 def _staircase(y, t):
     """The conditional mean h_t(y): risers of width t around the ties."""
-    return tf.floor(y) + tf.clip_by_value((fraction(y) - 0.5) / t + 0.5, 0.0, 1.0)
+    return tf.floor(y) + clipped((fraction(y) - 0.5) / t + 0.5, 0.0, 1.0)
 
 
 def _staircase_slope(y, t):
