@@ -12,19 +12,19 @@ import tensorflow as tf
 
 
 def sech_squared(x):
-    """1 / cosh(x)^2, also where cosh overflows."""
-    e = tf.exp(-2.0 * tf.abs(x))
-    return 4.0 * e / tf.square(1.0 + e)
+    """1 / cosh(x)^2, as precise where it is small; zero where the square overflows."""
+    e = tf.exp(x)
+    return 4.0 / tf.square(e + 1.0 / e)
 
 
 def step(f, t):
     """The step at the fraction `f`."""
-    return 0.5 + tf.tanh((f - 0.5) / t) / (2.0 * tf.tanh(0.5 / t))
+    return 0.5 + tf.tanh((f - 0.5) / t) * (0.5 / tf.tanh(0.5 / t))
 
 
 def step_slope(f, t):
     """The derivative of `step`."""
-    return sech_squared((f - 0.5) / t) / (2.0 * t * tf.tanh(0.5 / t))
+    return sech_squared((f - 0.5) / t) * (0.5 / (t * tf.tanh(0.5 / t)))
 
 
 def _both_sides(g, t):
