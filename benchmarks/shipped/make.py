@@ -5,7 +5,8 @@
 One network is trained to a medium rate, and one for each quality begins where it stopped, with a
 lambda of its own, while the learning rate falls to zero. Resumable: what is trained is not trained
 again. Writes `saved_models/quality_<n>/` with a card, and `results/shipped/kodak.csv`, which
-`report.py` makes a table and a figure from.
+`report.py` makes a table and a figure from. Without `--runs`, the weights are those of the codecs
+as they are shipped: their functions are exported and measured again.
 """
 
 from __future__ import annotations
@@ -79,11 +80,14 @@ def _is_exported(run: pathlib.Path) -> bool:
     return (run / "codec" / "tfsq.json").exists()
 
 
-def place(quality: int, runs: pathlib.Path) -> pathlib.Path:
+def place(quality: int, runs: pathlib.Path | None) -> pathlib.Path:
     """Exports a trained network to where its codec is shipped from."""
     folder = MODELS / f"quality_{quality}"
+    if runs is None:
+        model = codec.load(folder).network
+    else:
+        model = tf.keras.models.load_model(runs / f"quality_{quality}" / "model.keras")
     shutil.rmtree(folder, ignore_errors=True)
-    model = tf.keras.models.load_model(runs / f"quality_{quality}" / "model.keras")
     codec.export(model, folder)
     if size_of(folder) > LARGEST_BYTES:
         raise ValueError(f"{folder} has {size_of(folder)} bytes, more than {LARGEST_BYTES}.")
@@ -140,13 +144,14 @@ def main() -> None:
     """Trains what is missing, and ships it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=pathlib.Path, required=True, help="bsds500/ and kodak/.")
-    parser.add_argument("--runs", type=pathlib.Path, required=True, help="Where runs are kept.")
+    parser.add_argument("--runs", type=pathlib.Path, help="Where runs are kept.")
     parser.add_argument("--single", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.single:
         train_quality(arguments.single, arguments.data, arguments.runs)
         return
-    train_all(arguments)
+    if arguments.runs is not None:
+        train_all(arguments)
     folders = [place(quality, arguments.runs) for quality in LMBDAS]
     sums = [f"{digest}  {name}\n" for f in folders for name, digest in sums_of(f).items()]
     (MODELS / SUMS_FILE).write_text("".join(sums))

@@ -41,6 +41,16 @@ def down(filters: int, name: str, kernel_size: int = 5, strides: int = 2):
     return tf.keras.layers.Conv2D(filters, kernel_size, strides, padding="same", name=name)
 
 
+def up(filters: int, name: str):
+    """A transposed 5x5 convolution that doubles height and width.
+
+    Args:
+      filters: Channels of the output.
+      name: Name of the layer.
+    """
+    return tf.keras.layers.Conv2DTranspose(filters, 5, 2, padding="same", name=name)
+
+
 def activation_layer(activation: str, name: str):
     """The activation between convolutions.
 
@@ -75,10 +85,10 @@ def synthesis(num_filters: int, num_latents: int):
     layers = []
     for i in range(3):
         layers += [
-            upsampling.Conv2DTranspose(num_filters, name=f"up_{i}"),
+            up(num_filters, f"up_{i}"),
             GDN(inverse=True, name=f"igdn_{i}"),
         ]
-    pixels = tf.keras.layers.Conv2DTranspose(3, 5, 2, padding="same", name="up_3")
+    pixels = upsampling.Conv2DTranspose(3, name="up_3")
     return _built([*layers, pixels], "synthesis", num_latents)
 
 
@@ -116,9 +126,9 @@ def hyper_synthesis(
     """
     with predicting():
         layers = [
-            upsampling.Conv2DTranspose(widths[0], name="up_0"),
+            up(widths[0], "up_0"),
             activation_layer(activation, f"{activation}_0"),
-            upsampling.Conv2DTranspose(widths[1], name="up_1"),
+            up(widths[1], "up_1"),
             activation_layer(activation, f"{activation}_1"),
             down(widths[2], "conv_2", kernel_size=3, strides=1),
         ]
