@@ -42,7 +42,7 @@ def test_readme_quotes_the_tables():
     for file, first, column in (
         ("shipped/bd_rates.md", "jpeg", 2),
         ("shipped/bd_rates.md", "webp", 2),
-        ("refinement/bd_rates.md", "SGA | 500", 4),
+        ("refinement/bd_rates.md", "noisy soft rounding | 500", 4),
     ):
         (row,) = re.findall(rf"^\| {re.escape(first)} \|.*$", (RESULTS / file).read_text(), re.M)
         value = row.split(" | ")[column - 1]

@@ -99,7 +99,7 @@ def test_compress_codes_what_is_better(loaded, monkeypatch):
     assert refined != plain
     assert codec.decompress(refined, loaded).shape == IMAGE.shape
     # Steps that only do harm are not taken.
-    right = gradients_of(loaded, "sga")
+    right = gradients_of(loaded, "unsr")
     wrong = lambda *inputs: {name: -value for name, value in right(*inputs).items()}  # noqa: E731
     monkeypatch.setattr("tfsq.codec.refinement.gradients_of", lambda *_: wrong)
     assert codec.compress(IMAGE, loaded, refine_steps=40) == plain
