@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import importlib
 import inspect
+import io
 import os
 import shutil
 import sys
@@ -100,7 +101,8 @@ def disguised(monkeypatch):
     """Folders whose names are qualities of JPEG stand for codecs that give just that."""
     fake = {
         "load": lambda path: SimpleNamespace(metadata={"lmbda": int(path.name)}),
-        "evaluate": lambda image, it: codec.evaluate_reference(image, "jpeg", it.metadata["lmbda"]),
+        "compress": lambda image, it: codec.compress_reference(image, "jpeg", it.metadata["lmbda"]),
+        "decompress": lambda data, it: codec.decode_image(io.BytesIO(data), "jpeg"),
     }
     for name, function in fake.items():
         monkeypatch.setattr(importlib.import_module("tfsq.codec.comparison"), name, function)

@@ -17,9 +17,14 @@ def sech_squared(x):
     return 4.0 / tf.square(e + 1.0 / e)
 
 
+def centered_step(f, t):
+    """The step at the fraction `f`, less 1/2."""
+    return tf.tanh((f - 0.5) / t) * (0.5 / tf.tanh(0.5 / t))
+
+
 def step(f, t):
     """The step at the fraction `f`."""
-    return 0.5 + tf.tanh((f - 0.5) / t) * (0.5 / tf.tanh(0.5 / t))
+    return 0.5 + centered_step(f, t)
 
 
 def step_slope(f, t):

@@ -5,7 +5,12 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tfsq.surrogates._numerics import fraction, with_slope
-from tfsq.surrogates._soft_step import inverse_steepness, inverse_step, sech_squared, step
+from tfsq.surrogates._soft_step import (
+    centered_step,
+    inverse_steepness,
+    inverse_step,
+    sech_squared,
+)
 
 
 def conditional_mean_of_noisy(y, n, t):
@@ -21,7 +26,7 @@ def conditional_mean_of_noisy(y, n, t):
     """
     f = fraction(y)
     # Without the integer part of y, so that the heights are as precise for any y.
-    height = step(f, t) + n - 0.5
+    height = centered_step(f, t) + n
     cell = tf.floor(height)
     g = height - cell
     y_tilde = tf.floor(y) + (cell + inverse_step(g, t) + 0.5)

@@ -19,8 +19,8 @@ def _staircase_slope(y, t):
 
 
 def _hard_and_step(y, noise):
-    """The integers next to y, and the steps to those next to y + noise: -1, 0 or 1."""
-    # From the finite integer it is infinitely far to an infinite latent, as it should be.
+    """round(y), and the steps from there to round(y + noise): -1, 0 or 1."""
+    # From a finite integer it is infinitely far to an infinite latent, as it should be.
     hard = finite(tf.round(y))
     # The sum y + noise might be carried onto a tie that it stays short of; here, ties stay.
     return hard, tf.round((y - hard) + noise)
