@@ -28,6 +28,7 @@ from benchmarks.speed import (
     scaling,
     startup,
     training,
+    upsampling,
 )
 from benchmarks.speed.compressai_process import CompressAI
 
@@ -39,6 +40,7 @@ PARTS = {
     "startup": startup,
     "memory": memory,
     "scaling": scaling,
+    "upsampling": upsampling,
 }
 
 

@@ -28,6 +28,7 @@ KEYS = {
     "training": ("network", "crop"),
     "coding": ("network", "part"),
     "memory": ("work",),
+    "upsampling": ("input", "outputs", "direction"),
 }
 QUANTIZERS = "quantizers of tfsq"
 

@@ -220,7 +220,10 @@ def test_network_of_a_class_that_keras_does_not_know_is_refused(folder, tmp_path
     metadata = json.loads((copy / "tfsq.json").read_text())
     (copy / "tfsq.json").write_text(json.dumps({**metadata, "architecture": "Own", "class": "Own"}))
     own = codec.load(copy)
-    assert codec.decompress(codec.compress(photograph("coffee")[:64, :64], own), own).any()
+    image = tmp_path / "image.png"
+    codec.write_image(photograph("coffee")[:64, :64], image)
+    assert codec.decompress(codec.compress(codec.read_image(image), own), own).any()
+    assert codec.compare([image], [copy])[0].measurements[0].bpp > 0
     with pytest.raises(
         codec.ModelError, match="Own, is of a class that Keras does not know.*must be registered"
     ):
