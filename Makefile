@@ -29,7 +29,7 @@ docs: $(VENV)/.docs
 results: $(INSTALLED)
 	$(BIN)/python benchmarks/shipped/report.py
 	$(BIN)/python benchmarks/refinement/run.py
-	$(BIN)/python benchmarks/recipe/run.py
+	$(BIN)/python -m benchmarks.recipe.run
 	for runs in results/rate_distortion/*_runs.csv; do \
 		$(BIN)/python benchmarks/rate_distortion/report.py $$(basename $$runs _runs.csv) || exit 1; \
 	done

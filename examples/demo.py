@@ -7,6 +7,7 @@ under demo_output/. `make demo` runs it; it takes a few minutes on two cores.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import pathlib
@@ -23,6 +24,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import skimage.data
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
@@ -32,6 +34,8 @@ OUTPUT = pathlib.Path("demo_output")
 TRAINING_PHOTOGRAPHS = ("astronaut", "coffee", "rocket")
 HELD_OUT = "chelsea"
 STEPS, STEPS_PER_EPOCH = 3000, 150
+# Of the held-out photograph: an eye.
+DETAIL = (slice(70, 170), slice(120, 270))
 REPORTED = (
     "bpp",
     "psnr",
@@ -64,19 +68,22 @@ def run_tfsq(*arguments) -> None:
     subprocess.run([sys.executable, "-m", "tfsq", *map(str, arguments)], check=True)
 
 
-def draw_comparison(original, decoded, figures: codec.Evaluation, path: pathlib.Path) -> None:
-    """Draws the original, the decoded image and their difference side by side."""
-    error = np.abs(original.astype(float) - decoded).mean(axis=-1)
-    _, axes = plt.subplots(1, 3, figsize=(15, 4), layout="constrained")
-    axes[0].imshow(original)
-    axes[0].set_title(f"{HELD_OUT}, held out: 24 bits per pixel")
-    axes[1].imshow(decoded)
-    axes[1].set_title(f"decoded: {figures.bpp:.3f} bits per pixel, {figures.psnr:.2f} dB")
-    shown = axes[2].imshow(error, cmap="magma", vmin=0, vmax=np.quantile(error, 0.999))
-    axes[2].set_title("absolute error, mean over channels (0-255)")
-    plt.colorbar(shown, ax=axes[2], shrink=0.8, extend="max")
-    for axis in axes:
-        axis.axis("off")
+def draw_comparison(
+    original, decoded, jpeg, figures: codec.Evaluation, of_jpeg: codec.RateDistortion, path
+) -> None:
+    """Draws the original, what tfsq and JPEG decode from as many bytes, and a detail of each."""
+    _, axes = plt.subplots(2, 3, figsize=(15, 9), layout="constrained")
+    titles = [f"{HELD_OUT}, held out: 24 bits per pixel"]
+    for name, found in (("tfsq", figures), ("JPEG", of_jpeg)):
+        titles.append(
+            f"{name}: {found.file_bytes} bytes, {found.bpp:.3f} bits per pixel, {found.psnr:.2f} dB"
+        )
+    for (whole, detail), image, title in zip(axes.T, (original, decoded, jpeg), titles):
+        whole.imshow(image)
+        whole.set_title(title)
+        detail.imshow(image[DETAIL], interpolation="nearest")
+        for axis in (whole, detail):
+            axis.axis("off")
     plt.savefig(path, dpi=100)
     plt.close()
 
@@ -123,10 +130,15 @@ def main() -> None:
     original = codec.read_image(paths[HELD_OUT])
     decoded = codec.read_image(OUTPUT / f"{HELD_OUT}.png")
     figures = codec.measure(original, compressed.read_bytes(), decoded, codec.load(model))
-    draw_comparison(original, decoded, figures, OUTPUT / "comparison.png")
+    # JPEG gets as many bytes, or a little more.
+    quality, data = codec.reference_of_size(original, "jpeg", figures.file_bytes)
+    of_jpeg = codec.evaluate_reference(original, "jpeg", quality)
+    jpeg = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    draw_comparison(original, decoded, jpeg, figures, of_jpeg, OUTPUT / "comparison.png")
     draw_training(OUTPUT / "run" / "history.csv", OUTPUT / "training.png")
 
     report = {name: getattr(figures, name) for name in REPORTED}
+    report |= {"jpeg_psnr": of_jpeg.psnr, "jpeg_file_bytes": of_jpeg.file_bytes}
     report |= {"train_seconds": round(train_seconds, 1), "steps": STEPS}
     (OUTPUT / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     table = Table(title="demo_output/report.json", show_header=False)

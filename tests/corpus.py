@@ -13,15 +13,16 @@ from tfsq.entropy_models import FactorizedEntropyModel
 SIZES = ((40, 70), (64, 64))
 
 
-def busy_model(network):
+def busy_model(network, shortcut=None):
     """An untrained network whose latents have many symbols, as trained ones have."""
     tf.keras.utils.set_random_seed(3)
     slices = {"num_slices": 4} if network == "ChannelwiseAutoregressive" else {}
-    model = NETWORKS[network](num_filters=6, num_latents=8, **slices)
+    model = NETWORKS[network](num_filters=6, num_latents=8, shortcut=shortcut, **slices)
     model.compile("adam", lmbda=0.01)
-    for name, factor in (("analysis", 100.0), ("hyper_analysis", 5.0)):
-        if hasattr(model, name):
-            kernel = getattr(model, name).layers[-1].kernel
+    analysis = model.analysis.get_layer("analysis") if shortcut else model.analysis
+    for transform, factor in ((analysis, 100.0), (getattr(model, "hyper_analysis", None), 5.0)):
+        if transform:
+            kernel = transform.layers[-1].kernel
             kernel.assign(factor * kernel)
     for part in model.submodules:
         if isinstance(part, FactorizedEntropyModel):

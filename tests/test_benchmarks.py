@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import importlib.util
-import json
 import math
 import pathlib
 import re
@@ -156,30 +155,36 @@ def test_every_experiment_describes_runs_that_can_be_trained(driver):
     assert files
     for file in files:
         experiment = driver.experiment_of(file.stem)
-        groups = driver.groups_of(experiment)
-        folders = [run.folder for group in groups for run in group]
-        assert len(set(folders)) == len(folders)
-        for group in groups:
-            for run in (group[0].start, *group):
-                settings = driver.settings_of(experiment, run)
-                assert settings.lmbda == run.lmbda
-                assert settings.steps >= 9000
-            assert len({run.start for run in group}) == 1
+        runs = driver.runs_of(experiment)
+        assert len({run.folder for run in runs}) == len(runs)
+        settings = [driver.settings_of(experiment, run) for run in runs]
+        assert len(set(map(driver.digest_of, settings))) == len(runs)
+        for run, chosen in zip(runs, settings):
+            assert (chosen.lmbda, chosen.seed) == (run.lmbda, run.seed)
+            assert chosen.steps >= 4000
 
 
-def test_what_was_measured_with_other_settings_is_refused(driver, tmp_path):
-    experiment = driver.experiment_of("stage1")
-    run = driver.groups_of(experiment)[0][0]
-    assert not driver.is_measured(experiment, run, tmp_path)
-    folder = tmp_path / run.folder
-    folder.mkdir(parents=True)
-    settings = dataclasses.asdict(driver.settings_of(experiment, run))
-    (folder / "settings.json").write_text(json.dumps(settings))
-    (folder / driver.EVALUATION).write_text("{}")
-    assert driver.is_measured(experiment, run, tmp_path)
+def measured(driver, experiment, run, bpp=0.1):
+    figures = {"bpp": bpp, "psnr": 30.0, "ms_ssim": None, "file_bytes": 9, "other": 1}
+    image = {"image": "a", "decoder_matches_encoder": True, **figures}
+    digest = driver.digest_of(driver.settings_of(experiment, run))
+    return {"run": dataclasses.asdict(run), "settings": digest, "seconds": 1.0, "images": [image]}
+
+
+def test_study_resumes_from_its_result_files(driver, tmp_path, monkeypatch):
+    monkeypatch.setattr(driver, "RESULTS", tmp_path)
+    experiment = driver.experiment_of("surrogates")
+    first, second, *others = driver.runs_of(experiment)
+    assert driver.missing(experiment, driver.read("made_up")[1]) == [first, second, *others]
+    for run in (second, first):
+        driver.append("made_up", measured(driver, experiment, run))
+    images, runs = driver.read("made_up")
+    assert [row["arm"] for row in runs] == [row["arm"] for row in images] == [second.arm, first.arm]
+    assert set(images[0]) >= {"architecture", "lmbda", "seed", "arm", "image", "bpp", "psnr"}
+    assert driver.missing(experiment, runs) == others
     experiment["shared"]["steps"] = 90_000
-    with pytest.raises(ValueError, match="steps=9000, now 90000"):
-        driver.is_measured(experiment, run, tmp_path)
+    with pytest.raises(ValueError, match=r"Run\(.*was measured with other settings"):
+        driver.missing(experiment, runs)
 
 
 @pytest.fixture

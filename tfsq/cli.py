@@ -126,12 +126,18 @@ def train(
     ),
     num_filters: int = typer.Option(32, help="Channels of the hidden layers."),
     num_latents: int = typer.Option(48, help="Channels of the latent."),
+    shortcut: str = typer.Option(
+        "dct", help="'dct' for transforms that begin as a DCT, 'none' for the literature's."
+    ),
     reconstruction_quantizer: str = typer.Option("sua", help="Surrogate, by short name."),
     rate_quantizer: str = typer.Option(
         "aun", help="Surrogate for the rate; 'same' is the reconstruction's, on the same noise."
     ),
     initial_temperature: float = typer.Option(1.0, help="Where annealing begins."),
     final_temperature: float = typer.Option(0.05, help="Where annealing ends."),
+    annealing_start: float = typer.Option(
+        0.0, help="Part of the steps in which the temperature stays where it begins."
+    ),
     hard_fraction: float = typer.Option(0.0, help="Part of the steps that trains on hard latents."),
     scale_lower_bound: Optional[float] = typer.Option(
         None, help="Lower bound of the predicted scale; the network's own if none."
@@ -141,7 +147,10 @@ def train(
     steps_per_epoch: int = typer.Option(500, help="Steps between checkpoints."),
     batch_size: int = typer.Option(4, help="Crops per step."),
     crop_size: int = typer.Option(128, help="Height and width of the crops."),
-    learning_rate: float = typer.Option(1e-3, help="Adam's learning rate."),
+    least_detail: float = typer.Option(
+        0.0, help="Crops that are flatter, by the mean difference of neighbors, are drawn again."
+    ),
+    learning_rate: float = typer.Option(2e-3, help="Adam's learning rate."),
     seed: int = typer.Option(0, help="Seed of weights, crops and noise."),
     skip_bad_images: bool = typer.Option(
         False, "--skip-bad-images", help="Leave out files that do not serve, and name them."
@@ -155,6 +164,7 @@ def train(
     """Train a network, a mean-scale hyperprior with SUA by default; run again to resume."""
     settings: Dict[str, Any] = dict(locals())
     settings["rate_quantizer"] = None if rate_quantizer == "same" else rate_quantizer
+    settings["shortcut"] = None if shortcut == "none" else shortcut
     for other in ("images", "output", "skip_bad_images", "strategy"):
         del settings[other]
     skipped: Optional[List[str]] = [] if skip_bad_images else None

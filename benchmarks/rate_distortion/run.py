@@ -1,15 +1,15 @@
 """Trains the arms of an experiment and measures them in real files: the rate-distortion study.
 
-    python benchmarks/rate_distortion/run.py stage1 --data ../shared/data --runs ../runs
+    python benchmarks/rate_distortion/run.py surrogates --data ../shared/data --runs ../runs
 
-Every arm of a network, lambda and seed begins at the same early checkpoint, and sees the same crops
-in the same order for the same number of steps. Run again to resume: a training run continues at its
-last checkpoint, and what is measured is not measured again. Each run is a process of its own, with
-one thread, since two of them at a time train more steps in an hour than one with two threads. An
-arm that several experiments name is trained once: its folder does not depend on the experiment.
+Every arm of a network, lambda and seed begins with the same weights, and sees the same crops in the
+same order for the same number of steps. Each run is a process of its own, with one thread, since
+two of them at a time train more steps in an hour than one with two threads.
 
 Writes two files to `results/rate_distortion`: `<experiment>.csv` with a row for each image, and
-`<experiment>_runs.csv` with a row for each run; `report.py` makes tables and figures from them.
+`<experiment>_runs.csv` with a row for each run; `report.py` makes tables and figures from them. Run
+again to resume, also without the folders of the runs: what is in these files with the same settings
+is not trained again, and a run that was interrupted continues at its last checkpoint.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import argparse
 import concurrent.futures
 import csv
 import dataclasses
+import hashlib
 import itertools
 import json
 import os
@@ -29,35 +30,32 @@ import time
 
 HERE = pathlib.Path(__file__).parent
 RESULTS = pathlib.Path("results/rate_distortion")
-EVALUATION = "evaluation.json"
 ONE_THREAD = {
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 VALIDATION_SIZE = 256
-COLLECTING = threading.Lock()
+WRITING = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One training run: an arm, or the start that all arms share if `arm` is empty."""
+    """One training run."""
 
     architecture: str
     lmbda: float
     seed: int
-    arm: str = ""
+    arm: str
 
     @property
     def folder(self) -> str:
         """Where it is trained, below the folder of all runs."""
-        arm = self.arm.replace("/", "-").replace(" ", "_") or "start"
+        arm = self.arm.replace("/", "-").replace(" ", "_")
         return f"{self.architecture}/lmbda_{self.lmbda}/seed_{self.seed}/{arm}"
 
-    @property
-    def start(self) -> Run:
-        """The run that this one begins from."""
-        return dataclasses.replace(self, arm="")
+
+AXES = [field.name for field in dataclasses.fields(Run)]
 
 
 def experiment_of(name: str) -> dict:
@@ -65,64 +63,71 @@ def experiment_of(name: str) -> dict:
     return json.loads((HERE / "experiments" / f"{name}.json").read_text())
 
 
-def groups_of(experiment: dict) -> list[list[Run]]:
-    """The arms by start, those of the first seed first."""
+def runs_of(experiment: dict) -> list[Run]:
+    """All runs, those of the first seed first."""
     axes = (experiment["seeds"], experiment["architectures"], experiment["lmbdas"])
     return [
-        [Run(architecture, lmbda, seed, arm) for arm in experiment["arms"]]
+        Run(architecture, lmbda, seed, arm)
         for seed, architecture, lmbda in itertools.product(*axes)
+        for arm in experiment["arms"]
     ]
-
-
-def chosen_of(experiment: dict, run: Run) -> dict:
-    """The settings of a run that are not the default."""
-    own = experiment["arms"][run.arm] if run.arm else experiment["start"]["settings"]
-    axes = {"architecture": run.architecture, "lmbda": run.lmbda, "seed": run.seed}
-    return {**axes, **experiment["shared"], **own}
 
 
 def settings_of(experiment: dict, run: Run):
     """The settings of a run."""
     from tfsq.training import TrainingSettings
 
-    return TrainingSettings(**chosen_of(experiment, run))
+    axes = {"architecture": run.architecture, "lmbda": run.lmbda, "seed": run.seed}
+    return TrainingSettings(**{**axes, **experiment["shared"], **experiment["arms"][run.arm]})
 
 
-def is_measured(experiment: dict, run: Run, runs: pathlib.Path) -> bool:
-    """Whether a run is done, with these settings."""
-    folder = runs / run.folder
-    if not (folder / EVALUATION).exists():
-        return False
-    used = json.loads((folder / "settings.json").read_text())
-    other = {key: now for key, now in chosen_of(experiment, run).items() if used[key] != now}
-    if other:
-        changes = ", ".join(f"{key}={used[key]}, now {now}" for key, now in other.items())
-        raise ValueError(f"{folder} was measured with other settings: {changes}")
-    return True
+def digest_of(settings) -> str:
+    """What two runs share only if all of their settings are the same."""
+    written = json.dumps(dataclasses.asdict(settings), sort_keys=True)
+    return hashlib.sha256(written.encode()).hexdigest()[:12]
 
 
-def perform(experiment: dict, run: Run, data: pathlib.Path, runs: pathlib.Path) -> None:
-    """Trains one run to its end and, if it is an arm, measures it."""
+def read(name: str) -> tuple[list[dict], list[dict]]:
+    """The rows of images and of runs that are measured already."""
+    files = [RESULTS / f"{name}{suffix}.csv" for suffix in ("", "_runs")]
+    if not all(file.exists() for file in files):
+        return [], []
+    with files[0].open(newline="") as images, files[1].open(newline="") as runs:
+        return list(csv.DictReader(images)), list(csv.DictReader(runs))
+
+
+def missing(experiment: dict, run_rows: list[dict]) -> list[Run]:
+    """The runs that are not measured yet.
+
+    Raises:
+      ValueError: if one is, with other settings.
+    """
+    digests = {tuple(row[axis] for axis in AXES): row["settings"] for row in run_rows}
+    found = []
+    for run in runs_of(experiment):
+        digest = digests.get(tuple(map(str, dataclasses.astuple(run))))
+        if digest is None:
+            found.append(run)
+        elif digest != digest_of(settings_of(experiment, run)):
+            raise ValueError(f"{run} was measured with other settings than it has now.")
+    return found
+
+
+def perform(experiment: dict, run: Run, data: pathlib.Path, runs: pathlib.Path) -> dict:
+    """Trains one run to its end and measures it."""
     from tfsq import training
 
-    paths = sorted((data / "bsds500" / "train").glob("*.jpg"))
-    folder = runs / run.folder
-    if not run.arm:
-        stop = experiment["start"]["stop"]
-        training.train(paths, folder, settings_of(experiment, run), stop=stop)
-        return
+    folder, settings = runs / run.folder, settings_of(experiment, run)
     started = time.monotonic()
-    settings = settings_of(experiment, run)
-    model = training.train(paths, folder, settings, start=runs / run.start.folder)
-    evaluation = {
+    paths = sorted((data / "bsds500" / "train").glob("*.jpg"))
+    model = training.train(paths, folder, settings)
+    return {
         "run": dataclasses.asdict(run),
-        "seconds": time.monotonic() - started,
+        "settings": digest_of(settings),
+        "seconds": round(time.monotonic() - started, 1),
         **validate(model, sorted((data / "bsds500" / "validation").glob("*.jpg"))),
         "images": measure(folder / "codec", sorted((data / "kodak").glob("*.png"))),
     }
-    # Whole or not at all: what is there counts as done.
-    (folder / "unfinished.json").write_text(json.dumps(evaluation, indent=1) + "\n")
-    os.replace(folder / "unfinished.json", folder / EVALUATION)
 
 
 def validate(model, paths) -> dict:
@@ -158,50 +163,45 @@ def measure(codec_folder, paths) -> list[dict]:
     ]
 
 
-def collect(name: str, experiment: dict, runs: pathlib.Path) -> None:
-    """Gathers what is measured so far in the two result files."""
-    image_rows, run_rows = [], []
-    for run in itertools.chain.from_iterable(groups_of(experiment)):
-        if not is_measured(experiment, run, runs):
-            continue
-        evaluation = json.loads((runs / run.folder / EVALUATION).read_text())
-        images = evaluation.pop("images")
-        run_rows.append({**evaluation.pop("run"), **evaluation})
-        for image in images:
-            kept = ("image", "bpp", "psnr", "ms_ssim", "file_bytes", "decoder_matches_encoder")
-            image_rows.append({**dataclasses.asdict(run), **{key: image[key] for key in kept}})
+def append(name: str, evaluation: dict) -> None:
+    """Adds one run to the two result files."""
+    image_rows, run_rows = read(name)
+    evaluation = dict(evaluation)
+    run, images = evaluation.pop("run"), evaluation.pop("images")
+    kept = ("image", "bpp", "psnr", "ms_ssim", "file_bytes", "decoder_matches_encoder")
+    image_rows += [{**run, **{key: image[key] for key in kept}} for image in images]
+    run_rows.append({**run, **evaluation})
     RESULTS.mkdir(parents=True, exist_ok=True)
     for suffix, rows in (("", image_rows), ("_runs", run_rows)):
-        if rows:
-            with (RESULTS / f"{name}{suffix}.csv").open("w", newline="") as opened:
-                writer = csv.DictWriter(opened, list(rows[0]))
-                writer.writeheader()
-                writer.writerows(rows)
+        # Whole or not at all: what is there counts as done.
+        unfinished = RESULTS / f"{name}{suffix}.csv.unfinished"
+        with unfinished.open("w", newline="") as opened:
+            writer = csv.DictWriter(opened, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(unfinished, RESULTS / f"{name}{suffix}.csv")
 
 
 def perform_in_process(run: Run, arguments) -> None:
-    """Runs this script for a single run, and says how it ended."""
+    """Runs this script for a single run, and writes down what it found."""
     command = [sys.executable, __file__, arguments.experiment, "--single"]
     command += [json.dumps(dataclasses.asdict(run))]
     command += ["--data", str(arguments.data), "--runs", str(arguments.runs)]
     folder = arguments.runs / run.folder
     folder.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
     with (folder / "log.txt").open("a") as log:
-        subprocess.run(command, check=True, env={**os.environ, **ONE_THREAD}, stderr=log)
-    print(f"{time.monotonic() - started:7.0f} s  {run.folder}", flush=True)
-
-
-def perform_group(group: list[Run], experiment: dict, arguments) -> None:
-    """Trains the start of a group, and its arms one after the other."""
-    missing = [run for run in group if not is_measured(experiment, run, arguments.runs)]
-    if not missing:
-        return
-    perform_in_process(group[0].start, arguments)
-    for run in missing:
-        perform_in_process(run, arguments)
-        with COLLECTING:
-            collect(arguments.experiment, experiment, arguments.runs)
+        done = subprocess.run(
+            command,
+            check=True,
+            env={**os.environ, **ONE_THREAD},
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    evaluation = json.loads(done.stdout.splitlines()[-1])
+    with WRITING:
+        append(arguments.experiment, evaluation)
+    print(f"{evaluation['seconds']:7.0f} s  {run.folder}", flush=True)
 
 
 def main() -> None:
@@ -215,14 +215,13 @@ def main() -> None:
     arguments = parser.parse_args()
     experiment = experiment_of(arguments.experiment)
     if arguments.single:
-        perform(experiment, Run(**json.loads(arguments.single)), arguments.data, arguments.runs)
+        run = Run(**json.loads(arguments.single))
+        print(json.dumps(perform(experiment, run, arguments.data, arguments.runs)))
         return
-    arguments.runs = arguments.runs / "rate_distortion"
+    arguments.runs = arguments.runs / "rate_distortion" / arguments.experiment
+    todo = missing(experiment, read(arguments.experiment)[1])
     with concurrent.futures.ThreadPoolExecutor(arguments.workers) as pool:
-        work = [pool.submit(perform_group, g, experiment, arguments) for g in groups_of(experiment)]
-        for done in concurrent.futures.as_completed(work):
-            done.result()
-    collect(arguments.experiment, experiment, arguments.runs)
+        list(pool.map(lambda run: perform_in_process(run, arguments), todo))
 
 
 if __name__ == "__main__":

@@ -1,155 +1,124 @@
-"""Compares training recipes at equal wall-clock time on the processor it runs on.
+"""Compares training recipes at equal time on the processor it runs on: two lambdas, three seeds.
 
-Times a step of every recipe in turns, gives each recipe the steps that fit into the same number of
-seconds, trains it, and measures rate + lambda distortion of rounded latents on held-out images:
+Times a step of every recipe in turns, on one thread; gives each recipe the steps that the reference
+does in the same time, trains it, and measures rate + lambda distortion of rounded latents on
+held-out photographs:
 
-    python benchmarks/recipe/run.py ../shared/data/bsds500
+    python -m benchmarks.recipe.run --data ../shared/data/bsds500
 
-Writes `results/recipe/recipes.csv` and `table.md`. Run again to resume: recipes of the CSV are
-not trained again. Without the photographs, only the table is made again, from the CSV alone.
-Nothing else should run on the machine while the steps are timed, at the start.
+Runs are processes of one thread, two at a time. Writes `results/recipe/recipes.csv` and `table.md`.
+Run again to resume: what is in the CSV is not trained again. Without `--data`, only the table is
+made again, from the CSV alone. Nothing else should run on the machine while the steps are timed, at
+the start.
 """
 
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import csv
 import dataclasses
 import functools
+import json
 import os
 import pathlib
+import subprocess
+import sys
+import threading
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-import tensorflow as tf
 
-from tfsq import codec
 from tfsq.analysis import markdown
-from tfsq.architectures import MeanScaleHyperprior
-from tfsq.training import crops_dataset, training_images
 
 RESULTS = pathlib.Path("results/recipe")
-LMBDA, SEED, EVALUATED_SIZE = 0.01, 0, 256
-SCHEDULES = tf.keras.optimizers.schedules
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """What is compared."""
-
-    name: str
-    num_filters: int = 32
-    num_latents: int = 48
-    batch_size: int = 8
-    crop_size: int = 128
-    learning_rate: float = 1e-3
-    schedule: str = "cosine"
-    clipnorm: float | None = 1.0
-    policy: str = "float32"
-
-
-RECIPES = (
-    Recipe("reference"),
-    Recipe("batch 4", batch_size=4),
-    Recipe("batch 16 of 64x64", batch_size=16, crop_size=64),
-    Recipe("batch 8 of 64x64", crop_size=64),
-    Recipe("learning rate 2e-3", learning_rate=2e-3),
-    Recipe("learning rate 5e-4", learning_rate=5e-4),
-    Recipe("warm-up", schedule="warm-up"),
-    Recipe("steps", schedule="steps"),
-    Recipe("no clipping", clipnorm=None),
-    Recipe("24/36 channels", num_filters=24, num_latents=36),
-    Recipe("bfloat16", policy="mixed_bfloat16"),
-)
+LMBDAS, SEEDS = (0.003, 0.03), (0, 1, 2)
+# Of the reference; others get the steps of the same time.
+STEPS = 2000
+EVALUATED = 24
+EVALUATED_SIZE = (320, 480)
+ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+WRITING = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What is written for a recipe; the loss is bits per pixel + lambda * squared error."""
+    """What is written for a run; the loss is bits per pixel + lambda * squared error."""
 
     recipe: str
+    lmbda: float
+    seed: int
     step_ms: float
     steps: int
+    start: float
     loss: float
     bpp: float
     psnr: float
 
 
-COLUMNS = [field.name for field in dataclasses.fields(Row)]
+COLUMNS = {field.name: field.type for field in dataclasses.fields(Row)}
 
 
-def learning_rate(recipe: Recipe, steps: int):
-    """The schedule of a recipe over its steps."""
-    rate = recipe.learning_rate
-    if recipe.schedule == "steps":
-        ends = [int(0.6 * steps), int(0.85 * steps)]
-        return SCHEDULES.PiecewiseConstantDecay(ends, [rate, 0.3 * rate, 0.1 * rate])
-    if recipe.schedule == "warm-up":
-        warm_up = steps // 20
-        return SCHEDULES.CosineDecay(0.0, steps - warm_up, warmup_target=rate, warmup_steps=warm_up)
-    return SCHEDULES.CosineDecay(rate, steps)
+def cost_of(recipe):
+    """What decides how long a step takes."""
+    free = {"name": "", "learning_rate": 0.0, "schedule": ""}
+    return dataclasses.replace(recipe, **free)
 
 
-def compiled_model(recipe: Recipe, steps: int):
-    """A new network with the optimizer of the recipe."""
-    tf.keras.utils.set_random_seed(SEED)
-    model = MeanScaleHyperprior(recipe.num_filters, recipe.num_latents, dtype=recipe.policy)
-    optimizer = tf.keras.optimizers.Adam(
-        learning_rate(recipe, steps), global_clipnorm=recipe.clipnorm
-    )
-    model.compile(optimizer, lmbda=LMBDA)
-    return model
-
-
-def cost_of(recipe: Recipe) -> Recipe:
-    """What decides how long a step takes: all but the name and the learning rate."""
-    return dataclasses.replace(recipe, name="", learning_rate=0.0, schedule="")
-
-
-def step_times(paths, rounds: int = 5) -> dict[Recipe, float]:
+def step_times(paths, rounds: int = 7) -> dict:
     """Median milliseconds of a training step, of all that recipes cost, measured in turns."""
+    from benchmarks.recipe import recipes
+    from tfsq.training import crops_dataset, training_images
+
     steppers = {}
-    for recipe in {cost_of(recipe): recipe for recipe in RECIPES}.values():
+    for recipe in {cost_of(recipe): recipe for recipe in recipes.RECIPES}.values():
         images = training_images(paths[:8], recipe.crop_size)
-        data = iter(crops_dataset(images, recipe.crop_size, recipe.batch_size, SEED))
-        model = compiled_model(recipe, 1000)
+        data = iter(crops_dataset(images, recipe.crop_size, recipe.batch_size, 0))
+        model = recipes.compiled(recipe, LMBDAS[0], STEPS, 0)
         steppers[cost_of(recipe)] = functools.partial(model.make_train_function(), data)
         steppers[cost_of(recipe)]()
-    times: dict[Recipe, list[float]] = {cost: [] for cost in steppers}
+    times: dict = {cost: [] for cost in steppers}
     for _ in range(rounds):
         for cost, step in steppers.items():
             start = time.perf_counter()
-            for _ in range(3):
+            for _ in range(4):
                 step()
-            times[cost].append((time.perf_counter() - start) / 3)
-    return {cost: 1e3 * float(np.median(values)) for cost, values in times.items()}
+            times[cost].append((time.perf_counter() - start) / 4)
+    medians = {cost: 1e3 * float(np.median(values)) for cost, values in times.items()}
+    return {recipe.name: medians[cost_of(recipe)] for recipe in recipes.RECIPES}
 
 
-def evaluate(model, paths) -> dict:
-    """Hard loss on the middle of each image."""
-    images = []
-    for path in paths:
-        image = codec.read_image(path)
-        row, column = ((size - EVALUATED_SIZE) // 2 for size in image.shape[:2])
-        images.append(image[row : row + EVALUATED_SIZE, column : column + EVALUATED_SIZE])
-    data = tf.data.Dataset.from_tensor_slices(np.stack(images)).batch(10)
-    return model.evaluate(data, return_dict=True, verbose=0)
+def validation(data: pathlib.Path) -> list[np.ndarray]:
+    """The top left of the first photographs that are large enough."""
+    from tfsq import codec
+
+    height, width = EVALUATED_SIZE
+    images = (codec.read_image(path) for path in sorted((data / "validation").glob("*.jpg")))
+    large = [image for image in images if image.shape[0] >= height and image.shape[1] >= width]
+    return [image[:height, :width] for image in large[:EVALUATED]]
 
 
-def trained(recipe: Recipe, step_ms: float, seconds: float, data_folder: pathlib.Path) -> Row:
-    """Trains one recipe for its share of the time."""
-    steps = int(1e3 * seconds / step_ms)
-    paths = sorted((data_folder / "train").glob("*.jpg"))
-    images = training_images(paths, recipe.crop_size)
-    data = crops_dataset(images, recipe.crop_size, recipe.batch_size, SEED)
-    model = compiled_model(recipe, steps)
-    model.fit(data, steps_per_epoch=steps, verbose=0)
-    figures = evaluate(model, sorted((data_folder / "validation").glob("*.jpg")))
-    return Row(
-        recipe.name, step_ms, steps, *(float(figures[name]) for name in ("loss", "bpp", "psnr"))
-    )
+def trained(name: str, lmbda: float, seed: int, step_ms: float, steps: int, data) -> Row:
+    """Trains and measures one run."""
+    import tensorflow as tf
+
+    from benchmarks.recipe import recipes
+    from tfsq.training import crops_dataset, training_images
+
+    (recipe,) = (recipe for recipe in recipes.RECIPES if recipe.name == name)
+    images = training_images(sorted((data / "train").glob("*.jpg")), recipe.crop_size)
+    crops = crops_dataset(images, recipe.crop_size, recipe.batch_size, seed)
+    model = recipes.compiled(recipe, lmbda, steps, seed)
+    held_out = tf.data.Dataset.from_tensor_slices(np.stack(validation(data))).batch(4)
+    start = model.evaluate(held_out, return_dict=True, verbose=0)["loss"]
+    model.fit(crops, steps_per_epoch=steps, verbose=0)
+    if recipe.average is not None:
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+    end = model.evaluate(held_out, return_dict=True, verbose=0)
+    figures = (float(end[name]) for name in ("loss", "bpp", "psnr"))
+    return Row(name, lmbda, seed, step_ms, steps, float(start), *figures)
 
 
 def read() -> list[Row]:
@@ -157,50 +126,100 @@ def read() -> list[Row]:
     file = RESULTS / "recipes.csv"
     if not file.exists():
         return []
+    kinds = {"str": str, "float": float, "int": int}
     with file.open() as opened:
         return [
-            Row(
-                row["recipe"],
-                float(row["step_ms"]),
-                int(row["steps"]),
-                *(float(row[name]) for name in ("loss", "bpp", "psnr")),
-            )
+            Row(**{name: kinds[COLUMNS[name]](value) for name, value in row.items()})
             for row in csv.DictReader(opened)
         ]
 
 
-def measure(data: pathlib.Path, seconds: float, rows: list[Row]) -> None:
+def write(rows: list[Row]) -> None:
+    """Writes the CSV file."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    with (RESULTS / "recipes.csv").open("w", newline="") as opened:
+        writer = csv.DictWriter(opened, COLUMNS)
+        writer.writeheader()
+        writer.writerows(map(dataclasses.asdict, rows))
+
+
+def perform(job: dict, rows: list[Row], data: pathlib.Path) -> None:
+    """Trains one run in a process of its own, and writes it down."""
+    command = [sys.executable, "-m", "benchmarks.recipe.run", "--data", str(data)]
+    command += ["--single", json.dumps(job)]
+    environment = {**os.environ, **ONE_THREAD}
+    done = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True)
+    with WRITING:
+        rows.append(Row(**json.loads(done.stdout.splitlines()[-1])))
+        write(rows)
+    print(rows[-1], flush=True)
+
+
+def measure(data: pathlib.Path, seeds, rows: list[Row], workers: int) -> None:
     """Adds what is missing to `rows`, and writes them after each."""
-    missing = [recipe for recipe in RECIPES if recipe.name not in {row.recipe for row in rows}]
-    if not missing:
-        return
-    known = {row.recipe: row.step_ms for row in rows}
-    before = {cost_of(recipe): known[recipe.name] for recipe in RECIPES if recipe.name in known}
-    times = step_times(sorted((data / "train").glob("*.jpg"))) | before
-    for recipe in missing:
-        rows.append(trained(recipe, times[cost_of(recipe)], seconds, data))
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        with (RESULTS / "recipes.csv").open("w", newline="") as opened:
-            writer = csv.DictWriter(opened, COLUMNS)
-            writer.writeheader()
-            writer.writerows(dataclasses.asdict(row) for row in rows)
-        print(rows[-1], flush=True)
+    from benchmarks.recipe import recipes
+
+    known = {row.recipe: (row.step_ms, row.steps) for row in rows}
+    if any(recipe.name not in known for recipe in recipes.RECIPES):
+        times = step_times(sorted((data / "train").glob("*.jpg")))
+        for name, step_ms in times.items():
+            known.setdefault(name, (step_ms, round(STEPS * times["reference"] / step_ms)))
+    done = {(row.recipe, row.lmbda, row.seed) for row in rows}
+    jobs = [
+        {"name": recipe.name, "lmbda": lmbda, "seed": seed}
+        | dict(zip(("step_ms", "steps"), known[recipe.name]))
+        for seed in seeds
+        for recipe in recipes.RECIPES
+        for lmbda in LMBDAS
+        if (recipe.name, lmbda, seed) not in done
+    ]
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        list(pool.map(lambda job: perform(job, rows, data), jobs))
+
+
+def table(rows: list[Row]) -> str:
+    """Loss against the reference of the same lambda and seed: mean and range over seeds."""
+    reference = {(r.lmbda, r.seed): r.loss for r in rows if r.recipe == "reference"}
+    found = []
+    for recipe in dict.fromkeys(row.recipe for row in rows):
+        own = [row for row in rows if row.recipe == recipe]
+        line, key = [recipe, f"{own[0].step_ms:.1f}", own[0].steps], []
+        for lmbda in LMBDAS:
+            at = [row for row in own if row.lmbda == lmbda and (lmbda, row.seed) in reference]
+            ratios = [100.0 * (row.loss / reference[lmbda, row.seed] - 1.0) for row in at]
+            if not ratios:
+                line += ["", "", "", 0]
+                continue
+            key.append(float(np.mean(ratios)))
+            line += [
+                f"{np.mean([row.start for row in at]):.2f}",
+                f"{np.mean([row.loss for row in at]):.4f}",
+                f"{key[-1]:+.1f} ({min(ratios):+.1f} to {max(ratios):+.1f})",
+                len(at),
+            ]
+        found.append((np.mean(key) if key else np.inf, line))
+    columns = ["recipe", "step, ms", "steps"]
+    for lmbda in LMBDAS:
+        columns += [f"at step 0, lambda {lmbda}", "loss", "against the reference, %", "seeds"]
+    return markdown(columns, [line for _, line in sorted(found, key=lambda pair: pair[0])])
 
 
 def main() -> None:
     """Measures what is missing, and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", nargs="?", type=pathlib.Path, help="Has train/ and validation/.")
-    parser.add_argument("--seconds", type=float, default=120.0, help="Training time of a recipe.")
+    parser.add_argument("--data", type=pathlib.Path, help="Has train/ and validation/.")
+    parser.add_argument("--seeds", type=int, nargs="*", default=SEEDS)
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="Runs at a time.")
+    parser.add_argument("--single", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.single:
+        row = trained(**json.loads(arguments.single), data=arguments.data)
+        print(json.dumps(dataclasses.asdict(row)))
+        return
     rows = read()
     if arguments.data:
-        measure(arguments.data, arguments.seconds, rows)
-    lines = [
-        [f"{v:.4g}" if isinstance(v, float) else v for v in dataclasses.astuple(row)]
-        for row in sorted(rows, key=lambda row: row.loss)
-    ]
-    (RESULTS / "table.md").write_text(markdown(COLUMNS, lines))
+        measure(arguments.data, arguments.seeds, rows, arguments.workers)
+    (RESULTS / "table.md").write_text(table(rows))
 
 
 if __name__ == "__main__":

@@ -2,17 +2,18 @@
 
     python benchmarks/shipped/make.py --data ../shared/data --runs ../runs/shipped
 
-One network is trained to a medium rate, and one for each quality begins where it stopped, with a
-lambda of its own, while the learning rate falls to zero. Resumable: what is trained is not trained
-again. Writes `saved_models/quality_<n>/` with a card, and `results/shipped/kodak.csv`, which
-`report.py` makes a table and a figure from. Without `--runs`, the weights are those of the codecs
-as they are shipped: their functions are exported and measured again.
+One network for each quality, with a lambda of its own, two at a time with a thread each; resumable:
+what is trained is not trained again. Writes `saved_models/quality_<n>/` with a card, the authors of
+the photographs, and the CSV files in `results/shipped` that `report.py` makes tables and a figure
+from. Without `--runs`, the weights are those of the codecs as they are shipped: their functions are
+exported and measured again.
 """
 
 from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import csv
 import dataclasses
 import json
 import os
@@ -32,36 +33,29 @@ from tfsq.codec.shipped import SUMS_FILE, sums_of
 COMMAND = "python benchmarks/shipped/make.py --data DATA --runs RUNS"
 LMBDAS = {1: 0.0015, 2: 0.005, 3: 0.015, 4: 0.045}
 BASE = training.TrainingSettings(
-    lmbda=0.01,
-    rate_quantizer="aun",
-    reconstruction_quantizer="sua",
-    final_temperature=0.05,
-    batch_size=4,
-    steps=36_000,
+    num_latents=48,
+    steps=40_000,
     steps_per_epoch=1000,
+    least_detail=4.0,
 )
-BASE_STOP = 24_000
-STEPS = 34_000
 MODELS, RESULTS = pathlib.Path("saved_models"), pathlib.Path("results/shipped")
+AUTHORS_FILE = MODELS / "AUTHORS.md"
 LARGEST_BYTES = 8 * 10**6
+EQUAL_BYTES = "equal_bytes.csv"
 
 
 def settings_of(quality: int) -> training.TrainingSettings:
     """The settings of one quality."""
-    return dataclasses.replace(BASE, lmbda=LMBDAS[quality], steps=STEPS)
+    return dataclasses.replace(BASE, lmbda=LMBDAS[quality])
 
 
-def train_quality(quality: int, data: pathlib.Path, runs: pathlib.Path) -> None:
-    """Trains one quality from the common start to its end."""
-    paths = sorted((data / "bsds500" / "train").glob("*.jpg"))
-    folder = runs / f"quality_{quality}"
-    training.train(paths, folder, settings_of(quality), start=runs / "base")
+def photographs(data: pathlib.Path) -> list[pathlib.Path]:
+    """What is trained on."""
+    return sorted((data / "free" / "train").glob("*.jpg"))
 
 
 def train_all(arguments) -> None:
-    """Trains the common start, and then the qualities, two at a time with a thread each."""
-    paths = sorted((arguments.data / "bsds500" / "train").glob("*.jpg"))
-    training.train(paths, arguments.runs / "base", BASE, stop=BASE_STOP)
+    """Trains the qualities that are missing, those that take longest to be good first."""
     one_thread = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
     def run(quality):
@@ -70,14 +64,11 @@ def train_all(arguments) -> None:
         subprocess.run(command, check=True, env={**os.environ, **one_thread})
         print(f"quality {quality} is trained", flush=True)
 
-    missing = [q for q in LMBDAS if not _is_exported(arguments.runs / f"quality_{q}")]
+    # What `export` writes last.
+    folders = {quality: arguments.runs / f"quality_{quality}" for quality in LMBDAS}
+    missing = [q for q, run in folders.items() if not (run / "codec" / "tfsq.json").exists()]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         list(pool.map(run, missing))
-
-
-def _is_exported(run: pathlib.Path) -> bool:
-    # What `export` writes last.
-    return (run / "codec" / "tfsq.json").exists()
 
 
 def place(quality: int, runs: pathlib.Path | None) -> pathlib.Path:
@@ -100,7 +91,7 @@ def size_of(folder: pathlib.Path) -> int:
 
 
 def measure(folders: list[pathlib.Path], images: list[pathlib.Path]) -> codec.Curve:
-    """Measures the codecs and the references, and writes the CSV file."""
+    """Measures the codecs and the references, and writes the CSV files."""
     curves = codec.compare(images, folders, tuple(codec.REFERENCES))
     named = [
         dataclasses.replace(
@@ -113,7 +104,41 @@ def measure(folders: list[pathlib.Path], images: list[pathlib.Path]) -> codec.Cu
     ]
     RESULTS.mkdir(parents=True, exist_ok=True)
     codec.write_comparison(named, RESULTS / "kodak.csv")
+    write_equal_bytes(named[0], {path.name: codec.read_image(path) for path in images})
     return named[0]
+
+
+def write_equal_bytes(curve: codec.Curve, images: dict) -> None:
+    """Measures the references at the bytes of each file, or a little more."""
+    columns = ["codec", "image", "bytes", "psnr"]
+    columns += [f"{name}_{figure}" for name in codec.REFERENCES for figure in ("bytes", "psnr")]
+    with (RESULTS / EQUAL_BYTES).open("w", newline="") as opened:
+        writer = csv.writer(opened)
+        writer.writerow(columns)
+        for m in curve.measurements:
+            image = images[m.file]
+            size = round(m.bpp * image.shape[0] * image.shape[1] / 8)
+            row = [m.codec, m.file, size, m.psnr]
+            for name in codec.REFERENCES:
+                quality, _ = codec.reference_of_size(image, name, size)
+                found = codec.evaluate_reference(image, name, quality)
+                row += [found.file_bytes, found.psnr]
+            writer.writerow(row)
+
+
+def write_authors(data: pathlib.Path) -> None:
+    """Names the authors of the photographs that the networks were trained on."""
+    with (data / "free" / "manifest.csv").open(newline="") as opened:
+        rows = [row for row in csv.DictReader(opened) if row["file"].startswith("train/")]
+    lines = [
+        f"- {row['title']} by {row['author'] or 'an author who is not named'}, {row['licence']}, "
+        f"from {row['source']}"
+        for row in rows
+    ]
+    AUTHORS_FILE.write_text(
+        f"# Authors\n\n`quality_1` to `quality_{max(LMBDAS)}` were trained on crops of these "
+        f"{len(rows)} photographs, reduced in size:\n\n" + "\n".join(lines) + "\n"
+    )
 
 
 def card(quality: int, group: list[codec.Measurement]) -> str:
@@ -121,21 +146,22 @@ def card(quality: int, group: list[codec.Measurement]) -> str:
     (mean,) = codec.Curve("tfsq", tuple(group)).means()
     size = size_of(MODELS / f"quality_{quality}")
     spread = {name: statistics.stdev(getattr(m, name) for m in group) for name in ("bpp", "psnr")}
-    settings = json.dumps(dataclasses.asdict(settings_of(quality)), indent=2)
+    settings = settings_of(quality)
+    written = json.dumps(dataclasses.asdict(settings), indent=2)
     return f"""# Quality {quality}
 
-A mean-scale hyperprior for photographs. {size / 1e6:.1f} MB.
+A mean-scale hyperprior for photographs, whose transforms began as a DCT. {size / 1e6:.1f} MB.
 
-- Data: the 400 training images of BSDS500, random crops, flipped at random. Terms: `../LICENSE`.
-- Steps: {BASE_STOP} of a common start at lambda {BASE.lmbda}, then to {STEPS} at lambda \
-{LMBDAS[quality]}; squared error on 0-255. One seed.
-- Kodak 1-12, real files: {mean.bpp:.4f} bits per pixel (standard deviation over images \
-{spread["bpp"]:.4f}), {mean.psnr:.2f} dB ({spread["psnr"]:.2f}), MS-SSIM {mean.ms_ssim:.4f}.
+- Data: the photographs of `../{AUTHORS_FILE.name}`, random crops, flipped at random, few of them \
+flat. Terms: `../LICENSE`.
+- {settings.steps} steps at lambda {settings.lmbda}; squared error on 0-255. One seed.
+- Kodak, {len(group)} images, real files: {mean.bpp:.4f} bits per pixel (standard deviation over \
+images {spread["bpp"]:.4f}), {mean.psnr:.2f} dB ({spread["psnr"]:.2f}), MS-SSIM {mean.ms_ssim:.4f}.
 - Every image: `results/shipped/kodak.csv`.
 - Made by: `{COMMAND}`
 
 ```json
-{settings}
+{written}
 ```
 """
 
@@ -143,18 +169,20 @@ A mean-scale hyperprior for photographs. {size / 1e6:.1f} MB.
 def main() -> None:
     """Trains what is missing, and ships it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=pathlib.Path, required=True, help="bsds500/ and kodak/.")
+    parser.add_argument("--data", type=pathlib.Path, required=True, help="free/ and kodak/.")
     parser.add_argument("--runs", type=pathlib.Path, help="Where runs are kept.")
     parser.add_argument("--single", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.single:
-        train_quality(arguments.single, arguments.data, arguments.runs)
+        folder = arguments.runs / f"quality_{arguments.single}"
+        training.train(photographs(arguments.data), folder, settings_of(arguments.single))
         return
     if arguments.runs is not None:
         train_all(arguments)
     folders = [place(quality, arguments.runs) for quality in LMBDAS]
     sums = [f"{digest}  {name}\n" for f in folders for name, digest in sums_of(f).items()]
     (MODELS / SUMS_FILE).write_text("".join(sums))
+    write_authors(arguments.data)
     curve = measure(folders, sorted((arguments.data / "kodak").glob("*.png")))
     for quality, folder, group in zip(LMBDAS, folders, curve.groups()):
         (folder / "README.md").write_text(card(quality, group))

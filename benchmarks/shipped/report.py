@@ -2,9 +2,9 @@
 
     python benchmarks/shipped/report.py
 
-Reads `results/shipped/kodak.csv` and `exactness.csv`; writes `qualities.md`, `bd_rates.md`,
-`exactness.md` and `rate_distortion.png` beside them. The interval of a BD-rate is that of the mean
-over single images, by Student's t.
+Reads `results/shipped/kodak.csv`, `equal_bytes.csv` and `exactness.csv`; writes `qualities.md`,
+`bd_rates.md`, `equal_bytes.md`, `exactness.md` and `rate_distortion.png` beside them. The interval
+of a BD-rate is that of the mean over single images, by Student's t.
 """
 
 from __future__ import annotations
@@ -56,6 +56,24 @@ def of(curve: codec.Curve, image: str) -> list[tuple[float, float]]:
     return codec.Curve(curve.name, tuple(m for m in curve.measurements if m.file == image)).points()
 
 
+def equal_bytes(rows: list[dict]) -> list[list[str]]:
+    """A row for every codec and reference: by how much PSNR is above the reference's."""
+    lines = []
+    for name in dict.fromkeys(row["codec"] for row in rows):
+        for reference in codec.REFERENCES:
+            gains = [
+                float(row["psnr"]) - float(row[f"{reference}_psnr"])
+                for row in rows
+                if row["codec"] == name
+            ]
+            above = sum(gain > 0 for gain in gains)
+            figures = (statistics.fmean(gains), min(gains), max(gains))
+            lines.append(
+                [name, reference, *(f"{g:+.2f}" for g in figures), f"{above} of {len(gains)}"]
+            )
+    return lines
+
+
 def exactness(rows: list[dict]) -> list[list[str]]:
     """A row for every codec."""
     lines = []
@@ -80,6 +98,12 @@ def exactness(rows: list[dict]) -> list[list[str]]:
     return lines
 
 
+def read_rows(name: str) -> list[dict]:
+    """The rows of a CSV file of the results."""
+    with (RESULTS / name).open(newline="") as opened:
+        return list(csv.DictReader(opened))
+
+
 def main() -> None:
     """Writes the tables and the figure."""
     curves = codec.read_comparison(RESULTS / "kodak.csv")
@@ -87,8 +111,10 @@ def main() -> None:
     (RESULTS / "qualities.md").write_text(markdown(columns, qualities(curves[0])))
     columns = ["reference", "BD-rate (%)", "over (dB)", "mean over images (%)", "single images (%)"]
     (RESULTS / "bd_rates.md").write_text(markdown(columns, bd_rates(curves[0], curves[1:])))
-    with (RESULTS / "exactness.csv").open(newline="") as opened:
-        rows = list(csv.DictReader(opened))
+    columns = ["codec", "reference", "mean (dB)", "least", "most", "images above the reference"]
+    rows = read_rows("equal_bytes.csv")
+    (RESULTS / "equal_bytes.md").write_text(markdown(columns, equal_bytes(rows)))
+    rows = read_rows("exactness.csv")
     columns = [
         "codec",
         "cost of exactness (%)",

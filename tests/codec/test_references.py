@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, JpegImagePlugin
 
 from tests.photographs import photograph
-from tfsq.codec import REFERENCES, compress_reference, evaluate_reference
+from tfsq.codec import REFERENCES, compress_reference, evaluate_reference, reference_of_size
 
 
 def opened(data):
@@ -36,6 +36,19 @@ def test_figures_are_those_of_the_file_and_of_what_pillow_decodes(name, size):
     mse = np.mean((image.astype(float) - decoded) ** 2)
     assert figures.psnr == pytest.approx(10 * np.log10(255**2 / mse))
     assert (figures.ms_ssim is None) == (min(size) < 161)
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+@pytest.mark.parametrize("least_bytes", [0, 1500, 4000, 20_000, 10**9])
+def test_file_of_a_size(name, least_bytes):
+    image = photograph()[-160:]
+    quality, data = reference_of_size(image, name, least_bytes)
+    assert data == compress_reference(image, name, quality)
+    lowest = REFERENCES[name].lowest_quality
+    assert len(data) >= least_bytes or quality == 100
+    if quality > lowest:
+        assert len(compress_reference(image, name, quality - 1)) < least_bytes
+    assert (quality == lowest) == (least_bytes == 0)
 
 
 def test_jpeg_is_baseline_with_half_the_chroma_and_its_own_huffman_tables():

@@ -14,9 +14,11 @@ from tfsq.codec import tiling
 IMAGE = np.concatenate([photograph(), photograph()[::-1]])[:519, :300]
 
 
-@pytest.fixture(scope="module", params=["FactorizedPrior", "MeanScaleHyperprior"])
+@pytest.fixture(
+    scope="module", params=[("FactorizedPrior", None), ("MeanScaleHyperprior", "dct")], ids=str
+)
 def found(request):
-    return codec.as_codec(busy_model(request.param))
+    return codec.as_codec(busy_model(*request.param))
 
 
 @pytest.mark.parametrize("tile", [64, 192, 448])

@@ -38,6 +38,24 @@ def test_crops_come_from_the_images_and_repeat_with_the_seed(files):
     assert 0 < flipped < 15
 
 
+def test_flat_crops_are_drawn_again():
+    # One half is flat: of four draws, all are flat once in sixteen times, and crops at the border.
+    images = [np.zeros([400, 400, 3], np.uint8)]
+    images[0][:, 200:] = np.random.default_rng(0).integers(256, size=[400, 200, 3])
+    flat = {}
+    for least_detail in (0.0, 20.0):
+        data = training.crops_dataset(images, 16, 50, seed=1, least_detail=least_detail)
+        crops = np.concatenate([batch.numpy() for batch in data.take(10)])
+        flat[least_detail] = np.mean([training.detail_of(crop) < 20.0 for crop in crops])
+    assert flat[0.0] == pytest.approx(0.5, abs=0.1)
+    assert flat[20.0] == pytest.approx(0.5**4, abs=0.04)
+
+
+def test_detail_is_the_mean_difference_of_neighbors():
+    ramp = np.tile(np.arange(0, 160, 10, dtype=np.uint8)[:, np.newaxis, np.newaxis], [1, 16, 3])
+    assert training.detail_of(ramp) == training.detail_of(ramp[::-1]) == pytest.approx(5.0)
+
+
 def test_images_that_do_not_serve_are_named(files, tmp_path):
     with pytest.raises(ValueError, match="No images to train on"):
         training.training_images([], 64)
@@ -83,6 +101,8 @@ def test_images_that_do_not_serve_are_skipped_and_named_if_asked_for(files, tmp_
         ),
         ({"final_temperature": 0.0}, r"`final_temperature` must be in \(0, 1\]"),
         ({"initial_temperature": 0.04}, "`final_temperature` must be at most"),
+        ({"shortcut": "fft"}, r"`shortcut` must be None or one of \['dct'\]. Received: .*'fft'"),
+        ({"least_detail": -1.0}, "`least_detail` must be finite and not negative"),
         ({"learning_rate": float("inf")}, "`learning_rate` must be positive and finite"),
         ({"learning_rate": 0.0}, "`learning_rate` must be positive and finite"),
     ],
@@ -90,6 +110,15 @@ def test_images_that_do_not_serve_are_skipped_and_named_if_asked_for(files, tmp_
 def test_bad_settings_are_refused(setting, message):
     with pytest.raises(ValueError, match=message):
         training.TrainingSettings(**setting)
+
+
+@pytest.mark.parametrize(("distortion", "lmbda"), [("mse", 0.0130), ("ms-ssim", 16.64)])
+def test_shortcut_begins_for_the_lambda_of_the_squared_error(distortion, lmbda):
+    settings = training.TrainingSettings(
+        lmbda=lmbda, distortion=distortion, num_filters=3, num_latents=4, crop_size=192
+    )
+    # The two are a pair of CompressAI's.
+    assert training.build_model(settings).initial_lmbda == pytest.approx(0.0130, rel=0.01)
 
 
 def test_runs_that_start_from_another_have_its_weights_and_see_the_crops_that_follow(
@@ -141,6 +170,8 @@ def test_start_must_fit(files, tmp_path):
 
     with pytest.raises(ValueError, match="same network. Received: num_filters=3 in .*, 5 in"):
         begin(num_filters=5)
+    with pytest.raises(ValueError, match="same network. Received: shortcut=dct in .*, None in"):
+        begin(shortcut=None)
     with pytest.raises(ValueError, match="cannot go from step 2 to step 2"):
         begin(steps=2)
     with pytest.raises(ValueError, match="cannot go from step 2 to step 6.*steps_per_epoch=3"):

@@ -9,6 +9,7 @@ from tfsq.architectures.hyperprior import HyperpriorModel
 from tfsq.architectures.joint_autoregressive_hyperprior import JointAutoregressiveHyperprior
 from tfsq.architectures.mean_scale_hyperprior import MeanScaleHyperprior
 from tfsq.architectures.scale_hyperprior import ScaleHyperprior
+from tfsq.architectures.shortcut import DCTShortcut
 
 # The networks by name, simplest first.
 NETWORKS = {
@@ -29,6 +30,7 @@ __all__ = [
     "ChannelwiseAutoregressive",
     "CheckerboardHyperprior",
     "CompressionModel",
+    "DCTShortcut",
     "FactorizedPrior",
     "HyperpriorModel",
     "JointAutoregressiveHyperprior",

@@ -6,11 +6,12 @@ import types
 
 import tensorflow as tf
 
+from tfsq.architectures import transforms
 from tfsq.architectures.ms_ssim import ms_ssim
-from tfsq.architectures.transforms import dtype_policy
+from tfsq.architectures.shortcut import SHORTCUTS, DCTShortcut
 from tfsq.entropy_models.base import deserialize_quantizers
 from tfsq.layers import AdditiveUniformNoise, Quantizer, StochasticUniformAnnealing
-from tfsq.layers.base import check_integer
+from tfsq.layers.base import check_integer, check_positive
 
 # The part that the synthesis receives.
 LATENT = "latent"
@@ -53,6 +54,7 @@ def ms_ssim_distortion(x, x_hat) -> tf.Tensor:
     return 1.0 - ms_ssim(x, x_hat)
 
 
+_PIXEL_RANGE = 255.0
 DISTORTIONS = {"mse": mse_distortion, "ms-ssim": ms_ssim_distortion}
 
 
@@ -101,7 +103,8 @@ class CompressionModel(tf.keras.Model):
     A subclass sets `size_multiple`, of which it needs both sizes of an image to be multiples;
     `parts`, the names of what it codes, the last of them `LATENT`; and `encoder`, the names of the
     layers that only a compressor needs. It implements `build_parts`, which builds the layers
-    `analysis`, `synthesis` and `latent_model`, and the four methods below.
+    `analysis` and `synthesis` (`build_transforms` does) and `latent_model`, and the four methods
+    below.
 
     A network of convolutions also sets `latent_stride`, the pixels between two positions of the
     latent, and `halo`, the pixels beside a tile, a multiple of `latent_stride`, that analysis and
@@ -122,6 +125,12 @@ class CompressionModel(tf.keras.Model):
       reconstruction_quantizer: Quantizer layer of what the syntheses receive; None is dithered SUA
         at temperature 1. The same object for both means one noise sample for both.
       stop_gradient: "partial" or "none", see `tfsq.layers.ZeroCenterQuantization`.
+      shortcut: "dct" for a `DCTShortcut` beside analysis and synthesis; None is the network of the
+        literature.
+      initial_lmbda: The lambda for which the shortcut begins, that of `compile` if the distortion
+        is "mse". Without a shortcut it has no effect.
+      centered: Boolean, whether the transforms see pixels from -1/2 to 1/2, in which networks learn
+        in less time; False is 0 to 1, and what models saved by builds before have.
       name: Name of the model.
       dtype: Dtype policy of all parts.
       **architecture: What `build_parts` of the subclass takes beside the entropy models' arguments.
@@ -131,7 +140,8 @@ class CompressionModel(tf.keras.Model):
       training: Boolean, whether to use the surrogates or to round.
 
     Raises:
-      ValueError: if a number of channels is not an integer of at least 1.
+      ValueError: if a number of channels is not an integer of at least 1, `shortcut` unknown, or
+        `initial_lmbda` not positive and finite.
     """
 
     size_multiple = 1
@@ -147,16 +157,28 @@ class CompressionModel(tf.keras.Model):
         rate_quantizer: Quantizer | None = None,
         reconstruction_quantizer: Quantizer | None = None,
         stop_gradient: str = "partial",
+        shortcut: str | None = None,
+        initial_lmbda: float = 0.01,
+        centered: bool = True,
         name: str | None = None,
         dtype=None,
         **architecture,
     ):
         num_filters = check_integer("num_filters", num_filters, 1)
         num_latents = check_integer("num_latents", num_latents, 1)
+        if shortcut is not None and shortcut not in SHORTCUTS:
+            raise ValueError(
+                f"`shortcut` must be None or one of {list(SHORTCUTS)}. "
+                f"Received: shortcut={shortcut!r}"
+            )
+        initial_lmbda = check_positive("initial_lmbda", initial_lmbda)
         super().__init__(name=name, dtype=dtype)
         self.num_filters = num_filters
         self.num_latents = num_latents
-        with dtype_policy(self.dtype_policy):
+        self.shortcut = shortcut
+        self.initial_lmbda = initial_lmbda
+        self.centered = bool(centered)
+        with transforms.dtype_policy(self.dtype_policy):
             entropy_model_arguments = {
                 "coding_rank": 3,
                 "rate_quantizer": rate_quantizer or AdditiveUniformNoise(),
@@ -177,6 +199,22 @@ class CompressionModel(tf.keras.Model):
           **architecture: What else the constructor was given.
         """
         raise NotImplementedError
+
+    def build_transforms(self) -> None:
+        """Builds `analysis` and `synthesis`, with the shortcut that the constructor was given."""
+        self.analysis = transforms.analysis(self.num_filters, self.num_latents)
+        self.synthesis = transforms.synthesis(self.num_filters, self.num_latents)
+        if self.shortcut:
+            there, back = (
+                DCTShortcut(
+                    self.num_latents, inverse, self.initial_lmbda, name="shortcut", dtype="float32"
+                )
+                for inverse in (False, True)
+            )
+            self.analysis = transforms.beside(self.analysis, there, ("down_3",))
+            # The first one, too: latents are large from the start, and inverse GDN multiplies.
+            small = ("up_0", "up_3")
+            self.synthesis = transforms.beside(self.synthesis, back, small, dtype="float32")
 
     def latents_of(self, y):
         """Returns everything that is coded, from what the analysis gave; to be overridden.
@@ -244,7 +282,19 @@ class CompressionModel(tf.keras.Model):
         Returns:
           Dict from the name of each coded part to its latent, before quantization.
         """
-        return self.latents_of(self.analysis(image / 255.0))
+        return self.latents_of(self.transform(image))
+
+    def transform(self, image):
+        """Returns the latent of images, or of tiles, as the analysis gives it.
+
+        Args:
+          image: float32 tensor [batch, height, width, 3] in 0-255, both sizes multiples of
+            `latent_stride`.
+
+        Returns:
+          Tensor [batch, rows, columns, num_latents].
+        """
+        return self.analysis(image / _PIXEL_RANGE - self._pixel_offset)
 
     def reconstruct(self, latents, training=False):
         """Quantizes latents, estimates their rate and reconstructs the image.
@@ -266,7 +316,12 @@ class CompressionModel(tf.keras.Model):
         Args:
           y_hat: Tensor [batch, rows, columns, num_latents].
         """
-        return tf.cast(self.synthesis(tf.cast(y_hat, self.compute_dtype)), tf.float32) * 255.0
+        pixels = tf.cast(self.synthesis(tf.cast(y_hat, self.compute_dtype)), tf.float32)
+        return (pixels + self._pixel_offset) * _PIXEL_RANGE
+
+    @property
+    def _pixel_offset(self):
+        return 0.5 if self.centered else 0.0
 
     def padded(self, image):
         """Returns images as the methods above take them.
@@ -336,17 +391,14 @@ class CompressionModel(tf.keras.Model):
         """
         if kwargs.pop("from_serialized", False):
             return
-        if lmbda is None or not 0.0 < lmbda <= tf.float32.max:
-            raise ValueError(
-                f"`lmbda` must be positive and finite in float32. Received: lmbda={lmbda}"
-            )
+        lmbda = check_positive("lmbda", lmbda)
         if distortion not in DISTORTIONS:
             raise ValueError(
                 f"`distortion` must be one of {sorted(DISTORTIONS)}. "
                 f"Received: distortion={distortion!r}"
             )
         super().compile(optimizer=optimizer, **kwargs)
-        self.lmbda = float(lmbda)
+        self.lmbda = lmbda
         self.distortion = distortion
         # Keras would count metrics in an attribute or a dict among the weights of the model.
         self._means = types.SimpleNamespace(
@@ -448,12 +500,16 @@ class CompressionModel(tf.keras.Model):
             "dtype": self.dtype_policy.name,
             "num_filters": self.num_filters,
             "num_latents": self.num_latents,
+            "shortcut": self.shortcut,
+            "initial_lmbda": self.initial_lmbda,
+            "centered": self.centered,
             **{key: latent_model[key] for key in shared},
         }
 
     @classmethod
     def from_config(cls, config):
-        return cls(**deserialize_quantizers(config))
+        # Configurations of before this was one have pixels from 0 to 1.
+        return cls(**{"centered": False, **deserialize_quantizers(config)})
 
     def _checked(self, image):
         image = tf.convert_to_tensor(image)

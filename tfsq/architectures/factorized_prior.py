@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfsq.architectures import transforms
 from tfsq.architectures.base import LATENT, CompressionModel, unchecked
 from tfsq.entropy_models import FactorizedEntropyModel
 
@@ -39,8 +38,7 @@ class FactorizedPrior(CompressionModel):
 
     def build_parts(self, entropy_model_arguments):
         """See `CompressionModel`."""
-        self.analysis = transforms.analysis(self.num_filters, self.num_latents)
-        self.synthesis = transforms.synthesis(self.num_filters, self.num_latents)
+        self.build_transforms()
         self.latent_model = FactorizedEntropyModel(name="latent_model", **entropy_model_arguments)
         self.latent_model.build((None, None, None, self.num_latents))
 

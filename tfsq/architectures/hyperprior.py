@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfsq.architectures import transforms
 from tfsq.architectures.base import LATENT, CompressionModel, unchecked
 from tfsq.architectures.coders import Coder, Decoder, Encoder, Estimator
 from tfsq.architectures.exact import check_exact, check_softplus_decides
@@ -70,8 +69,7 @@ class HyperpriorModel(CompressionModel):
 
     def build_parts(self, entropy_model_arguments, scale_lower_bound, **architecture):
         """See `CompressionModel`."""
-        self.analysis = transforms.analysis(self.num_filters, self.num_latents)
-        self.synthesis = transforms.synthesis(self.num_filters, self.num_latents)
+        self.build_transforms()
         self.build_hyper_transforms(**architecture)
         self.latent_model = LowerBoundedGaussianConditional(
             scale_lower_bound=scale_lower_bound, name="latent_model", **entropy_model_arguments

@@ -92,6 +92,27 @@ def synthesis(num_filters: int, num_latents: int):
     return _built([*layers, pixels], "synthesis", num_latents)
 
 
+def beside(transform, shortcut, small: tuple[str, ...], dtype=None):
+    """A transform and a linear shortcut from the same input, added.
+
+    Args:
+      transform: A Sequential of layers.
+      shortcut: A layer with the input and the output of `transform`.
+      small: Names of the convolutions of `transform` that begin at a tenth of their weights, so
+        that the sum begins near the shortcut.
+      dtype: Dtype or policy of the sum; the global policy's if None.
+
+    Returns:
+      A Keras model of the name of `transform`.
+    """
+    for name in small:
+        kernel = transform.get_layer(name).kernel
+        kernel.assign(0.1 * kernel)
+    inputs = tf.keras.Input((None, None, transform.input_shape[-1]))
+    total = tf.keras.layers.Add(dtype=dtype)([transform(inputs), shortcut(inputs)])
+    return tf.keras.Model(inputs, total, name=transform.name)
+
+
 def hyper_analysis(num_latents: int, widths: tuple[int, int, int], activation: str):
     """Latent to hyper-latent, a quarter of height and width.
 

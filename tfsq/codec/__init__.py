@@ -15,7 +15,13 @@ from tfsq.codec.container import Container, pack, unpack
 from tfsq.codec.errors import BitstreamError, ModelError, VerificationError
 from tfsq.codec.evaluation import Evaluation, RateDistortion, evaluate, measure, rate_distortion
 from tfsq.codec.image_files import decode_image, read_image, write_image
-from tfsq.codec.references import REFERENCES, Reference, compress_reference, evaluate_reference
+from tfsq.codec.references import (
+    REFERENCES,
+    Reference,
+    compress_reference,
+    evaluate_reference,
+    reference_of_size,
+)
 from tfsq.codec.refinement import refine_latents
 from tfsq.codec.saved_model import Codec, as_codec, export, load
 from tfsq.codec.shipped import shipped_codec, shipped_folder, shipped_qualities
@@ -54,6 +60,7 @@ __all__ = [
     "rate_distortion",
     "read_comparison",
     "read_image",
+    "reference_of_size",
     "refine_latents",
     "shared_psnr",
     "shipped_codec",

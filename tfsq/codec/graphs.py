@@ -92,7 +92,7 @@ class Graphs:
 
     def analysis(self, image):
         """See `Codec.analysis`."""
-        y = self.model.analysis(tf.cast(image[tf.newaxis], tf.float32) / 255.0)
+        y = self.model.transform(tf.cast(image[tf.newaxis], tf.float32))
         return {"y": tf.cast(y[0], tf.float32)}
 
     def latents_of(self, y):

@@ -95,6 +95,32 @@ def compress_reference(image, name: str, quality: int) -> bytes:
     return file.getvalue()
 
 
+def reference_of_size(image, name: str, least_bytes: int) -> tuple[int, bytes]:
+    """Compresses an image with a reference to a file of a size, or a little more.
+
+    Args:
+      image: uint8 array [height, width, 3].
+      name: See `compress_reference`.
+      least_bytes: Bytes that the file should have at least.
+
+    Returns:
+      (quality, data): a quality setting that makes so large a file while the one below it does not,
+      or else the lowest or the highest setting; and the bytes of the file.
+
+    Raises:
+      ValueError: see `compress_reference`.
+      OSError: see `compress_reference`.
+    """
+    low, high = reference(name).lowest_quality, _HIGHEST_QUALITY
+    while low < high:
+        middle = (low + high) // 2
+        if len(compress_reference(image, name, middle)) < least_bytes:
+            low = middle + 1
+        else:
+            high = middle
+    return low, compress_reference(image, name, low)
+
+
 def evaluate_reference(image, name: str, quality: int) -> RateDistortion:
     """Compresses and decompresses an image with a reference.
 

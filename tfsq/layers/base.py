@@ -32,6 +32,24 @@ def check_integer(name: str, value, least: int) -> int:
     return int(value)
 
 
+def check_positive(name: str, value) -> float:
+    """Returns `value` as a float.
+
+    Args:
+      name: The argument to name in the error.
+      value: A number.
+
+    Raises:
+      ValueError: if `value` is not positive and finite in float32.
+    """
+    number = as_number(value)
+    if not 0.0 < number <= tf.float32.max:
+        raise ValueError(
+            f"`{name}` must be positive and finite in float32. Received: {name}={value!r}"
+        )
+    return number
+
+
 def as_number(value) -> float:
     """Returns `value` as a float, NaN if it is not a number."""
     try:

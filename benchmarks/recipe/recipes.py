@@ -1,0 +1,232 @@
+"""The recipes that `run.py` compares: what decides how fast a network learns."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+from scipy import fft
+
+from tfsq.architectures import MeanScaleHyperprior
+from tfsq.architectures.shortcut import frequencies, quantization_step
+from tfsq.layers import AdditiveUniformNoise, StochasticUniformAnnealing
+
+SCHEDULES = tf.keras.optimizers.schedules
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What is compared; the defaults are the reference."""
+
+    name: str
+    shortcut: str | None = "dct"
+    centered: bool = True
+    batch_size: int = 4
+    crop_size: int = 128
+    learning_rate: float = 2e-3
+    schedule: str = "cosine"
+    clipnorm: float | None = 1.0
+    average: float | None = None
+    policy: str = "float32"
+    beginning: str = "as shipped"
+
+
+RECIPES = (
+    Recipe("reference"),
+    Recipe("before: no shortcut, pixels 0 to 1, 1e-3", None, False, learning_rate=1e-3),
+    Recipe("no shortcut, pixels 0 to 1", None, False),
+    Recipe("no shortcut", None),
+    Recipe("learning rate 1e-3", learning_rate=1e-3),
+    Recipe("learning rate 4e-3", learning_rate=4e-3),
+    Recipe("warm-up", schedule="warm-up"),
+    Recipe("no clipping", clipnorm=None),
+    Recipe("moving average of weights", average=0.99),
+    Recipe("batch 8", batch_size=8),
+    Recipe("batch 2", batch_size=2),
+    Recipe("batch 8 of 64x64", batch_size=8, crop_size=64),
+    Recipe("transforms beside at full weight", beginning="full weight"),
+    Recipe("kernels of equal magnitude", beginning="equal magnitude"),
+    Recipe("scales of photographs predicted", beginning="scales"),
+    Recipe("weaker hyper-synthesis", beginning="weak hyper-synthesis"),
+    Recipe("GDN nearer to identity", beginning="weak GDN"),
+    Recipe("DCT at each stage", beginning="stages"),
+    Recipe("bfloat16", policy="mixed_bfloat16"),
+)
+
+
+def network(recipe: Recipe, lmbda: float) -> MeanScaleHyperprior:
+    """A new network as the recipe has it."""
+    kinds = {"stages": _Stages, "equal magnitude": _EqualMagnitude}
+    model = kinds.get(recipe.beginning, MeanScaleHyperprior)(
+        32,
+        48,
+        # A temperature that stays at one: no recipe has another course of annealing.
+        rate_quantizer=AdditiveUniformNoise(),
+        reconstruction_quantizer=StochasticUniformAnnealing(),
+        shortcut=recipe.shortcut,
+        initial_lmbda=lmbda,
+        centered=recipe.centered,
+        dtype=recipe.policy,
+    )
+    begin = {
+        "full weight": _at_full_weight,
+        "scales": _predicting_scales,
+        "weak hyper-synthesis": _with_weak_hyper_synthesis,
+        "weak GDN": _with_weak_gdn,
+    }.get(recipe.beginning)
+    if begin:
+        begin(model, lmbda)
+    return model
+
+
+def compiled(recipe: Recipe, lmbda: float, steps: int, seed: int) -> MeanScaleHyperprior:
+    """The network with the optimizer of the recipe."""
+    tf.keras.utils.set_random_seed(seed)
+    model = network(recipe, lmbda)
+    optimizer = tf.keras.optimizers.Adam(
+        learning_rate(recipe, steps),
+        global_clipnorm=recipe.clipnorm,
+        use_ema=recipe.average is not None,
+        ema_momentum=recipe.average or 0.99,
+    )
+    model.compile(optimizer, lmbda=lmbda)
+    return model
+
+
+def learning_rate(recipe: Recipe, steps: int):
+    """The schedule of a recipe over its steps."""
+    rate = recipe.learning_rate
+    if recipe.schedule == "warm-up":
+        warm_up = steps // 20
+        return SCHEDULES.CosineDecay(0.0, steps - warm_up, warmup_target=rate, warmup_steps=warm_up)
+    return SCHEDULES.CosineDecay(rate, steps)
+
+
+def _scale(kernel, factor):
+    kernel.assign(factor * kernel)
+
+
+def _beside(model):
+    """The analysis and the synthesis that the shortcuts are beside of."""
+    return model.analysis.get_layer("analysis"), model.synthesis.get_layer("synthesis")
+
+
+def _at_full_weight(model, lmbda):
+    del lmbda
+    analysis, synthesis = _beside(model)
+    for layer in (analysis.layers[-1], synthesis.layers[0], synthesis.layers[-1]):
+        _scale(layer.kernel, 10.0)
+
+
+def _predicting_scales(model, lmbda):
+    """Standard deviations of coefficients of photographs, by a law that fits them."""
+    del lmbda
+    energy = [
+        1.0 / (penalty * (row**2 + column**2) + 0.02)
+        for color, row, column in frequencies(model.num_latents)
+        for penalty in [(1, 20, 70)[color]]
+    ]
+    step = quantization_step(model.initial_lmbda)
+    scales = np.sqrt(200.0**2 * np.array(energy)) / step
+    scales = np.sqrt(np.minimum(scales, 1500.0 / step) ** 2 + 1.0 / 12.0)
+    last = model.hyper_synthesis.layers[-1]
+    inverse = scales + np.log(-np.expm1(-scales))
+    last.bias.assign(np.concatenate([np.zeros_like(scales), inverse]))
+    _scale(last.kernel, 0.1)
+
+
+def _with_weak_hyper_synthesis(model, lmbda):
+    del lmbda
+    _scale(model.hyper_synthesis.layers[-1].kernel, 0.1)
+
+
+def _with_weak_gdn(model, lmbda):
+    del lmbda
+    for transform in _beside(model):
+        for layer in transform.layers:
+            if "gdn" in layer.name:
+                _scale(layer.gamma_parameter.variable, 0.3)
+
+
+class _EqualMagnitude(MeanScaleHyperprior):
+    """Both kernels of about the same magnitude, and so of the same relative learning rate.
+
+    Pixels are ten times as large on the way in, and on the way out: the kernels are a tenth and ten
+    times as large.
+    """
+
+    _UNIT = 0.1
+
+    def build_transforms(self):
+        super().build_transforms()
+        for model, factor in ((self.analysis, self._UNIT), (self.synthesis, 1.0 / self._UNIT)):
+            _scale(model.get_layer("shortcut").kernel, factor)
+
+    def transform(self, image):
+        x = image / 255.0 - 0.5
+        sum_of = self.analysis.get_layer
+        return sum_of("analysis")(x) + sum_of("shortcut")(x / self._UNIT)
+
+    def synthesize(self, y_hat):
+        sum_of = self.synthesis.get_layer
+        x = sum_of("synthesis")(y_hat) + sum_of("shortcut")(self._UNIT * y_hat)
+        return (x + 0.5) * 255.0
+
+
+class _Stages(MeanScaleHyperprior):
+    """Beside each halving of the analysis a DCT of blocks of 2, 4 and 8 pixels.
+
+    And the inverse before each doubling of the synthesis.
+    """
+
+    _SIZES = (2, 4, 8)
+
+    def build_transforms(self):
+        super().build_transforms()
+        self.stages, self.stages_back = (
+            [
+                self.add_weight(
+                    name=f"{name}_{size}",
+                    shape=(size, size, 3, self.num_filters),
+                    initializer=tf.constant_initializer(factor * _dct(size, self.num_filters)),
+                )
+                for size in self._SIZES
+            ]
+            for name, factor in (("stage", 1.0), ("stage_back", 0.1))
+        )
+
+    def transform(self, image):
+        x = image / 255.0 - 0.5
+        y, stages = x, iter(zip(self._SIZES, self.stages))
+        for layer in self.analysis.get_layer("analysis").layers:
+            y = layer(y)
+            if layer.name in ("down_0", "down_1", "down_2"):
+                size, kernel = next(stages)
+                y = y + tf.nn.conv2d(x, kernel, size, "VALID")
+        return y + self.analysis.get_layer("shortcut")(x)
+
+    def synthesize(self, y_hat):
+        x = self.synthesis.get_layer("shortcut")(y_hat)
+        stages = iter(zip(self._SIZES[::-1], self.stages_back[::-1]))
+        y = y_hat
+        for layer in self.synthesis.get_layer("synthesis").layers:
+            y = layer(y)
+            if layer.name.startswith("igdn"):
+                size, kernel = next(stages)
+                x = x + tf.nn.conv2d_transpose(y, kernel, tf.shape(x), size, "VALID")
+        return (x + y + 0.5) * 255.0
+
+
+def _dct(size, channels):
+    """As `dct_kernel`, of smaller blocks."""
+    colors = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+    places = sorted(
+        np.ndindex(3, size, size), key=lambda p: ((1, 20, 70)[p[0]] * (p[1] ** 2 + p[2] ** 2), p)
+    )
+    kernel = np.zeros((size, size, 3, channels), np.float32)
+    for channel, (color, row, column) in enumerate(places[:channels]):
+        coefficients = np.zeros((size, size))
+        coefficients[row, column] = 1.0
+        kernel[..., channel] = fft.idctn(coefficients, norm="ortho")[..., None] * colors[color]
+    return kernel

@@ -1,0 +1,158 @@
+"""A linear shortcut beside a transform, which begins as a discrete cosine transform (DCT)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import tensorflow as tf
+from scipy import fft
+
+from tfsq.layers.base import check_integer, check_positive
+
+BLOCK = 16
+# What a shortcut can be.
+SHORTCUTS = ("dct",)
+# Luma and two chromas, the axes along which the colors of photographs vary most, as unit vectors.
+_COLORS = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+# The energy of photographs falls with the squared frequency; that of a chroma is as low as that of
+# luma at so many times the squared frequency. `benchmarks/shortcut` measures how good a rule it is.
+_COLOR_PENALTIES = (1, 20, 70)
+_PIXEL_RANGE = 255.0
+# The lambda for which kernels are as they are; for others they are scaled.
+_REFERENCE_LMBDA = 0.003
+
+
+def quantization_step(lmbda: float) -> float:
+    """The step of a uniform quantizer at which rate and distortion balance.
+
+    At high rates a step of s costs -log2(s) bits and a squared error of s^2 / 12, so that
+    rate + lmbda * distortion is smallest where s^2 = 6 / (lmbda ln 2).
+
+    Args:
+      lmbda: Weight of the squared error on 0-255 against bits; positive.
+
+    Returns:
+      The step, on 0-255.
+    """
+    return math.sqrt(6.0 / (lmbda * math.log(2.0)))
+
+
+def frequencies(channels: int) -> list[tuple[int, int, int]]:
+    """The coefficients of 16x16 pixels that hold most energy of photographs, by a rule.
+
+    Args:
+      channels: How many; there are 768.
+
+    Returns:
+      (color, row, column) of each, sorted: luma first, low frequencies first.
+    """
+    every = itertools.product(range(len(_COLORS)), range(BLOCK), range(BLOCK))
+
+    def energy_rank(place):
+        color, row, column = place
+        return _COLOR_PENALTIES[color] * (row**2 + column**2), place
+
+    return sorted(sorted(every, key=energy_rank)[:channels])
+
+
+def dct_kernel(channels: int) -> np.ndarray:
+    """The DCT of 16x16 pixels, restricted to `frequencies`, as a kernel.
+
+    Args:
+      channels: Number of coefficients; beyond 768, the rest of the kernel is zero.
+
+    Returns:
+      float32 array [16, 16, 3, channels], whose columns are orthonormal.
+    """
+    kernel = np.zeros((BLOCK, BLOCK, len(_COLORS), channels), np.float32)
+    for channel, (color, row, column) in enumerate(frequencies(channels)):
+        coefficients = np.zeros((BLOCK, BLOCK))
+        coefficients[row, column] = 1.0
+        wave = fft.idctn(coefficients, norm="ortho")
+        kernel[..., channel] = wave[..., np.newaxis] * _COLORS[color]
+    return kernel
+
+
+@tf.keras.saving.register_keras_serializable(package="tfsq")
+class DCTShortcut(tf.keras.layers.Layer):
+    """A linear map from 16x16 pixels to latents, or back, that begins as a DCT.
+
+    Beside a non-linear transform, to whose output it is added, it lets training begin where JPEG
+    is: with coefficients of little correlation and most of the energy in few, in luma and chroma,
+    in units of the right quantization step. The transform beside it has only to learn what a DCT
+    does not do, instead of everything anew, among it colors, which take long. Its kernel is trained
+    like any other; what makes it the right one for a lambda is a factor that is not.
+
+    Linear shortcuts beside the transforms of learned codecs: H. Li et al., "On Disentangled
+    Training for Nonlinear Transform in Learned Image Compression", ICLR 2025,
+    https://arxiv.org/abs/2501.13751, there with wavelets. The DCT, its scale and the choice of its
+    coefficients are our formulation.
+
+    Example:
+
+    >>> image = tf.random.uniform([1, 32, 48, 3]) - 0.5
+    >>> y = DCTShortcut(768)(image)
+    >>> y.shape
+    TensorShape([1, 2, 3, 768])
+    >>> back = DCTShortcut(768, inverse=True)(y)
+    >>> float(tf.reduce_max(tf.abs(back - image))) < 1e-5
+    True
+
+    Args:
+      channels: Channels of the latent.
+      inverse: Boolean, whether to map latents to pixels.
+      lmbda: Weight of the squared error on 0-255 for which a quantization step of 1 is right at the
+        beginning, see `quantization_step`.
+      **kwargs: passed to `tf.keras.layers.Layer`.
+
+    Call arguments:
+      inputs: Floating-point tensor [batch, height, width, 3] of pixels between -1/2 and 1/2, height
+        and width multiples of 16; if `inverse`, [batch, rows, columns, channels].
+
+    Returns:
+      Tensor [batch, height / 16, width / 16, channels]; if `inverse`, [batch, 16 * rows,
+      16 * columns, 3].
+
+    Raises:
+      ValueError: if `channels` is not an integer of at least 1, or `lmbda` not positive and finite.
+    """
+
+    def __init__(self, channels: int, inverse: bool = False, lmbda: float = 0.01, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = check_integer("channels", channels, 1)
+        self.inverse = bool(inverse)
+        self.lmbda = check_positive("lmbda", lmbda)
+
+    def build(self, input_shape):
+        reference = quantization_step(_REFERENCE_LMBDA)
+        ratio = quantization_step(self.lmbda) / reference
+        step = reference / _PIXEL_RANGE
+        value = dct_kernel(self.channels) * (step if self.inverse else 1.0 / step)
+        self.kernel = self.add_weight(
+            name="kernel", shape=value.shape, initializer=tf.constant_initializer(value)
+        )
+        # Beside the kernel, so that a learning rate moves as large a part of it at every lambda.
+        self.scale = self.add_weight(
+            name="scale",
+            shape=(),
+            initializer=tf.constant_initializer(ratio if self.inverse else 1.0 / ratio),
+            trainable=False,
+        )
+        super().build(input_shape)
+
+    def call(self, inputs):
+        # Blocks of pixels as channels of one position: faster than a convolution with strides.
+        matrix = tf.reshape(self.scale * self.kernel, [-1, self.channels])
+        if self.inverse:
+            return tf.nn.depth_to_space(tf.tensordot(inputs, tf.transpose(matrix), 1), BLOCK)
+        return tf.tensordot(tf.nn.space_to_depth(inputs, BLOCK), matrix, 1)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels": self.channels,
+            "inverse": self.inverse,
+            "lmbda": self.lmbda,
+        }
