@@ -30,6 +30,8 @@ results: $(INSTALLED)
 	$(BIN)/python benchmarks/shipped/report.py
 	$(BIN)/python benchmarks/refinement/run.py
 	$(BIN)/python -m benchmarks.recipe.run
+	$(BIN)/python -m benchmarks.shortcut.energy
+	$(BIN)/python -m benchmarks.shortcut.cost
 	for runs in results/rate_distortion/*_runs.csv; do \
 		$(BIN)/python benchmarks/rate_distortion/report.py $$(basename $$runs _runs.csv) || exit 1; \
 	done

@@ -19,6 +19,8 @@ REPORTS = [
     ("shipped", "report", ()),
     ("refinement", "run", ()),
     ("recipe", "run", ()),
+    ("shortcut", "energy", ()),
+    ("shortcut", "cost", ()),
     *(("rate_distortion", "report", (study,)) for study in STUDIES),
 ]
 

@@ -10,9 +10,10 @@ from scipy import fft
 
 from tfsq.architectures import MeanScaleHyperprior
 from tfsq.architectures.shortcut import frequencies, quantization_step
-from tfsq.layers import AdditiveUniformNoise, StochasticUniformAnnealing
+from tfsq.layers import AdditiveUniformNoise, StraightThroughRounding
 
 SCHEDULES = tf.keras.optimizers.schedules
+REFERENCE, BEFORE = "reference", "before: no shortcut, pixels 0 to 1, 1e-3"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +34,8 @@ class Recipe:
 
 
 RECIPES = (
-    Recipe("reference"),
-    Recipe("before: no shortcut, pixels 0 to 1, 1e-3", None, False, learning_rate=1e-3),
-    Recipe("no shortcut, pixels 0 to 1", None, False),
+    Recipe(REFERENCE),
+    Recipe(BEFORE, None, False, learning_rate=1e-3),
     Recipe("no shortcut", None),
     Recipe("learning rate 1e-3", learning_rate=1e-3),
     Recipe("learning rate 4e-3", learning_rate=4e-3),
@@ -43,12 +43,10 @@ RECIPES = (
     Recipe("no clipping", clipnorm=None),
     Recipe("moving average of weights", average=0.99),
     Recipe("batch 8", batch_size=8),
-    Recipe("batch 2", batch_size=2),
     Recipe("batch 8 of 64x64", batch_size=8, crop_size=64),
     Recipe("transforms beside at full weight", beginning="full weight"),
     Recipe("kernels of equal magnitude", beginning="equal magnitude"),
     Recipe("scales of photographs predicted", beginning="scales"),
-    Recipe("weaker hyper-synthesis", beginning="weak hyper-synthesis"),
     Recipe("GDN nearer to identity", beginning="weak GDN"),
     Recipe("DCT at each stage", beginning="stages"),
     Recipe("bfloat16", policy="mixed_bfloat16"),
@@ -57,13 +55,11 @@ RECIPES = (
 
 def network(recipe: Recipe, lmbda: float) -> MeanScaleHyperprior:
     """A new network as the recipe has it."""
-    kinds = {"stages": _Stages, "equal magnitude": _EqualMagnitude}
-    model = kinds.get(recipe.beginning, MeanScaleHyperprior)(
+    model = SUBCLASSES.get(recipe.beginning, MeanScaleHyperprior)(
         32,
         48,
-        # A temperature that stays at one: no recipe has another course of annealing.
         rate_quantizer=AdditiveUniformNoise(),
-        reconstruction_quantizer=StochasticUniformAnnealing(),
+        reconstruction_quantizer=StraightThroughRounding(),
         shortcut=recipe.shortcut,
         initial_lmbda=lmbda,
         centered=recipe.centered,
@@ -72,7 +68,6 @@ def network(recipe: Recipe, lmbda: float) -> MeanScaleHyperprior:
     begin = {
         "full weight": _at_full_weight,
         "scales": _predicting_scales,
-        "weak hyper-synthesis": _with_weak_hyper_synthesis,
         "weak GDN": _with_weak_gdn,
     }.get(recipe.beginning)
     if begin:
@@ -134,11 +129,6 @@ def _predicting_scales(model, lmbda):
     inverse = scales + np.log(-np.expm1(-scales))
     last.bias.assign(np.concatenate([np.zeros_like(scales), inverse]))
     _scale(last.kernel, 0.1)
-
-
-def _with_weak_hyper_synthesis(model, lmbda):
-    del lmbda
-    _scale(model.hyper_synthesis.layers[-1].kernel, 0.1)
 
 
 def _with_weak_gdn(model, lmbda):
@@ -230,3 +220,7 @@ def _dct(size, channels):
         coefficients[row, column] = 1.0
         kernel[..., channel] = fft.idctn(coefficients, norm="ortho")[..., None] * colors[color]
     return kernel
+
+
+# Where a recipe computes something else.
+SUBCLASSES = {"stages": _Stages, "equal magnitude": _EqualMagnitude}

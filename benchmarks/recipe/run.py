@@ -30,10 +30,14 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+import tensorflow as tf
 
+from benchmarks.recipe import recipes
+from tfsq import codec
 from tfsq.analysis import markdown
+from tfsq.training import crops_dataset, training_images
 
-RESULTS = pathlib.Path("results/recipe")
+RESULTS, CSV = pathlib.Path("results/recipe"), "recipes.csv"
 LMBDAS, SEEDS = (0.003, 0.03), (0, 1, 2)
 # Of the reference; others get the steps of the same time.
 STEPS = 2000
@@ -52,6 +56,7 @@ class Row:
     seed: int
     step_ms: float
     steps: int
+    seconds: float
     start: float
     loss: float
     bpp: float
@@ -62,16 +67,14 @@ COLUMNS = {field.name: field.type for field in dataclasses.fields(Row)}
 
 
 def cost_of(recipe):
-    """What decides how long a step takes."""
-    free = {"name": "", "learning_rate": 0.0, "schedule": ""}
-    return dataclasses.replace(recipe, **free)
+    """What decides how long a step takes: not where it begins, or how far it goes."""
+    free = {"name": "", "learning_rate": 0.0, "schedule": "", "centered": True}
+    beginning = recipe.beginning if recipe.beginning in recipes.SUBCLASSES else ""
+    return dataclasses.replace(recipe, **free, beginning=beginning)
 
 
 def step_times(paths, rounds: int = 7) -> dict:
     """Median milliseconds of a training step, of all that recipes cost, measured in turns."""
-    from benchmarks.recipe import recipes
-    from tfsq.training import crops_dataset, training_images
-
     steppers = {}
     for recipe in {cost_of(recipe): recipe for recipe in recipes.RECIPES}.values():
         images = training_images(paths[:8], recipe.crop_size)
@@ -92,8 +95,6 @@ def step_times(paths, rounds: int = 7) -> dict:
 
 def validation(data: pathlib.Path) -> list[np.ndarray]:
     """The top left of the first photographs that are large enough."""
-    from tfsq import codec
-
     height, width = EVALUATED_SIZE
     images = (codec.read_image(path) for path in sorted((data / "validation").glob("*.jpg")))
     large = [image for image in images if image.shape[0] >= height and image.shape[1] >= width]
@@ -102,84 +103,91 @@ def validation(data: pathlib.Path) -> list[np.ndarray]:
 
 def trained(name: str, lmbda: float, seed: int, step_ms: float, steps: int, data) -> Row:
     """Trains and measures one run."""
-    import tensorflow as tf
-
-    from benchmarks.recipe import recipes
-    from tfsq.training import crops_dataset, training_images
-
     (recipe,) = (recipe for recipe in recipes.RECIPES if recipe.name == name)
     images = training_images(sorted((data / "train").glob("*.jpg")), recipe.crop_size)
     crops = crops_dataset(images, recipe.crop_size, recipe.batch_size, seed)
     model = recipes.compiled(recipe, lmbda, steps, seed)
     held_out = tf.data.Dataset.from_tensor_slices(np.stack(validation(data))).batch(4)
     start = model.evaluate(held_out, return_dict=True, verbose=0)["loss"]
+    begun = time.monotonic()
     model.fit(crops, steps_per_epoch=steps, verbose=0)
+    seconds = round(time.monotonic() - begun, 1)
     if recipe.average is not None:
         model.optimizer.finalize_variable_values(model.trainable_variables)
     end = model.evaluate(held_out, return_dict=True, verbose=0)
     figures = (float(end[name]) for name in ("loss", "bpp", "psnr"))
-    return Row(name, lmbda, seed, step_ms, steps, float(start), *figures)
+    return Row(name, lmbda, seed, step_ms, steps, seconds, float(start), *figures)
 
 
-def read() -> list[Row]:
+def read(file: pathlib.Path) -> list[Row]:
     """The rows that are measured already."""
-    file = RESULTS / "recipes.csv"
     if not file.exists():
         return []
     kinds = {"str": str, "float": float, "int": int}
-    with file.open() as opened:
+    with file.open(newline="") as opened:
         return [
             Row(**{name: kinds[COLUMNS[name]](value) for name, value in row.items()})
             for row in csv.DictReader(opened)
         ]
 
 
-def write(rows: list[Row]) -> None:
-    """Writes the CSV file."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with (RESULTS / "recipes.csv").open("w", newline="") as opened:
+def write(rows: list[Row], file: pathlib.Path) -> None:
+    """Writes the CSV file, whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_suffix(".unfinished")
+    with unfinished.open("w", newline="") as opened:
         writer = csv.DictWriter(opened, COLUMNS)
         writer.writeheader()
         writer.writerows(map(dataclasses.asdict, rows))
+    os.replace(unfinished, file)
 
 
-def perform(job: dict, rows: list[Row], data: pathlib.Path) -> None:
-    """Trains one run in a process of its own, and writes it down."""
+def perform(job: dict, data: pathlib.Path) -> Row:
+    """Trains one run in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.recipe.run", "--data", str(data)]
     command += ["--single", json.dumps(job)]
     environment = {**os.environ, **ONE_THREAD}
     done = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True)
-    with WRITING:
-        rows.append(Row(**json.loads(done.stdout.splitlines()[-1])))
-        write(rows)
-    print(rows[-1], flush=True)
+    return Row(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def measure(data: pathlib.Path, seeds, rows: list[Row], workers: int) -> None:
-    """Adds what is missing to `rows`, and writes them after each."""
-    from benchmarks.recipe import recipes
+def perform_missing(jobs: list[dict], file: pathlib.Path, data: pathlib.Path, workers: int) -> None:
+    """Trains what is not in the CSV file, and adds a row for each when it is done."""
+    rows = read(file)
+    done = {(row.recipe, row.lmbda, row.seed, row.steps) for row in rows}
+    todo = [j for j in jobs if (j["name"], j["lmbda"], j["seed"], j["steps"]) not in done]
 
-    known = {row.recipe: (row.step_ms, row.steps) for row in rows}
+    def run(job):
+        row = perform(job, data)
+        with WRITING:
+            rows.append(row)
+            write(rows, file)
+        print(row, flush=True)
+
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        list(pool.map(run, todo))
+
+
+def jobs_of(data: pathlib.Path, seeds) -> list[dict]:
+    """What is to be trained; times a step of each recipe where no row says how long it takes."""
+    known = {row.recipe: (row.step_ms, row.steps) for row in read(RESULTS / CSV)}
     if any(recipe.name not in known for recipe in recipes.RECIPES):
         times = step_times(sorted((data / "train").glob("*.jpg")))
         for name, step_ms in times.items():
-            known.setdefault(name, (step_ms, round(STEPS * times["reference"] / step_ms)))
-    done = {(row.recipe, row.lmbda, row.seed) for row in rows}
-    jobs = [
+            steps = round(STEPS * times[recipes.REFERENCE] / step_ms)
+            known.setdefault(name, (step_ms, steps))
+    return [
         {"name": recipe.name, "lmbda": lmbda, "seed": seed}
         | dict(zip(("step_ms", "steps"), known[recipe.name]))
         for seed in seeds
         for recipe in recipes.RECIPES
         for lmbda in LMBDAS
-        if (recipe.name, lmbda, seed) not in done
     ]
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        list(pool.map(lambda job: perform(job, rows, data), jobs))
 
 
 def table(rows: list[Row]) -> str:
     """Loss against the reference of the same lambda and seed: mean and range over seeds."""
-    reference = {(r.lmbda, r.seed): r.loss for r in rows if r.recipe == "reference"}
+    reference = {(r.lmbda, r.seed): r.loss for r in rows if r.recipe == recipes.REFERENCE}
     found = []
     for recipe in dict.fromkeys(row.recipe for row in rows):
         own = [row for row in rows if row.recipe == recipe]
@@ -216,10 +224,12 @@ def main() -> None:
         row = trained(**json.loads(arguments.single), data=arguments.data)
         print(json.dumps(dataclasses.asdict(row)))
         return
-    rows = read()
     if arguments.data:
-        measure(arguments.data, arguments.seeds, rows, arguments.workers)
-    (RESULTS / "table.md").write_text(table(rows))
+        # As the runs have it.
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        jobs = jobs_of(arguments.data, arguments.seeds)
+        perform_missing(jobs, RESULTS / CSV, arguments.data, arguments.workers)
+    (RESULTS / "table.md").write_text(table(read(RESULTS / CSV)))
 
 
 if __name__ == "__main__":

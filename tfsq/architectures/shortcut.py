@@ -143,11 +143,33 @@ class DCTShortcut(tf.keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs):
-        # Blocks of pixels as channels of one position: faster than a convolution with strides.
+        # Blocks of pixels as channels of one position: a matrix product and a transposition take
+        # less time than a convolution with strides, and than `depth_to_space`.
+        colors = self.kernel.shape[2]
         matrix = tf.reshape(self.scale * self.kernel, [-1, self.channels])
+        batch, height, width = _sizes(inputs)
         if self.inverse:
-            return tf.nn.depth_to_space(tf.tensordot(inputs, tf.transpose(matrix), 1), BLOCK)
-        return tf.tensordot(tf.nn.space_to_depth(inputs, BLOCK), matrix, 1)
+            positions = tf.reshape(inputs, [-1, self.channels])
+            blocks = tf.matmul(positions, matrix, transpose_b=True)
+            blocks = tf.reshape(blocks, [batch, height, width, BLOCK, BLOCK * colors])
+            rows = tf.transpose(blocks, [0, 1, 3, 2, 4])
+            return tf.reshape(rows, [batch, BLOCK * height, BLOCK * width, colors])
+        height, width = height // BLOCK, width // BLOCK
+        rows = tf.reshape(inputs, [batch, height, BLOCK, width, BLOCK * colors])
+        blocks = tf.transpose(rows, [0, 1, 3, 2, 4])
+        y = tf.matmul(tf.reshape(blocks, [-1, matrix.shape[0]]), matrix)
+        return tf.reshape(y, [batch, height, width, self.channels])
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = tf.TensorShape(input_shape)
+
+        def scaled(size):
+            if size is None:
+                return None
+            return BLOCK * size if self.inverse else size // BLOCK
+
+        channels = len(_COLORS) if self.inverse else self.channels
+        return tf.TensorShape([batch, scaled(height), scaled(width), channels])
 
     def get_config(self):
         return {
@@ -156,3 +178,9 @@ class DCTShortcut(tf.keras.layers.Layer):
             "inverse": self.inverse,
             "lmbda": self.lmbda,
         }
+
+
+def _sizes(tensor) -> list:
+    """Batch, height and width: integers where they are known, so that shapes stay known."""
+    known, actual = tensor.shape, tf.shape(tensor)
+    return [actual[axis] if known[axis] is None else known[axis] for axis in range(3)]

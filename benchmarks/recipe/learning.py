@@ -1,0 +1,88 @@
+"""How fast networks learn whose transforms begin as a DCT, against those of before.
+
+    python -m benchmarks.recipe.learning --data ../shared/data/bsds500
+
+Both recipes with 4000 steps, three lambdas, three seeds; a fifth of the steps with the shortcut;
+and one long run of each. Rate + lambda * squared error of rounded latents on held-out photographs.
+Resumable, and what it does is that of `run.py`: writes `results/recipe/learning.csv`, and
+`learning.md` from it alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+
+import numpy as np
+
+from benchmarks.recipe import run
+from benchmarks.recipe.recipes import BEFORE, REFERENCE
+from tfsq.analysis import markdown
+
+RESULTS, CSV = pathlib.Path("results/recipe"), "learning.csv"
+LMBDAS, SEEDS = (0.001, 0.003, 0.01), (0, 1, 2)
+STEPS, FIFTH, LONG = 4000, 800, 30_000
+LONG_LMBDA = 0.003
+
+
+def jobs(seeds) -> list[dict]:
+    """What is to be trained."""
+    axes = [
+        (name, lmbda, seed, steps)
+        for seed in seeds
+        for lmbda in LMBDAS
+        for name, steps in ((REFERENCE, STEPS), (BEFORE, STEPS), (REFERENCE, FIFTH))
+    ]
+    axes += [(name, LONG_LMBDA, seeds[0], LONG) for name in (REFERENCE, BEFORE)]
+    columns = ("name", "lmbda", "seed", "steps")
+    # The times of steps are `run.py`'s.
+    return [dict(zip(columns, values)) | {"step_ms": 0.0} for values in axes]
+
+
+def table(rows: list[run.Row]) -> str:
+    """Mean loss over seeds and its range, as a part of that of before after as many steps."""
+    lines = []
+    for lmbda, steps in dict.fromkeys((row.lmbda, row.steps) for row in sorted(rows, key=_order)):
+        for name in dict.fromkeys(row.recipe for row in rows):
+            found = [r for r in rows if (r.recipe, r.lmbda, r.steps) == (name, lmbda, steps)]
+            if not found:
+                continue
+            losses = [row.loss for row in found]
+            mean = float(np.mean(losses))
+            spread = 100.0 * (max(losses) - min(losses)) / mean
+            at = [row.start for row in found]
+            lines.append(
+                [
+                    f"{lmbda:g}",
+                    steps,
+                    name,
+                    len(found),
+                    f"{np.mean(at):.2f}",
+                    f"{mean:.4f}",
+                    f"{spread:.1f}" if len(found) > 1 else "",
+                    f"{np.mean([row.seconds for row in found]):.0f}",
+                ]
+            )
+    columns = ["lambda", "steps", "recipe", "seeds", "loss at step 0", "loss", "spread (%)", "s"]
+    return markdown(columns, lines)
+
+
+def _order(row):
+    return row.lmbda, row.steps
+
+
+def main() -> None:
+    """Trains what is missing, and writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=pathlib.Path, help="Has train/ and validation/.")
+    parser.add_argument("--seeds", type=int, nargs="*", default=SEEDS)
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="Runs at a time.")
+    arguments = parser.parse_args()
+    if arguments.data:
+        run.perform_missing(jobs(arguments.seeds), RESULTS / CSV, arguments.data, arguments.workers)
+    (RESULTS / "learning.md").write_text(table(run.read(RESULTS / CSV)))
+
+
+if __name__ == "__main__":
+    main()
