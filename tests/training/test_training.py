@@ -1,3 +1,4 @@
+import csv
 import dataclasses
 import re
 
@@ -101,6 +102,7 @@ def test_images_that_do_not_serve_are_skipped_and_named_if_asked_for(files, tmp_
         ),
         ({"final_temperature": 0.0}, r"`final_temperature` must be in \(0, 1\]"),
         ({"initial_temperature": 0.04}, "`final_temperature` must be at most"),
+        ({"annealing_start": 1.0}, r"`annealing_start` must be in \[0, 1\)"),
         ({"shortcut": "fft"}, r"`shortcut` must be None or one of \['dct'\]. Received: .*'fft'"),
         ({"least_detail": -1.0}, "`least_detail` must be finite and not negative"),
         ({"learning_rate": float("inf")}, "`learning_rate` must be positive and finite"),
@@ -110,6 +112,17 @@ def test_images_that_do_not_serve_are_skipped_and_named_if_asked_for(files, tmp_
 def test_bad_settings_are_refused(setting, message):
     with pytest.raises(ValueError, match=message):
         training.TrainingSettings(**setting)
+
+
+def test_temperature_stays_until_annealing_starts(files, tmp_path):
+    settings = training.TrainingSettings(
+        **SMALL, annealing_start=0.5, initial_temperature=0.8, final_temperature=0.1
+    )
+    training.train(files, tmp_path / "run", settings)
+    with (tmp_path / "run" / "history.csv").open() as opened:
+        found = [float(row["temperature"]) for row in csv.DictReader(opened)]
+    # Of steps 1, 3 and 5; it falls from step 3 on, and would reach the end at step 6.
+    assert found == pytest.approx([0.8, 0.8, 0.8 * 0.125 ** (2 / 3)], rel=1e-5)
 
 
 @pytest.mark.parametrize(("distortion", "lmbda"), [("mse", 0.0130), ("ms-ssim", 16.64)])
