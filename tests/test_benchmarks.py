@@ -158,7 +158,12 @@ def test_every_experiment_describes_runs_that_can_be_trained(driver):
         runs = driver.runs_of(experiment)
         assert len({run.folder for run in runs}) == len(runs)
         settings = [driver.settings_of(experiment, run) for run in runs]
-        assert len(set(map(driver.digest_of, settings))) == len(runs)
+        assert len({driver.digest_of(experiment, run) for run in runs}) == len(runs)
+        # What the defaults are tomorrow does not change what was measured.
+        free = {"rate_quantizer", "reconstruction_quantizer"}
+        for run in runs:
+            fields = {field.name for field in dataclasses.fields(settings[0])}
+            assert set(driver.chosen_of(experiment, run)) | free == fields
         for run, chosen in zip(runs, settings):
             assert (chosen.lmbda, chosen.seed) == (run.lmbda, run.seed)
             assert chosen.steps >= 4000
@@ -167,7 +172,7 @@ def test_every_experiment_describes_runs_that_can_be_trained(driver):
 def measured(driver, experiment, run, bpp=0.1):
     figures = {"bpp": bpp, "psnr": 30.0, "ms_ssim": None, "file_bytes": 9, "other": 1}
     image = {"image": "a", "decoder_matches_encoder": True, **figures}
-    digest = driver.digest_of(driver.settings_of(experiment, run))
+    digest = driver.digest_of(experiment, run)
     return {"run": dataclasses.asdict(run), "settings": digest, "seconds": 1.0, "images": [image]}
 
 
@@ -178,6 +183,10 @@ def test_study_resumes_from_its_result_files(driver, tmp_path, monkeypatch):
     assert driver.missing(experiment, driver.read("made_up")[1]) == [first, second, *others]
     for run in (second, first):
         driver.append("made_up", measured(driver, experiment, run))
+    # As if it had been interrupted between the two files.
+    before = (tmp_path / "made_up_runs.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "made_up_runs.csv").write_text("".join(before[:-1]))
+    driver.append("made_up", measured(driver, experiment, first))
     images, runs = driver.read("made_up")
     assert [row["arm"] for row in runs] == [row["arm"] for row in images] == [second.arm, first.arm]
     assert set(images[0]) >= {"architecture", "lmbda", "seed", "arm", "image", "bpp", "psnr"}

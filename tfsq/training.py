@@ -26,6 +26,7 @@ from tfsq.layers.base import (
     AnnealedQuantizer,
     Quantizer,
     StochasticQuantizer,
+    check_positive,
     check_temperature,
 )
 
@@ -39,6 +40,8 @@ _NOISE_OF_A_STEP = 32  # log2 of the numbers that a step may draw
 # rate: 1220 to 1330, from one quality to the next.
 _MS_SSIM_LMBDA = 1270.0
 _DRAWS_OF_A_CROP = 4
+# What a run of an earlier build does not say: that its network sees centered pixels.
+_INPUT = "centered"
 _SETTINGS_FILE, _CHECKPOINTS, _HISTORY = "settings.json", "checkpoints", "history.csv"
 
 
@@ -105,6 +108,7 @@ class TrainingSettings:
     seed: int = 0
 
     def __post_init__(self):
+        check_positive("lmbda", self.lmbda)
         for name in ("steps", "steps_per_epoch", "batch_size", "crop_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1. Received: {getattr(self, name)}")
@@ -356,7 +360,8 @@ def _soft_steps(settings) -> int:
 
 
 def _annealing(settings) -> TemperatureCallback:
-    first = round(settings.annealing_start * _soft_steps(settings))
+    # One step is left to fall in, however late that is.
+    first = min(round(settings.annealing_start * _soft_steps(settings)), _soft_steps(settings) - 1)
     fall = tf.keras.optimizers.schedules.ExponentialDecay(
         settings.initial_temperature,
         _soft_steps(settings) - first,
@@ -488,6 +493,7 @@ def _identity(settings: TrainingSettings, images: list[np.ndarray], first_step: 
         **dataclasses.asdict(settings),
         "images": f"{len(images)} of digest {digest.hexdigest()[:16]}",
         "first_step": first_step,
+        _INPUT: True,
     }
 
 
@@ -496,9 +502,15 @@ def _written_settings(output: pathlib.Path) -> dict | None:
     if not file.exists():
         return None
     try:
-        return dict(json.loads(file.read_text()))
+        written = dict(json.loads(file.read_text()))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{file} is damaged: {error}") from error
+    if _INPUT not in written:
+        raise ValueError(
+            f"{output} holds a run of an earlier build of tfsq, whose network sees pixels from 0 to"
+            " 1. That build can go on with it; its model.keras and codec work here."
+        )
+    return written
 
 
 def _check_same(identity: dict, output: pathlib.Path) -> None:
@@ -578,7 +590,8 @@ def train(
       settings: What to train; the defaults if None.
       callbacks: Further Keras callbacks, to show progress for instance.
       start: Folder of a run of the same network, from whose last checkpoint this one begins:
-        weights, optimizer and step. Its quantizers and its bound may be others.
+        weights, the scale of a shortcut, optimizer and step. Its quantizers, its bound and its
+        lambda may be others.
       stop: Step at which to stop, without exporting if it is not the last one; a multiple of
         `settings.steps_per_epoch`. Another run can start from there.
       skipped: See `training_images`. What a run skips, it skips when it is resumed, too.

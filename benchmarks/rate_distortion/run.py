@@ -73,17 +73,22 @@ def runs_of(experiment: dict) -> list[Run]:
     ]
 
 
+def chosen_of(experiment: dict, run: Run) -> dict:
+    """The settings of a run that an experiment names: all that matter."""
+    axes = {"architecture": run.architecture, "lmbda": run.lmbda, "seed": run.seed}
+    return {**axes, **experiment["shared"], **experiment["arms"][run.arm]}
+
+
 def settings_of(experiment: dict, run: Run):
     """The settings of a run."""
     from tfsq.training import TrainingSettings
 
-    axes = {"architecture": run.architecture, "lmbda": run.lmbda, "seed": run.seed}
-    return TrainingSettings(**{**axes, **experiment["shared"], **experiment["arms"][run.arm]})
+    return TrainingSettings(**chosen_of(experiment, run))
 
 
-def digest_of(settings) -> str:
-    """What two runs share only if all of their settings are the same."""
-    written = json.dumps(dataclasses.asdict(settings), sort_keys=True)
+def digest_of(experiment: dict, run: Run) -> str:
+    """What two runs share only if what was chosen for them is the same."""
+    written = json.dumps(chosen_of(experiment, run), sort_keys=True)
     return hashlib.sha256(written.encode()).hexdigest()[:12]
 
 
@@ -108,7 +113,7 @@ def missing(experiment: dict, run_rows: list[dict]) -> list[Run]:
         digest = digests.get(tuple(map(str, dataclasses.astuple(run))))
         if digest is None:
             found.append(run)
-        elif digest != digest_of(settings_of(experiment, run)):
+        elif digest != digest_of(experiment, run):
             raise ValueError(f"{run} was measured with other settings than it has now.")
     return found
 
@@ -117,13 +122,13 @@ def perform(experiment: dict, run: Run, data: pathlib.Path, runs: pathlib.Path) 
     """Trains one run to its end and measures it."""
     from tfsq import training
 
-    folder, settings = runs / run.folder, settings_of(experiment, run)
+    folder = runs / run.folder
     started = time.monotonic()
     paths = sorted((data / "bsds500" / "train").glob("*.jpg"))
-    model = training.train(paths, folder, settings)
+    model = training.train(paths, folder, settings_of(experiment, run))
     return {
         "run": dataclasses.asdict(run),
-        "settings": digest_of(settings),
+        "settings": digest_of(experiment, run),
         "seconds": round(time.monotonic() - started, 1),
         **validate(model, sorted((data / "bsds500" / "validation").glob("*.jpg"))),
         "images": measure(folder / "codec", sorted((data / "kodak").glob("*.png"))),
@@ -165,9 +170,13 @@ def measure(codec_folder, paths) -> list[dict]:
 
 def append(name: str, evaluation: dict) -> None:
     """Adds one run to the two result files."""
-    image_rows, run_rows = read(name)
     evaluation = dict(evaluation)
     run, images = evaluation.pop("run"), evaluation.pop("images")
+    # Where this was interrupted between the two files, one of them has it already.
+    image_rows, run_rows = (
+        [row for row in rows if any(row[axis] != str(run[axis]) for axis in AXES)]
+        for rows in read(name)
+    )
     kept = ("image", "bpp", "psnr", "ms_ssim", "file_bytes", "decoder_matches_encoder")
     image_rows += [{**run, **{key: image[key] for key in kept}} for image in images]
     run_rows.append({**run, **evaluation})

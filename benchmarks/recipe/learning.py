@@ -41,7 +41,11 @@ def jobs(seeds) -> list[dict]:
 
 
 def table(rows: list[run.Row]) -> str:
-    """Mean loss over seeds and its range, as a part of that of before after as many steps."""
+    """Mean loss over seeds and its range, and against the recipe of before after 4000 steps."""
+    before = {r.lmbda: [] for r in rows}
+    for row in rows:
+        if (row.recipe, row.steps) == (BEFORE, STEPS):
+            before[row.lmbda].append(row.loss)
     lines = []
     for lmbda, steps in dict.fromkeys((row.lmbda, row.steps) for row in sorted(rows, key=_order)):
         for name in dict.fromkeys(row.recipe for row in rows):
@@ -61,10 +65,12 @@ def table(rows: list[run.Row]) -> str:
                     f"{np.mean(at):.2f}",
                     f"{mean:.4f}",
                     f"{spread:.1f}" if len(found) > 1 else "",
+                    f"{100 * (mean / np.mean(before[lmbda]) - 1):+.1f}" if before[lmbda] else "",
                     f"{np.mean([row.seconds for row in found]):.0f}",
                 ]
             )
-    columns = ["lambda", "steps", "recipe", "seeds", "loss at step 0", "loss", "spread (%)", "s"]
+    columns = ["lambda", "steps", "recipe", "seeds", "loss at step 0", "loss", "spread (%)"]
+    columns += [f"against before at {STEPS} steps (%)", "seconds"]
     return markdown(columns, lines)
 
 

@@ -10,6 +10,7 @@ from scipy import fft
 
 from tfsq.architectures import MeanScaleHyperprior
 from tfsq.architectures.shortcut import frequencies, quantization_step
+from tfsq.entropy_models import FactorizedEntropyModel
 from tfsq.layers import AdditiveUniformNoise, StraightThroughRounding
 
 SCHEDULES = tf.keras.optimizers.schedules
@@ -47,6 +48,7 @@ RECIPES = (
     Recipe("transforms beside at full weight", beginning="full weight"),
     Recipe("kernels of equal magnitude", beginning="equal magnitude"),
     Recipe("scales of photographs predicted", beginning="scales"),
+    Recipe("narrow prior of the hyper-latent", beginning="narrow prior"),
     Recipe("GDN nearer to identity", beginning="weak GDN"),
     Recipe("DCT at each stage", beginning="stages"),
     Recipe("bfloat16", policy="mixed_bfloat16"),
@@ -140,13 +142,9 @@ def _with_weak_gdn(model, lmbda):
 
 
 class _EqualMagnitude(MeanScaleHyperprior):
-    """Both kernels of about the same magnitude, and so of the same relative learning rate.
+    """Both kernels of the same magnitude, and so of the same relative learning rate."""
 
-    Pixels are ten times as large on the way in, and on the way out: the kernels are a tenth and ten
-    times as large.
-    """
-
-    _UNIT = 0.1
+    _UNIT = quantization_step(0.003) / 255.0
 
     def build_transforms(self):
         super().build_transforms()
@@ -162,6 +160,17 @@ class _EqualMagnitude(MeanScaleHyperprior):
         sum_of = self.synthesis.get_layer
         x = sum_of("synthesis")(y_hat) + sum_of("shortcut")(self._UNIT * y_hat)
         return (x + 0.5) * 255.0
+
+
+class _NarrowPrior(MeanScaleHyperprior):
+    """The density of the hyper-latent begins as wide as hyper-latents are then."""
+
+    def build_parts(self, entropy_model_arguments, **architecture):
+        super().build_parts(entropy_model_arguments, **architecture)
+        self.hyper_latent_model = FactorizedEntropyModel(
+            name="hyper_latent_model", init_scale=2.0, **entropy_model_arguments
+        )
+        self.hyper_latent_model.build((None, None, None, self.num_filters))
 
 
 class _Stages(MeanScaleHyperprior):
@@ -223,4 +232,8 @@ def _dct(size, channels):
 
 
 # Where a recipe computes something else.
-SUBCLASSES = {"stages": _Stages, "equal magnitude": _EqualMagnitude}
+SUBCLASSES = {
+    "stages": _Stages,
+    "equal magnitude": _EqualMagnitude,
+    "narrow prior": _NarrowPrior,
+}

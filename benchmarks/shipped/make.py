@@ -76,12 +76,27 @@ def place(quality: int, runs: pathlib.Path | None) -> pathlib.Path:
     if runs is None:
         model = codec.load(folder).network
     else:
-        model = tf.keras.models.load_model(runs / f"quality_{quality}" / "model.keras")
+        run = runs / f"quality_{quality}"
+        check_settings(json.loads((run / "settings.json").read_text()), quality, run)
+        model = tf.keras.models.load_model(run / "model.keras")
+    check_settings({**model.get_config(), "lmbda": model.lmbda}, quality, folder)
     shutil.rmtree(folder, ignore_errors=True)
     codec.export(model, folder)
     if size_of(folder) > LARGEST_BYTES:
         raise ValueError(f"{folder} has {size_of(folder)} bytes, more than {LARGEST_BYTES}.")
     return folder
+
+
+def check_settings(found: dict, quality: int, where: pathlib.Path) -> None:
+    """Refuses a network that is not what its card would say."""
+    expected = dataclasses.asdict(settings_of(quality))
+    # Names for what a configuration has as layers, and None for a default.
+    names = [
+        name for name, value in expected.items() if value is not None and "quantizer" not in name
+    ]
+    other = {n: found[n] for n in names if n in found and found[n] != expected[n]}
+    if other:
+        raise ValueError(f"{where} is not quality {quality} as it is now: it has {other}")
 
 
 def size_of(folder: pathlib.Path) -> int:

@@ -7,7 +7,8 @@ from scipy import fft
 
 from tests.architectures.test_all_networks import make_model
 from tests.photographs import photograph
-from tfsq.architectures import NETWORKS, DCTShortcut
+from tfsq import codec
+from tfsq.architectures import NETWORKS, DCTShortcut, MeanScaleHyperprior
 from tfsq.architectures.shortcut import dct_kernel, frequencies, quantization_step
 
 EVERY = 768
@@ -126,6 +127,11 @@ def test_bad_arguments_are_refused(arguments, message):
         DCTShortcut(**arguments)
 
 
+def test_pixels_that_make_no_whole_blocks_are_refused():
+    with pytest.raises(ValueError, match=r"must be multiples of 16. Received: shape=\(1, 16, 20"):
+        DCTShortcut(4)(tf.zeros([1, 16, 20, 3]))
+
+
 def loss_of(model, image):
     return float(model.rate_distortion(image, training=False)["loss"][0])
 
@@ -173,6 +179,32 @@ def test_networks_of_before_see_pixels_from_zero_to_one(name):
     np.testing.assert_array_equal(again.transform(image), model.analysis(image / 255.0))
     y = tf.round(10 * model.transform(image))
     np.testing.assert_array_equal(again.synthesize(y), 255.0 * model.synthesis(y))
+
+
+@tf.keras.saving.register_keras_serializable(package="test_shortcut")
+class OfOnesOwn(MeanScaleHyperprior):
+    """A network with a constructor of its own."""
+
+    def __init__(self, width, **kwargs):
+        super().__init__(num_filters=width, num_latents=4, **kwargs)
+
+    def get_config(self):
+        return {"width": self.num_filters, "name": self.name}
+
+
+def test_networks_with_a_constructor_of_their_own_decide_themselves(tmp_path):
+    model = OfOnesOwn(3)
+    model.save(tmp_path / "model.keras")
+    assert tf.keras.models.load_model(tmp_path / "model.keras").centered
+
+
+def test_keras_files_of_builds_before_have_pixels_from_zero_to_one():
+    model = tf.keras.models.load_model(codec.shipped_folder() / "analysis" / "model.keras")
+    assert not model.centered and model.shortcut is None
+    image = tf.constant(photograph("coffee")[np.newaxis, :320, :448])
+    model.compile("sgd", lmbda=0.01)
+    # Centered, the same weights would give 20 dB.
+    assert float(model.rate_distortion(image, training=False)["psnr"][0]) > 25.0
 
 
 def test_centered_pixels_are_those_of_before_less_a_half():

@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import json
 import re
 
 import numpy as np
@@ -102,6 +103,7 @@ def test_images_that_do_not_serve_are_skipped_and_named_if_asked_for(files, tmp_
         ),
         ({"final_temperature": 0.0}, r"`final_temperature` must be in \(0, 1\]"),
         ({"initial_temperature": 0.04}, "`final_temperature` must be at most"),
+        ({"lmbda": 0.0}, "`lmbda` must be positive and finite in float32. Received: lmbda=0.0"),
         ({"annealing_start": 1.0}, r"`annealing_start` must be in \[0, 1\)"),
         ({"shortcut": "fft"}, r"`shortcut` must be None or one of \['dct'\]. Received: .*'fft'"),
         ({"least_detail": -1.0}, "`least_detail` must be finite and not negative"),
@@ -157,6 +159,49 @@ def test_runs_that_start_from_another_have_its_weights_and_see_the_crops_that_fo
     assert int(model.optimizer.iterations) == 6
     assert model.latent_model.scale_lower_bound == 0.01
     assert type(model.latent_model.reconstruction_quantizer).__name__ == "StraightThroughRounding"
+
+
+def test_runs_that_start_from_another_lambda_are_the_same_network(files, tmp_path):
+    start = training.TrainingSettings(**SMALL, lmbda=0.003)
+    started = training.train(files, tmp_path / "start", start, stop=2)
+    image = tf.constant(photograph()[np.newaxis, :64, :64])
+    expected, found = started(image, training=False)[0], []
+
+    class Look(tf.keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            found.append(self.model(image, training=False)[0])
+
+    other = dataclasses.replace(start, lmbda=0.03)
+    training.train(files, tmp_path / "arm", other, [Look()], start=tmp_path / "start", stop=4)
+    np.testing.assert_allclose(found[0], expected, atol=1e-3)
+
+
+def test_runs_of_builds_with_other_pixels_are_refused(files, tmp_path):
+    settings = training.TrainingSettings(**SMALL, shortcut=None)
+    training.train(files, tmp_path / "start", settings, stop=2)
+    file = tmp_path / "start" / "settings.json"
+    written = json.loads(file.read_text())
+    for name in ("centered", "shortcut", "least_detail", "annealing_start"):
+        del written[name]
+    file.write_text(json.dumps(written))
+    with pytest.raises(ValueError, match="start holds a run of an earlier build.*from 0 to 1"):
+        training.train(files, tmp_path / "start", settings)
+    with pytest.raises(ValueError, match="start holds a run of an earlier build.*from 0 to 1"):
+        training.train(files, tmp_path / "arm", settings, start=tmp_path / "start")
+
+
+@pytest.mark.parametrize("hard_fraction", [0.0, 0.5])
+def test_annealing_may_start_at_the_last_step(hard_fraction):
+    settings = training.TrainingSettings(
+        steps=10, steps_per_epoch=10, annealing_start=0.99, hard_fraction=hard_fraction
+    )
+    model = training.build_model(dataclasses.replace(settings, num_filters=3, num_latents=4))
+    last = round(10 * (1.0 - hard_fraction))
+    temperatures = {}
+    for step in (last - 1, last):
+        training._settle(model, settings, step)
+        temperatures[step] = float(model.latent_model.reconstruction_quantizer.temperature)
+    assert temperatures == {last - 1: pytest.approx(1.0), last: pytest.approx(0.05)}
 
 
 @pytest.mark.parametrize("stop", [3, 8, 0])

@@ -103,8 +103,8 @@ class CompressionModel(tf.keras.Model):
     A subclass sets `size_multiple`, of which it needs both sizes of an image to be multiples;
     `parts`, the names of what it codes, the last of them `LATENT`; and `encoder`, the names of the
     layers that only a compressor needs. It implements `build_parts`, which builds the layers
-    `analysis` and `synthesis` (`build_transforms` does) and `latent_model`, and the four methods
-    below.
+    `analysis` and `synthesis` and `latent_model`, and the four methods below. `build_transforms`
+    builds the first two, with the shortcut; transforms of your own have none.
 
     A network of convolutions also sets `latent_stride`, the pixels between two positions of the
     latent, and `halo`, the pixels beside a tile, a multiple of `latent_stride`, that analysis and
@@ -128,7 +128,8 @@ class CompressionModel(tf.keras.Model):
       shortcut: "dct" for a `DCTShortcut` beside analysis and synthesis; None is the network of the
         literature.
       initial_lmbda: The lambda for which the shortcut begins, that of `compile` if the distortion
-        is "mse". Without a shortcut it has no effect.
+        is "mse", and a thirteen-hundredth of it if it is "ms-ssim". Without a shortcut it has no
+        effect.
       centered: Boolean, whether the transforms see pixels from -1/2 to 1/2, in which networks learn
         in less time; False is 0 to 1, and what models saved by builds before have.
       name: Name of the model.
@@ -508,8 +509,11 @@ class CompressionModel(tf.keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        # Configurations of before this was one have pixels from 0 to 1.
-        return cls(**{"centered": False, **deserialize_quantizers(config)})
+        config = deserialize_quantizers(config)
+        # Written by `get_config` of builds before, which had pixels from 0 to 1.
+        if "num_latents" in config and "centered" not in config:
+            config["centered"] = False
+        return cls(**config)
 
     def _checked(self, image):
         image = tf.convert_to_tensor(image)

@@ -116,7 +116,8 @@ class DCTShortcut(tf.keras.layers.Layer):
       16 * columns, 3].
 
     Raises:
-      ValueError: if `channels` is not an integer of at least 1, or `lmbda` not positive and finite.
+      ValueError: if `channels` is not an integer of at least 1, `lmbda` not positive and finite, or
+        a height or width is known and no multiple of 16.
     """
 
     def __init__(self, channels: int, inverse: bool = False, lmbda: float = 0.01, **kwargs):
@@ -154,6 +155,11 @@ class DCTShortcut(tf.keras.layers.Layer):
             blocks = tf.reshape(blocks, [batch, height, width, BLOCK, BLOCK * colors])
             rows = tf.transpose(blocks, [0, 1, 3, 2, 4])
             return tf.reshape(rows, [batch, BLOCK * height, BLOCK * width, colors])
+        if any(isinstance(size, int) and size % BLOCK for size in (height, width)):
+            raise ValueError(
+                f"Height and width of `inputs` must be multiples of {BLOCK}. "
+                f"Received: shape={inputs.shape}"
+            )
         height, width = height // BLOCK, width // BLOCK
         rows = tf.reshape(inputs, [batch, height, BLOCK, width, BLOCK * colors])
         blocks = tf.transpose(rows, [0, 1, 3, 2, 4])
