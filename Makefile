@@ -30,6 +30,7 @@ results: $(INSTALLED)
 	$(BIN)/python benchmarks/shipped/report.py
 	$(BIN)/python benchmarks/refinement/run.py
 	$(BIN)/python -m benchmarks.recipe.run
+	$(BIN)/python -m benchmarks.recipe.learning
 	$(BIN)/python -m benchmarks.shortcut.energy
 	$(BIN)/python -m benchmarks.shortcut.cost
 	for runs in results/rate_distortion/*_runs.csv; do \

@@ -19,7 +19,7 @@ def busy_model(network, shortcut=None):
     slices = {"num_slices": 4} if network == "ChannelwiseAutoregressive" else {}
     model = NETWORKS[network](num_filters=6, num_latents=8, shortcut=shortcut, **slices)
     model.compile("adam", lmbda=0.01)
-    analysis = model.analysis.get_layer("analysis") if shortcut else model.analysis
+    analysis = model.analysis.get_layer("nonlinear_analysis") if shortcut else model.analysis
     for transform, factor in ((analysis, 100.0), (getattr(model, "hyper_analysis", None), 5.0)):
         if transform:
             kernel = transform.layers[-1].kernel

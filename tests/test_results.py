@@ -19,6 +19,7 @@ REPORTS = [
     ("shipped", "report", ()),
     ("refinement", "run", ()),
     ("recipe", "run", ()),
+    ("recipe", "learning", ()),
     ("shortcut", "energy", ()),
     ("shortcut", "cost", ()),
     *(("rate_distortion", "report", (study,)) for study in STUDIES),
@@ -52,7 +53,10 @@ def test_readme_quotes_the_tables():
     for value in ("-22.5 +- 4.5", "37.7 +- 13.6"):
         assert value in (RESULTS / "shipped/bd_rates.md").read_text() and f"{value} %" in readme
     demo = json.loads((RESULTS / "demo" / "report.json").read_text())
-    assert f"{demo['psnr']:.2f} dB at {demo['bpp']:.3f} bits per pixel" in readme
+    jpeg_bpp = demo["bpp"] * demo["jpeg_file_bytes"] / demo["file_bytes"]
+    quoted = f"{demo['psnr']:.2f} dB at {demo['bpp']:.3f} bits per pixel, and JPEG "
+    quoted += f"{demo['jpeg_psnr']:.2f} dB at {jpeg_bpp:.3f}"
+    assert quoted in re.sub(r"\s+", " ", readme)
 
 
 def test_readme_quotes_the_speed():

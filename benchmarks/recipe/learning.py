@@ -21,7 +21,7 @@ from benchmarks.recipe.recipes import BEFORE, REFERENCE
 from tfsq.analysis import markdown
 
 RESULTS, CSV = pathlib.Path("results/recipe"), "learning.csv"
-LMBDAS, SEEDS = (0.001, 0.003, 0.01), (0, 1, 2)
+LMBDAS, SEEDS = (0.003, 0.01, 0.001), (0, 1, 2)
 STEPS, FIFTH, LONG = 4000, 800, 30_000
 LONG_LMBDA = 0.003
 

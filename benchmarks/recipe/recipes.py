@@ -106,7 +106,9 @@ def _scale(kernel, factor):
 
 def _beside(model):
     """The analysis and the synthesis that the shortcuts are beside of."""
-    return model.analysis.get_layer("analysis"), model.synthesis.get_layer("synthesis")
+    return model.analysis.get_layer("nonlinear_analysis"), model.synthesis.get_layer(
+        "nonlinear_synthesis"
+    )
 
 
 def _at_full_weight(model, lmbda):
@@ -148,17 +150,18 @@ class _EqualMagnitude(MeanScaleHyperprior):
 
     def build_transforms(self):
         super().build_transforms()
-        for model, factor in ((self.analysis, self._UNIT), (self.synthesis, 1.0 / self._UNIT)):
-            _scale(model.get_layer("shortcut").kernel, factor)
+        _scale(self.analysis.get_layer("analysis_shortcut").kernel, self._UNIT)
+        _scale(self.synthesis.get_layer("synthesis_shortcut").kernel, 1.0 / self._UNIT)
 
     def transform(self, image):
         x = image / 255.0 - 0.5
-        sum_of = self.analysis.get_layer
-        return sum_of("analysis")(x) + sum_of("shortcut")(x / self._UNIT)
+        layer = self.analysis.get_layer
+        return layer("nonlinear_analysis")(x) + layer("analysis_shortcut")(x / self._UNIT)
 
     def synthesize(self, y_hat):
-        sum_of = self.synthesis.get_layer
-        x = sum_of("synthesis")(y_hat) + sum_of("shortcut")(self._UNIT * y_hat)
+        layer = self.synthesis.get_layer
+        x = layer("nonlinear_synthesis")(y_hat)
+        x = x + layer("synthesis_shortcut")(self._UNIT * y_hat)
         return (x + 0.5) * 255.0
 
 
@@ -198,18 +201,18 @@ class _Stages(MeanScaleHyperprior):
     def transform(self, image):
         x = image / 255.0 - 0.5
         y, stages = x, iter(zip(self._SIZES, self.stages))
-        for layer in self.analysis.get_layer("analysis").layers:
+        for layer in self.analysis.get_layer("nonlinear_analysis").layers:
             y = layer(y)
             if layer.name in ("down_0", "down_1", "down_2"):
                 size, kernel = next(stages)
                 y = y + tf.nn.conv2d(x, kernel, size, "VALID")
-        return y + self.analysis.get_layer("shortcut")(x)
+        return y + self.analysis.get_layer("analysis_shortcut")(x)
 
     def synthesize(self, y_hat):
-        x = self.synthesis.get_layer("shortcut")(y_hat)
+        x = self.synthesis.get_layer("synthesis_shortcut")(y_hat)
         stages = iter(zip(self._SIZES[::-1], self.stages_back[::-1]))
         y = y_hat
-        for layer in self.synthesis.get_layer("synthesis").layers:
+        for layer in self.synthesis.get_layer("nonlinear_synthesis").layers:
             y = layer(y)
             if layer.name.startswith("igdn"):
                 size, kernel = next(stages)

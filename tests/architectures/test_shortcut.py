@@ -156,7 +156,10 @@ def test_networks_begin_near_the_dct(name, lmbda):
 
 def test_networks_train_the_shortcut_too():
     model = make_model("FactorizedPrior", shortcut="dct", initial_lmbda=0.02)
-    kernels = [part.get_layer("shortcut").kernel for part in (model.analysis, model.synthesis)]
+    kernels = [
+        getattr(model, part).get_layer(f"{part}_shortcut").kernel
+        for part in ("analysis", "synthesis")
+    ]
     before = [kernel.numpy() for kernel in kernels]
     model.compile(tf.keras.optimizers.Adam(1e-3), lmbda=0.02)
     images = tf.constant(PIXELS[np.newaxis, :64, :64])

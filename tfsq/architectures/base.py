@@ -203,19 +203,22 @@ class CompressionModel(tf.keras.Model):
 
     def build_transforms(self) -> None:
         """Builds `analysis` and `synthesis`, with the shortcut that the constructor was given."""
-        self.analysis = transforms.analysis(self.num_filters, self.num_latents)
-        self.synthesis = transforms.synthesis(self.num_filters, self.num_latents)
-        if self.shortcut:
-            there, back = (
-                DCTShortcut(
-                    self.num_latents, inverse, self.initial_lmbda, name="shortcut", dtype="float32"
-                )
-                for inverse in (False, True)
-            )
-            self.analysis = transforms.beside(self.analysis, there, ("down_3",))
-            # The first one, too: latents are large from the start, and inverse GDN multiplies.
-            small = ("up_0", "up_3")
-            self.synthesis = transforms.beside(self.synthesis, back, small, dtype="float32")
+        sizes = (self.num_filters, self.num_latents)
+        if self.shortcut is None:
+            self.analysis = transforms.analysis(*sizes)
+            self.synthesis = transforms.synthesis(*sizes)
+            return
+        there, back = (
+            DCTShortcut(self.num_latents, inverse, self.initial_lmbda, name=name, dtype="float32")
+            for inverse, name in ((False, "analysis_shortcut"), (True, "synthesis_shortcut"))
+        )
+        # Names of their own: whoever freezes "analysis" means all of it.
+        transform = transforms.analysis(*sizes, name="nonlinear_analysis")
+        self.analysis = transforms.beside(transform, there, ("down_3",), "analysis")
+        transform = transforms.synthesis(*sizes, name="nonlinear_synthesis")
+        # The first one, too: latents are large from the start, and inverse GDN multiplies.
+        small = ("up_0", "up_3")
+        self.synthesis = transforms.beside(transform, back, small, "synthesis", dtype="float32")
 
     def latents_of(self, y):
         """Returns everything that is coded, from what the analysis gave; to be overridden.

@@ -62,25 +62,27 @@ def activation_layer(activation: str, name: str):
     return layers.ReLU(name=name) if activation == "relu" else layers.LeakyReLU(0.01, name=name)
 
 
-def analysis(num_filters: int, num_latents: int):
+def analysis(num_filters: int, num_latents: int, name: str = "analysis"):
     """Image to latent, a sixteenth of height and width: 5x5 convolutions and GDN.
 
     Args:
       num_filters: Channels of the hidden layers.
       num_latents: Channels of the latent.
+      name: Name of the model.
     """
     layers = []
     for i in range(3):
         layers += [down(num_filters, f"down_{i}"), GDN(name=f"gdn_{i}")]
-    return _built([*layers, down(num_latents, "down_3")], "analysis", 3)
+    return _built([*layers, down(num_latents, "down_3")], name, 3)
 
 
-def synthesis(num_filters: int, num_latents: int):
+def synthesis(num_filters: int, num_latents: int, name: str = "synthesis"):
     """Latent to image: transposed 5x5 convolutions and inverse GDN.
 
     Args:
       num_filters: Channels of the hidden layers.
       num_latents: Channels of the latent.
+      name: Name of the model.
     """
     layers = []
     for i in range(3):
@@ -89,10 +91,10 @@ def synthesis(num_filters: int, num_latents: int):
             GDN(inverse=True, name=f"igdn_{i}"),
         ]
     pixels = upsampling.Conv2DTranspose(3, name="up_3")
-    return _built([*layers, pixels], "synthesis", num_latents)
+    return _built([*layers, pixels], name, num_latents)
 
 
-def beside(transform, shortcut, small: tuple[str, ...], dtype=None):
+def beside(transform, shortcut, small: tuple[str, ...], name: str, dtype=None):
     """A transform and a linear shortcut from the same input, added.
 
     Args:
@@ -100,17 +102,18 @@ def beside(transform, shortcut, small: tuple[str, ...], dtype=None):
       shortcut: A layer with the input and the output of `transform`.
       small: Names of the convolutions of `transform` that begin at a tenth of their weights, so
         that the sum begins near the shortcut.
+      name: Name of the model.
       dtype: Dtype or policy of the sum; the global policy's if None.
 
     Returns:
-      A Keras model of the name of `transform`.
+      A Keras model.
     """
-    for name in small:
-        kernel = transform.get_layer(name).kernel
+    for convolution in small:
+        kernel = transform.get_layer(convolution).kernel
         kernel.assign(0.1 * kernel)
     inputs = tf.keras.Input((None, None, transform.input_shape[-1]))
     total = tf.keras.layers.Add(dtype=dtype)([transform(inputs), shortcut(inputs)])
-    return tf.keras.Model(inputs, total, name=transform.name)
+    return tf.keras.Model(inputs, total, name=name)
 
 
 def hyper_analysis(num_latents: int, widths: tuple[int, int, int], activation: str):
