@@ -46,10 +46,10 @@ def train(folder: pathlib.Path, steps: int) -> None:
         with (folder / "trace.jsonl").open("a") as opened:
             opened.write(json.dumps(line) + "\n")
 
-    def crops(images, crop_size, batch_size, seed, first_batch=0):
+    def crops(images, crop_size, batch_size, seed, first_batch=0, **others):
         if first_batch or not (folder / "trace.jsonl").exists():
             write(first_batch=first_batch)
-        return crops_dataset(images, crop_size, batch_size, seed, first_batch)
+        return crops_dataset(images, crop_size, batch_size, seed, first_batch, **others)
 
     crops_dataset, training.crops_dataset = training.crops_dataset, crops
     image = folder / "image.png"
