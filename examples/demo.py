@@ -22,9 +22,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-import numpy as np
 import skimage.data
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
@@ -133,9 +131,9 @@ def main() -> None:
     decoded = codec.read_image(OUTPUT / f"{HELD_OUT}.png")
     figures = codec.measure(original, compressed.read_bytes(), decoded, codec.load(model))
     # JPEG gets as many bytes, or a little more.
-    quality, data = codec.reference_of_size(original, "jpeg", figures.file_bytes)
-    of_jpeg = codec.evaluate_reference(original, "jpeg", quality)
-    jpeg = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    _, data = codec.reference_of_size(original, "jpeg", figures.file_bytes)
+    jpeg = codec.decode_image(io.BytesIO(data), "the JPEG file")
+    of_jpeg = codec.rate_distortion(original, data, jpeg)
     draw_comparison(original, decoded, jpeg, figures, of_jpeg, OUTPUT / "comparison.png")
     draw_training(OUTPUT / "run" / "history.csv", OUTPUT / "training.png")
 

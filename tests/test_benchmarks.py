@@ -196,6 +196,44 @@ def test_study_resumes_from_its_result_files(driver, tmp_path, monkeypatch):
         driver.missing(experiment, runs)
 
 
+def test_recipes_of_equal_cost_have_equal_steps(tmp_path, monkeypatch):
+    module = load("run", BENCHMARKS / "recipe")
+    costs = {module.cost_of(recipe) for recipe in module.recipes.RECIPES}
+    times = {cost: 30.0 + i for i, cost in enumerate(costs)}
+    monkeypatch.setattr(module, "RESULTS", tmp_path)
+    monkeypatch.setattr(module, "step_times", lambda paths: times)
+    steps = {job["name"]: job["steps"] for job in module.jobs_of(tmp_path, [0])}
+    assert steps["reference"] == module.STEPS
+    assert steps["learning rate 1e-3"] == steps["warm-up"] == steps["reference"]
+    # Timed once, for good.
+    reference = next(j for j in module.jobs_of(tmp_path, [0]) if j["name"] == "reference")
+    row = module.Row("reference", 0.003, 0, reference["step_ms"], 123, *[1.0] * 5)
+    module.write([row], tmp_path / module.CSV)
+    again = {job["name"]: job["steps"] for job in module.jobs_of(tmp_path, [0])}
+    assert again["learning rate 1e-3"] == again["reference"] == 123
+
+
+def test_recipes_begin_where_they_say():
+    recipes = load("recipes", BENCHMARKS / "recipe")
+    found = {}
+    for recipe in recipes.RECIPES:
+        if recipe.beginning in ("as shipped", "equal magnitude", "stages"):
+            model = recipes.network(recipe, 0.003)
+            parts = [(model.analysis, "analysis_shortcut"), (model.synthesis, "synthesis_shortcut")]
+            if recipe.shortcut:
+                norms = [np.linalg.norm(part.get_layer(name).kernel) for part, name in parts]
+                found[recipe.beginning] = norms, model.transform(np.zeros([1, 64, 64, 3], "f"))
+    norms, y = found["equal magnitude"]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-5)
+    assert found["as shipped"][0][0] > 10 * found["as shipped"][0][1]
+    # The same function, otherwise parametrized.
+    luma = [
+        float(values[0, 0, 0, 0]) for _, values in (found["equal magnitude"], found["as shipped"])
+    ]
+    assert luma[0] == pytest.approx(luma[1], rel=0.05)
+    assert np.isfinite(found["stages"][1]).all()
+
+
 @pytest.fixture
 def refinement(tmp_path, monkeypatch):
     module = load("run", BENCHMARKS / "refinement")

@@ -18,7 +18,6 @@ STUDIES = sorted(
 REPORTS = [
     ("shipped", "report", ()),
     ("refinement", "run", ()),
-    ("recipe", "run", ()),
     ("recipe", "learning", ()),
     ("shortcut", "energy", ()),
     ("shortcut", "cost", ()),

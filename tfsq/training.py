@@ -18,7 +18,7 @@ import tensorflow as tf
 from tfsq import layers
 from tfsq.architectures import NETWORKS, CompressionModel, DCTShortcut, HyperpriorModel
 from tfsq.architectures.base import SMALLEST_MS_SSIM_SIZE
-from tfsq.architectures.shortcut import SHORTCUTS
+from tfsq.architectures.shortcut import check_shortcut
 from tfsq.callbacks import SoftThenHard, TemperatureCallback, TrainTestGap
 from tfsq.codec import export, read_image
 from tfsq.codec.image_files import writing_whole
@@ -41,7 +41,7 @@ _NOISE_OF_A_STEP = 32  # log2 of the numbers that a step may draw
 _MS_SSIM_LMBDA = 1270.0
 _DRAWS_OF_A_CROP = 4
 # What a run of an earlier build does not say: that its network sees centered pixels.
-_INPUT = "centered"
+_CENTERED = "centered"
 _SETTINGS_FILE, _CHECKPOINTS, _HISTORY = "settings.json", "checkpoints", "history.csv"
 
 
@@ -128,11 +128,7 @@ class TrainingSettings:
                 f"`scale_lower_bound` must be None for {self.architecture}, which predicts no "
                 f"scale. Received: scale_lower_bound={self.scale_lower_bound}"
             )
-        if self.shortcut is not None and self.shortcut not in SHORTCUTS:
-            raise ValueError(
-                f"`shortcut` must be None or one of {list(SHORTCUTS)}. "
-                f"Received: shortcut={self.shortcut!r}"
-            )
+        check_shortcut(self.shortcut)
         if self.crop_size % network.size_multiple:
             raise ValueError(
                 f"`crop_size` must be a multiple of {network.size_multiple}. "
@@ -493,7 +489,7 @@ def _identity(settings: TrainingSettings, images: list[np.ndarray], first_step: 
         **dataclasses.asdict(settings),
         "images": f"{len(images)} of digest {digest.hexdigest()[:16]}",
         "first_step": first_step,
-        _INPUT: True,
+        _CENTERED: True,
     }
 
 
@@ -505,7 +501,7 @@ def _written_settings(output: pathlib.Path) -> dict | None:
         written = dict(json.loads(file.read_text()))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{file} is damaged: {error}") from error
-    if _INPUT not in written:
+    if _CENTERED not in written:
         raise ValueError(
             f"{output} holds a run of an earlier build of tfsq, whose network sees pixels from 0 to"
             " 1. That build can go on with it; its model.keras and codec work here."

@@ -6,10 +6,14 @@ import dataclasses
 
 import numpy as np
 import tensorflow as tf
-from scipy import fft
 
 from tfsq.architectures import MeanScaleHyperprior
-from tfsq.architectures.shortcut import frequencies, quantization_step
+from tfsq.architectures.shortcut import (
+    COLOR_PENALTIES,
+    dct_kernel,
+    frequencies,
+    quantization_step,
+)
 from tfsq.entropy_models import FactorizedEntropyModel
 from tfsq.layers import AdditiveUniformNoise, StraightThroughRounding
 
@@ -73,7 +77,7 @@ def network(recipe: Recipe, lmbda: float) -> MeanScaleHyperprior:
         "weak GDN": _with_weak_gdn,
     }.get(recipe.beginning)
     if begin:
-        begin(model, lmbda)
+        begin(model)
     return model
 
 
@@ -106,25 +110,21 @@ def _scale(kernel, factor):
 
 def _beside(model):
     """The analysis and the synthesis that the shortcuts are beside of."""
-    return model.analysis.get_layer("nonlinear_analysis"), model.synthesis.get_layer(
-        "nonlinear_synthesis"
-    )
+    analysis = model.analysis.get_layer("nonlinear_analysis")
+    return analysis, model.synthesis.get_layer("nonlinear_synthesis")
 
 
-def _at_full_weight(model, lmbda):
-    del lmbda
+def _at_full_weight(model):
     analysis, synthesis = _beside(model)
     for layer in (analysis.layers[-1], synthesis.layers[0], synthesis.layers[-1]):
         _scale(layer.kernel, 10.0)
 
 
-def _predicting_scales(model, lmbda):
+def _predicting_scales(model):
     """Standard deviations of coefficients of photographs, by a law that fits them."""
-    del lmbda
     energy = [
-        1.0 / (penalty * (row**2 + column**2) + 0.02)
+        1.0 / (COLOR_PENALTIES[color] * (row**2 + column**2) + 0.02)
         for color, row, column in frequencies(model.num_latents)
-        for penalty in [(1, 20, 70)[color]]
     ]
     step = quantization_step(model.initial_lmbda)
     scales = np.sqrt(200.0**2 * np.array(energy)) / step
@@ -135,8 +135,7 @@ def _predicting_scales(model, lmbda):
     _scale(last.kernel, 0.1)
 
 
-def _with_weak_gdn(model, lmbda):
-    del lmbda
+def _with_weak_gdn(model):
     for transform in _beside(model):
         for layer in transform.layers:
             if "gdn" in layer.name:
@@ -186,17 +185,18 @@ class _Stages(MeanScaleHyperprior):
 
     def build_transforms(self):
         super().build_transforms()
-        self.stages, self.stages_back = (
-            [
-                self.add_weight(
-                    name=f"{name}_{size}",
-                    shape=(size, size, 3, self.num_filters),
-                    initializer=tf.constant_initializer(factor * _dct(size, self.num_filters)),
-                )
-                for size in self._SIZES
-            ]
-            for name, factor in (("stage", 1.0), ("stage_back", 0.1))
-        )
+        self.stages, self.stages_back = self._kernels("stage", 1.0), self._kernels("back", 0.1)
+
+    def _kernels(self, name, factor):
+        values = {size: factor * dct_kernel(self.num_filters, size) for size in self._SIZES}
+        return [
+            self.add_weight(
+                name=f"{name}_{size}",
+                shape=value.shape,
+                initializer=tf.constant_initializer(value),
+            )
+            for size, value in values.items()
+        ]
 
     def transform(self, image):
         x = image / 255.0 - 0.5
@@ -218,20 +218,6 @@ class _Stages(MeanScaleHyperprior):
                 size, kernel = next(stages)
                 x = x + tf.nn.conv2d_transpose(y, kernel, tf.shape(x), size, "VALID")
         return (x + y + 0.5) * 255.0
-
-
-def _dct(size, channels):
-    """As `dct_kernel`, of smaller blocks."""
-    colors = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
-    places = sorted(
-        np.ndindex(3, size, size), key=lambda p: ((1, 20, 70)[p[0]] * (p[1] ** 2 + p[2] ** 2), p)
-    )
-    kernel = np.zeros((size, size, 3, channels), np.float32)
-    for channel, (color, row, column) in enumerate(places[:channels]):
-        coefficients = np.zeros((size, size))
-        coefficients[row, column] = 1.0
-        kernel[..., channel] = fft.idctn(coefficients, norm="ortho")[..., None] * colors[color]
-    return kernel
 
 
 # Where a recipe computes something else.

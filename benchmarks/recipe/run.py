@@ -89,8 +89,7 @@ def step_times(paths, rounds: int = 7) -> dict:
             for _ in range(4):
                 step()
             times[cost].append((time.perf_counter() - start) / 4)
-    medians = {cost: 1e3 * float(np.median(values)) for cost, values in times.items()}
-    return {recipe.name: medians[cost_of(recipe)] for recipe in recipes.RECIPES}
+    return {cost: 1e3 * float(np.median(values)) for cost, values in times.items()}
 
 
 def validation(data: pathlib.Path) -> list[np.ndarray]:
@@ -170,15 +169,16 @@ def perform_missing(jobs: list[dict], file: pathlib.Path, data: pathlib.Path, wo
 
 def jobs_of(data: pathlib.Path, seeds) -> list[dict]:
     """What is to be trained; times a step of each recipe where no row says how long it takes."""
-    known = {row.recipe: (row.step_ms, row.steps) for row in read(RESULTS / CSV)}
-    if any(recipe.name not in known for recipe in recipes.RECIPES):
+    named = {recipe.name: recipe for recipe in recipes.RECIPES}
+    known = {cost_of(named[r.recipe]): (r.step_ms, r.steps) for r in read(RESULTS / CSV)}
+    if any(cost_of(recipe) not in known for recipe in recipes.RECIPES):
         times = step_times(sorted((data / "train").glob("*.jpg")))
-        for name, step_ms in times.items():
-            steps = round(STEPS * times[recipes.REFERENCE] / step_ms)
-            known.setdefault(name, (step_ms, steps))
+        reference = times[cost_of(named[recipes.REFERENCE])]
+        for cost, step_ms in times.items():
+            known.setdefault(cost, (step_ms, round(STEPS * reference / step_ms)))
     return [
         {"name": recipe.name, "lmbda": lmbda, "seed": seed}
-        | dict(zip(("step_ms", "steps"), known[recipe.name]))
+        | dict(zip(("step_ms", "steps"), known[cost_of(recipe)]))
         for seed in seeds
         for recipe in recipes.RECIPES
         for lmbda in LMBDAS
@@ -227,9 +227,12 @@ def main() -> None:
     if arguments.data:
         # As the runs have it.
         tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
         jobs = jobs_of(arguments.data, arguments.seeds)
         perform_missing(jobs, RESULTS / CSV, arguments.data, arguments.workers)
-    (RESULTS / "table.md").write_text(table(read(RESULTS / CSV)))
+    rows = read(RESULTS / CSV)
+    if rows:
+        (RESULTS / "table.md").write_text(table(rows))
 
 
 if __name__ == "__main__":

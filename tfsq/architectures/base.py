@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfsq.architectures import transforms
 from tfsq.architectures.ms_ssim import ms_ssim
-from tfsq.architectures.shortcut import SHORTCUTS, DCTShortcut
+from tfsq.architectures.shortcut import DCTShortcut, check_shortcut
 from tfsq.entropy_models.base import deserialize_quantizers
 from tfsq.layers import AdditiveUniformNoise, Quantizer, StochasticUniformAnnealing
 from tfsq.layers.base import check_integer, check_positive
@@ -103,7 +103,7 @@ class CompressionModel(tf.keras.Model):
     A subclass sets `size_multiple`, of which it needs both sizes of an image to be multiples;
     `parts`, the names of what it codes, the last of them `LATENT`; and `encoder`, the names of the
     layers that only a compressor needs. It implements `build_parts`, which builds the layers
-    `analysis` and `synthesis` and `latent_model`, and the four methods below. `build_transforms`
+    `analysis`, `synthesis` and `latent_model`, and the four methods below. `build_transforms`
     builds the first two, with the shortcut; transforms of your own have none.
 
     A network of convolutions also sets `latent_stride`, the pixels between two positions of the
@@ -130,8 +130,8 @@ class CompressionModel(tf.keras.Model):
       initial_lmbda: The lambda for which the shortcut begins, that of `compile` if the distortion
         is "mse", and a thirteen-hundredth of it if it is "ms-ssim". Without a shortcut it has no
         effect.
-      centered: Boolean, whether the transforms see pixels from -1/2 to 1/2, in which networks learn
-        in less time; False is 0 to 1, and what models saved by builds before have.
+      centered: Boolean, whether the transforms see pixels from -1/2 to 1/2; False is 0 to 1, and
+        what models saved by builds before have.
       name: Name of the model.
       dtype: Dtype policy of all parts.
       **architecture: What `build_parts` of the subclass takes beside the entropy models' arguments.
@@ -167,11 +167,7 @@ class CompressionModel(tf.keras.Model):
     ):
         num_filters = check_integer("num_filters", num_filters, 1)
         num_latents = check_integer("num_latents", num_latents, 1)
-        if shortcut is not None and shortcut not in SHORTCUTS:
-            raise ValueError(
-                f"`shortcut` must be None or one of {list(SHORTCUTS)}. "
-                f"Received: shortcut={shortcut!r}"
-            )
+        check_shortcut(shortcut)
         initial_lmbda = check_positive("initial_lmbda", initial_lmbda)
         super().__init__(name=name, dtype=dtype)
         self.num_filters = num_filters

@@ -12,16 +12,30 @@ from scipy import fft
 from tfsq.layers.base import check_integer, check_positive
 
 BLOCK = 16
-# What a shortcut can be.
-SHORTCUTS = ("dct",)
+_SHORTCUTS = ("dct",)
 # Luma and two chromas, the axes along which the colors of photographs vary most, as unit vectors.
-_COLORS = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+COLORS = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 # The energy of photographs falls with the squared frequency; that of a chroma is as low as that of
 # luma at so many times the squared frequency. `benchmarks/shortcut` measures how good a rule it is.
-_COLOR_PENALTIES = (1, 20, 70)
+COLOR_PENALTIES = (1, 20, 70)
 _PIXEL_RANGE = 255.0
 # The lambda for which kernels are as they are; for others they are scaled.
 _REFERENCE_LMBDA = 0.003
+
+
+def check_shortcut(shortcut: str | None) -> None:
+    """Checks what is to stand beside the transforms of a network.
+
+    Args:
+      shortcut: None, or the name of a kind.
+
+    Raises:
+      ValueError: if there is no such kind.
+    """
+    if shortcut is not None and shortcut not in _SHORTCUTS:
+        raise ValueError(
+            f"`shortcut` must be None or one of {list(_SHORTCUTS)}. Received: shortcut={shortcut!r}"
+        )
 
 
 def quantization_step(lmbda: float) -> float:
@@ -39,39 +53,41 @@ def quantization_step(lmbda: float) -> float:
     return math.sqrt(6.0 / (lmbda * math.log(2.0)))
 
 
-def frequencies(channels: int) -> list[tuple[int, int, int]]:
-    """The coefficients of 16x16 pixels that hold most energy of photographs, by a rule.
+def frequencies(channels: int, block: int = BLOCK) -> list[tuple[int, int, int]]:
+    """The coefficients of a block of pixels that hold most energy of photographs, by a rule.
 
     Args:
-      channels: How many; there are 768.
+      channels: How many; there are 768 of 16x16 pixels.
+      block: Height and width of the block.
 
     Returns:
       (color, row, column) of each, sorted: luma first, low frequencies first.
     """
-    every = itertools.product(range(len(_COLORS)), range(BLOCK), range(BLOCK))
+    every = itertools.product(range(len(COLORS)), range(block), range(block))
 
     def energy_rank(place):
         color, row, column = place
-        return _COLOR_PENALTIES[color] * (row**2 + column**2), place
+        return COLOR_PENALTIES[color] * (row**2 + column**2), place
 
     return sorted(sorted(every, key=energy_rank)[:channels])
 
 
-def dct_kernel(channels: int) -> np.ndarray:
-    """The DCT of 16x16 pixels, restricted to `frequencies`, as a kernel.
+def dct_kernel(channels: int, block: int = BLOCK) -> np.ndarray:
+    """The DCT of a block of pixels, restricted to `frequencies`, as a kernel.
 
     Args:
-      channels: Number of coefficients; beyond 768, the rest of the kernel is zero.
+      channels: Number of coefficients; where there are fewer, the rest of the kernel is zero.
+      block: Height and width of the block.
 
     Returns:
-      float32 array [16, 16, 3, channels], whose columns are orthonormal.
+      float32 array [block, block, 3, channels], whose columns are orthonormal.
     """
-    kernel = np.zeros((BLOCK, BLOCK, len(_COLORS), channels), np.float32)
-    for channel, (color, row, column) in enumerate(frequencies(channels)):
-        coefficients = np.zeros((BLOCK, BLOCK))
+    kernel = np.zeros((block, block, len(COLORS), channels), np.float32)
+    for channel, (color, row, column) in enumerate(frequencies(channels, block)):
+        coefficients = np.zeros((block, block))
         coefficients[row, column] = 1.0
         wave = fft.idctn(coefficients, norm="ortho")
-        kernel[..., channel] = wave[..., np.newaxis] * _COLORS[color]
+        kernel[..., channel] = wave[..., np.newaxis] * COLORS[color]
     return kernel
 
 
@@ -174,7 +190,7 @@ class DCTShortcut(tf.keras.layers.Layer):
                 return None
             return BLOCK * size if self.inverse else size // BLOCK
 
-        channels = len(_COLORS) if self.inverse else self.channels
+        channels = len(COLORS) if self.inverse else self.channels
         return tf.TensorShape([batch, scaled(height), scaled(width), channels])
 
     def get_config(self):
