@@ -223,13 +223,11 @@ def test_recipes_begin_where_they_say():
             if recipe.shortcut:
                 norms = [np.linalg.norm(part.get_layer(name).kernel) for part, name in parts]
                 found[recipe.beginning] = norms, model.transform(np.zeros([1, 64, 64, 3], "f"))
-    norms, y = found["equal magnitude"]
+    norms, _ = found["equal magnitude"]
     assert norms[0] == pytest.approx(norms[1], rel=1e-5)
     assert found["as shipped"][0][0] > 10 * found["as shipped"][0][1]
     # The same function, otherwise parametrized.
-    luma = [
-        float(values[0, 0, 0, 0]) for _, values in (found["equal magnitude"], found["as shipped"])
-    ]
+    luma = [float(found[name][1][0, 0, 0, 0]) for name in ("equal magnitude", "as shipped")]
     assert luma[0] == pytest.approx(luma[1], rel=0.05)
     assert np.isfinite(found["stages"][1]).all()
 
