@@ -126,6 +126,9 @@ def train(
     ),
     num_filters: int = typer.Option(32, help="Channels of the hidden layers."),
     num_latents: int = typer.Option(48, help="Channels of the latent."),
+    hyper_width: Optional[int] = typer.Option(
+        None, help="Channels of the hyper synthesis' first layer; as published if none."
+    ),
     shortcut: str = typer.Option(
         "dct", help="'dct' for transforms that begin as a DCT, 'none' for the literature's."
     ),

@@ -40,6 +40,7 @@ _NOISE_OF_A_STEP = 32  # log2 of the numbers that a step may draw
 # rate: 1220 to 1330, from one quality to the next.
 _MS_SSIM_LMBDA = 1270.0
 _DRAWS_OF_A_CROP = 4
+_OF_HYPERPRIORS = ("scale_lower_bound", "hyper_width")
 # What a run of an earlier build does not say: that its network sees centered pixels.
 _CENTERED = "centered"
 _SETTINGS_FILE, _CHECKPOINTS, _HISTORY = "settings.json", "checkpoints", "history.csv"
@@ -55,6 +56,7 @@ class TrainingSettings:
       architecture: Name of a network of `tfsq.architectures`.
       num_filters: Channels of the hidden layers.
       num_latents: Channels of the latent.
+      hyper_width: See `tfsq.architectures.HyperpriorModel`; None for a network without hyperprior.
       shortcut: "dct" or None, see `tfsq.architectures.CompressionModel`.
       reconstruction_quantizer: What `tfsq.layers.get` accepts: a name or a config.
       rate_quantizer: Likewise; None is the layer of the reconstruction, with one noise sample for
@@ -90,6 +92,7 @@ class TrainingSettings:
     architecture: str = "MeanScaleHyperprior"
     num_filters: int = 32
     num_latents: int = 48
+    hyper_width: int | None = None
     shortcut: str | None = "dct"
     reconstruction_quantizer: str | dict = "sua"
     rate_quantizer: str | dict | None = "aun"
@@ -123,11 +126,15 @@ class TrainingSettings:
                 f"`architecture` must be one of {list(NETWORKS)}. "
                 f"Received: architecture={self.architecture!r}"
             )
-        if self.scale_lower_bound is not None and not issubclass(network, HyperpriorModel):
-            raise ValueError(
-                f"`scale_lower_bound` must be None for {self.architecture}, which predicts no "
-                f"scale. Received: scale_lower_bound={self.scale_lower_bound}"
-            )
+        for name in _OF_HYPERPRIORS:
+            value = getattr(self, name)
+            if value is not None and not issubclass(network, HyperpriorModel):
+                raise ValueError(
+                    f"`{name}` must be None for {self.architecture}, which has no hyperprior. "
+                    f"Received: {name}={value}"
+                )
+        if self.hyper_width is not None and self.hyper_width < 1:
+            raise ValueError(f"`hyper_width` must be at least 1. Received: {self.hyper_width}")
         check_shortcut(self.shortcut)
         if self.crop_size % network.size_multiple:
             raise ValueError(
@@ -330,8 +337,9 @@ def build_model(settings: TrainingSettings) -> CompressionModel:
     tf.keras.utils.set_random_seed(settings.seed)
     reconstruction = layers.get(settings.reconstruction_quantizer)
     rate = settings.rate_quantizer
-    bound = settings.scale_lower_bound
-    of_scales: dict[str, Any] = {} if bound is None else {"scale_lower_bound": bound}
+    of_hyperprior: dict[str, Any] = {
+        name: value for name in _OF_HYPERPRIORS if (value := getattr(settings, name)) is not None
+    }
     model = NETWORKS[settings.architecture](
         settings.num_filters,
         settings.num_latents,
@@ -340,7 +348,7 @@ def build_model(settings: TrainingSettings) -> CompressionModel:
         stop_gradient=settings.stop_gradient,
         shortcut=settings.shortcut,
         initial_lmbda=_lmbda_of_squared_error(settings),
-        **of_scales,
+        **of_hyperprior,
     )
     learning_rate = tf.keras.optimizers.schedules.CosineDecay(
         settings.learning_rate, settings.steps
@@ -545,7 +553,7 @@ def _check_start(start: pathlib.Path, settings: TrainingSettings) -> None:
     before = _written_settings(start)
     if before is None or _latest(start / _CHECKPOINTS) is None:
         raise ValueError(f"`start` must be the folder of a run. Received: {start}")
-    for name in ("architecture", "num_filters", "num_latents", "shortcut"):
+    for name in ("architecture", "num_filters", "num_latents", "hyper_width", "shortcut"):
         there, here = before.get(name), getattr(settings, name)
         if there != here:
             raise ValueError(

@@ -130,21 +130,22 @@ def test_entropy_models_share_their_quantizers(model):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_arguments_reach_the_entropy_models_and_the_config(name):
     rate, reconstruction = AdditiveUniformNoise(), StraightThroughRounding()
-    bound = {"scale_lower_bound": 0.05} if issubclass(NETWORKS[name], HyperpriorModel) else {}
+    of_hyperprior = {"scale_lower_bound": 0.05, "hyper_width": 5}
+    own = of_hyperprior if issubclass(NETWORKS[name], HyperpriorModel) else {}
     model = make_model(
         name,
         rate_quantizer=rate,
         reconstruction_quantizer=reconstruction,
         stop_gradient="none",
         name="a_name",
-        **bound,
+        **own,
     )
     assert model.latent_model.rate_quantizer is rate
     assert model.latent_model.reconstruction_quantizer is reconstruction
     config = model.get_config()
     assert NETWORKS[name].from_config(config).get_config() == config
     expected = {"num_filters": 6, "num_latents": 8, "stop_gradient": "none", "name": "a_name"}
-    assert {**config, **expected, **bound} == config
+    assert {**config, **expected, **own} == config
 
 
 @pytest.mark.parametrize(
@@ -159,6 +160,27 @@ def test_arguments_reach_the_entropy_models_and_the_config(name):
 def test_bad_arguments_are_refused(name, arguments, message):
     with pytest.raises(ValueError, match=message):
         make_model(name, **arguments)
+
+
+@pytest.mark.parametrize("name", [n for n in NETWORKS if n != "FactorizedPrior"])
+def test_width_of_the_hyper_synthesis_is_chosen(name):
+    model = make_model(name, hyper_width=5)
+    found = [
+        [layer.filters for layer in part.layers if hasattr(layer, "filters")]
+        for part in model.layers
+        if part.name in ("hyper_synthesis", "loc_synthesis", "scale_synthesis")
+    ]
+    published = [part.output_shape[-1] for part in model.layers if "_synthesis" in part.name]
+    assert found == [[5, 7, channels] for channels in published]
+    # What decodes without it, does so with it.
+    image = tf.constant(crops(1))
+    strings = model.compress(image)
+    assert model.decompress(strings, [64, 64]).shape == image.shape
+    config = model.get_config()
+    del config["hyper_width"]
+    assert type(model).from_config(config).hyper_width is None
+    with pytest.raises(ValueError, match="`hyper_width` must be an integer of at least 1"):
+        make_model(name, hyper_width=0)
 
 
 def test_slices_must_divide_the_latents():

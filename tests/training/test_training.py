@@ -99,8 +99,13 @@ def test_images_that_do_not_serve_are_skipped_and_named_if_asked_for(files, tmp_
         ({"architecture": "Nothing"}, r"must be one of \['FactorizedPrior', .*'Nothing'"),
         (
             {"architecture": "FactorizedPrior", "scale_lower_bound": 0.1},
-            "must be None for FactorizedPrior, which predicts no scale",
+            "`scale_lower_bound` must be None for FactorizedPrior, which has no hyperprior",
         ),
+        (
+            {"architecture": "FactorizedPrior", "hyper_width": 8},
+            "`hyper_width` must be None for FactorizedPrior.*Received: hyper_width=8",
+        ),
+        ({"hyper_width": 0}, "`hyper_width` must be at least 1. Received: 0"),
         ({"final_temperature": 0.0}, r"`final_temperature` must be in \(0, 1\]"),
         ({"initial_temperature": 0.04}, "`final_temperature` must be at most"),
         ({"lmbda": 0.0}, "`lmbda` must be positive and finite in float32. Received: lmbda=0.0"),
@@ -149,7 +154,11 @@ def test_runs_that_start_from_another_have_its_weights_and_see_the_crops_that_fo
             seen.append((int(self.model.optimizer.iterations), weights_of(self.model)))
 
     other = training.TrainingSettings(
-        **SMALL, reconstruction_quantizer="ste", rate_quantizer="aun", scale_lower_bound=0.01
+        **SMALL,
+        reconstruction_quantizer="ste",
+        rate_quantizer="aun",
+        scale_lower_bound=0.01,
+        hyper_width=7,
     )
     callbacks = [Look()]
     model = training.train(files, tmp_path / "arm", other, callbacks, start=tmp_path / "start")
@@ -158,6 +167,7 @@ def test_runs_that_start_from_another_have_its_weights_and_see_the_crops_that_fo
     assert all(np.array_equal(a, b) for a, b in zip(weights, weights_of(started)))
     assert int(model.optimizer.iterations) == 6
     assert model.latent_model.scale_lower_bound == 0.01
+    assert model.hyper_width == 7
     assert type(model.latent_model.reconstruction_quantizer).__name__ == "StraightThroughRounding"
 
 

@@ -84,7 +84,7 @@ class ChannelwiseAutoregressive(HyperpriorModel):
         middle = (n + m) // 2
         self.hyper_analysis = transforms.hyper_analysis(m, (m, middle, n), "relu")
         self.loc_synthesis, self.scale_synthesis = (
-            transforms.hyper_synthesis(n, (n, middle, m), "relu", name)
+            transforms.hyper_synthesis(n, (*self.hidden_widths(n, middle), m), "relu", name)
             for name in ("loc_synthesis", "scale_synthesis")
         )
         support = [m + self._slice_depth * self._num_supports(i) for i in range(self.num_slices)]

@@ -25,7 +25,8 @@ class ContextModel(HyperpriorModel):
         """See `HyperpriorModel`."""
         n, m = self.num_filters, self.num_latents
         self.hyper_analysis = transforms.hyper_analysis(m, (n, n, n), "leaky")
-        self.hyper_synthesis = transforms.hyper_synthesis(n, (m, m * 3 // 2, 2 * m), "leaky")
+        widths = (*self.hidden_widths(m, m * 3 // 2), 2 * m)
+        self.hyper_synthesis = transforms.hyper_synthesis(n, widths, "leaky")
         with transforms.predicting():
             self.context = MaskedConvolution(2 * m, self.taps, name="context")
             self.context.build((None, None, None, m))

@@ -38,7 +38,8 @@ class MeanScaleHyperprior(HyperpriorModel):
         """See `HyperpriorModel`."""
         n, m = self.num_filters, self.num_latents
         self.hyper_analysis = transforms.hyper_analysis(m, (n, n, n), "leaky")
-        self.hyper_synthesis = transforms.hyper_synthesis(n, (m, m * 3 // 2, 2 * m), "leaky")
+        widths = (*self.hidden_widths(m, m * 3 // 2), 2 * m)
+        self.hyper_synthesis = transforms.hyper_synthesis(n, widths, "leaky")
 
     def code_latent(self, coder, z_hat):
         """See `HyperpriorModel`."""

@@ -37,7 +37,7 @@ class ScaleHyperprior(HyperpriorModel):
         """See `HyperpriorModel`."""
         n, m = self.num_filters, self.num_latents
         self.hyper_analysis = transforms.hyper_analysis(m, (n, n, n), "relu")
-        self.hyper_synthesis = transforms.hyper_synthesis(n, (n, n, m), "relu")
+        self.hyper_synthesis = transforms.hyper_synthesis(n, (*self.hidden_widths(n, n), m), "relu")
 
     def analyze_latent(self, y):
         """See `HyperpriorModel`; from magnitudes, as the scale does not depend on signs."""
