@@ -8,6 +8,7 @@ import tensorflow as tf
 from tests.layers.harness import latents, run_layer_test
 from tests.strategies import two_replicas
 from tests.surrogate_table import ROWS
+from tfsq.layers import AdditiveUniformNoise
 
 every_row = pytest.mark.parametrize("row", ROWS, ids=str)
 noisy_rows = pytest.mark.parametrize("row", [r for r in ROWS if r.noise], ids=str)
@@ -77,6 +78,46 @@ def test_noise_repeats_with_the_seed_of_the_layer(row, jit_compile):
     assert np.array_equal(first, draws(5))
     assert not np.array_equal(first, draws(6))
     assert not np.array_equal(first[0], first[1])
+
+
+def windows(seed, count, jit_compile):
+    """A number for each 8 neighbors of a stream, of which no two streams should share one."""
+    layer = AdditiveUniformNoise(seed=seed)
+    draw = tf.function(lambda: layer.sample_noise((count,)), jit_compile=jit_compile)
+    bits = draw().numpy().view(np.uint32).astype(np.uint64)
+    odd = np.random.default_rng(0).integers(2**63, size=8, dtype=np.uint64) * 2 + 1
+    with np.errstate(over="ignore"):
+        found = sum(factor * bits[i : count - 7 + i] for i, factor in enumerate(odd))
+    return np.sort(found ^ (found >> np.uint64(29)))
+
+
+def assert_streams_are_apart(seeds, count, jit_compile=False):
+    found = np.concatenate([windows(seed, count, jit_compile) for seed in seeds])
+    found.sort(kind="stable")
+    assert not (found[1:] == found[:-1]).any()
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_streams_of_seeds_are_not_shifts_of_each_other(jit_compile):
+    assert_streams_are_apart([*range(10), -1, 2**62], 10_000, jit_compile)
+
+
+@pytest.mark.slow  # A hundred million windows.
+def test_long_streams_of_many_seeds_are_not_shifts_of_each_other():
+    assert_streams_are_apart(range(100), 10**6)
+
+
+def test_noise_is_reseeded_as_at_the_start():
+    first, again = AdditiveUniformNoise(seed=3), AdditiveUniformNoise(seed=4)
+    again.sample_noise((5,))
+    tf.function(again.seed_noise)(tf.constant(3, tf.int64))
+    assert np.array_equal(first.sample_noise((20,)), again.sample_noise((20,)))
+
+
+@pytest.mark.parametrize("seed", [2**63, -(2**63) - 1, 1.5, True, "1"])
+def test_seeds_of_more_than_64_bits_are_refused(seed):
+    with pytest.raises(ValueError, match="`seed` must be.*Received: seed="):
+        AdditiveUniformNoise(seed=seed)
 
 
 @noisy_rows

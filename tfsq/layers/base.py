@@ -215,9 +215,13 @@ class StochasticQuantizer(Quantizer):
     Args:
       seed: None draws from TensorFlow's global random state, which
         `tf.keras.utils.set_random_seed` sets. An integer gives the layer a generator of its own,
-        whose state is saved in checkpoints, and which repeats its sequence for the same seed,
-        compiled by XLA or not.
+        whose state is saved in checkpoints, and which repeats its sequence for the same seed. Two
+        seeds give two streams that are not shifts of each other. Compiled by XLA or not, the
+        stream of a seed is another one.
       **kwargs: `hard`, `name` and the like, passed to `Quantizer`.
+
+    Raises:
+      ValueError: if `seed` is not None or an integer in [-2^63, 2^63).
     """
 
     # Axes of the noise after those of the latent.
@@ -226,9 +230,11 @@ class StochasticQuantizer(Quantizer):
     def __init__(self, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
         if seed is not None:
-            seed = check_integer("seed", seed, -(2**63))
+            seed = _check_seed(seed)
         self.seed = seed
-        self._generator = None if seed is None else tf.random.Generator.from_seed(seed)
+        self._generator = None
+        if seed is not None:
+            self._generator = tf.random.Generator.from_state(_stream(seed), "philox")
 
     def noise_quantile(self, v):
         """Turns uniform numbers into noise, by its inverse cumulative.
@@ -263,7 +269,7 @@ class StochasticQuantizer(Quantizer):
         """
         if self._generator is None:
             raise ValueError(f"Layer {self.name!r} has no generator: construct it with a `seed`.")
-        self._generator.reset_from_seed(seed)
+        self._generator.reset(_stream(seed))
 
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}
@@ -278,6 +284,19 @@ class StochasticQuantizer(Quantizer):
                 f"Received: shape={noise.shape}"
             )
         return noise
+
+
+def _check_seed(seed) -> int:
+    seed = check_integer("seed", seed, -(2**63))
+    if seed >= 2**63:
+        raise ValueError(f"`seed` must be less than 2^63. Received: seed={seed}")
+    return seed
+
+
+def _stream(seed):
+    # The counter, of two words, and the key, which alone tells streams apart: `from_seed` counts
+    # from the seed on, so that two layers would draw the same numbers one after the other.
+    return tf.stack([0, 0, tf.cast(seed, tf.int64)])
 
 
 def _concatenated(shape, axes):
