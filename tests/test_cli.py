@@ -267,13 +267,13 @@ def test_train_interrupted_and_resumed(tmp_path):
 
     import tfsq.training
 
-    class Interrupt(tfsq.training.TrainTestGap):
+    class Interrupt(tfsq.callbacks.TrainTestGap):
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 2:
                 raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tfsq.training, "TrainTestGap", Interrupt)
+        patch.setattr(tfsq.training.runs, "TrainTestGap", Interrupt)
         result = run(*arguments)
     assert result.exit_code == 130, result.output
     assert "the same command continues" in result.output

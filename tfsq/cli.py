@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import glob
 import importlib
+import inspect
 import os
 import sys
 from pathlib import Path
@@ -115,10 +117,7 @@ def _progress_callback(bar: Progress, steps: int):
     return Show()
 
 
-@app.command()
-def train(
-    images: List[str] = typer.Argument(..., help="Image files or globs, '**' included."),
-    output: Path = typer.Option(..., "--output", help="Folder of the run; resumed if it exists."),
+def _training_settings(
     lmbda: float = typer.Option(0.01, help="Weight of the distortion against bits per pixel."),
     distortion: str = typer.Option("mse", help="'mse' or 'ms-ssim'."),
     architecture: str = typer.Option(
@@ -155,9 +154,58 @@ def train(
     ),
     learning_rate: float = typer.Option(2e-3, help="Adam's learning rate."),
     seed: int = typer.Option(0, help="Seed of weights, crops and noise."),
-    skip_bad_images: bool = typer.Option(
-        False, "--skip-bad-images", help="Leave out files that do not serve, and name them."
-    ),
+    policy: str = typer.Option("float32", help="'float32' or 'mixed_bfloat16', which Keras knows."),
+) -> Dict[str, Any]:
+    """The arguments of `TrainingSettings`, from options that two commands share."""
+    settings: Dict[str, Any] = dict(locals())
+    settings["rate_quantizer"] = None if rate_quantizer == "same" else rate_quantizer
+    settings["shortcut"] = None if shortcut == "none" else shortcut
+    return settings
+
+
+def _with_training_settings(command):
+    """Gives a command the options of `_training_settings`, as its argument `settings`."""
+    own, shared = inspect.signature(command), inspect.signature(_training_settings)
+
+    @functools.wraps(command)
+    def run(**given):
+        settings = _training_settings(**{name: given.pop(name) for name in shared.parameters})
+        return command(**given, settings=settings)
+
+    parameters = [p for p in own.parameters.values() if p.name != "settings"]
+    parameters += shared.parameters.values()
+    # What Typer makes options of.
+    vars(run)["__signature__"] = own.replace(parameters=parameters)
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+@contextlib.contextmanager
+def _naming_skipped(skip: bool, count: int):
+    """A list for the files that are skipped, or None; they are named in the end."""
+    skipped: Optional[List[str]] = [] if skip else None
+    try:
+        yield skipped
+    finally:
+        for reason in skipped or ():
+            print(f"skipped: {reason}", file=sys.stderr)
+        if skipped:
+            print(f"skipped {len(skipped)} of {count} images", file=sys.stderr)
+
+
+_IMAGES = typer.Argument(..., help="Image files or globs, '**' included.")
+_SKIP_BAD_IMAGES = typer.Option(
+    False, "--skip-bad-images", help="Leave out files that do not serve, and name them."
+)
+
+
+@app.command()
+@_with_training_settings
+def train(
+    settings: Dict[str, Any],
+    images: List[str] = _IMAGES,
+    output: Path = typer.Option(..., "--output", help="Folder of the run; resumed if it exists."),
+    skip_bad_images: bool = _SKIP_BAD_IMAGES,
     strategy: str = typer.Option(
         "none",
         help="'mirrored' for all GPUs of this machine, 'multi_worker' for those in TF_CONFIG; they "
@@ -165,12 +213,6 @@ def train(
     ),
 ):
     """Train a network, a mean-scale hyperprior with SUA by default; run again to resume."""
-    settings: Dict[str, Any] = dict(locals())
-    settings["rate_quantizer"] = None if rate_quantizer == "same" else rate_quantizer
-    settings["shortcut"] = None if shortcut == "none" else shortcut
-    for other in ("images", "output", "skip_bad_images", "strategy"):
-        del settings[other]
-    skipped: Optional[List[str]] = [] if skip_bad_images else None
     with _errors_as_sentences():
         training = _imported("training")
 
@@ -178,18 +220,61 @@ def train(
         where = training.strategy_of(strategy)
         paths = _files(images)
         run = training.TrainingSettings(**settings)
-        try:
-            with Progress(*_PROGRESS_COLUMNS) as bar:
-                shown = [_progress_callback(bar, steps)]
-                training.train(paths, output, run, callbacks=shown, skipped=skipped, strategy=where)
-        except KeyboardInterrupt:
-            print("interrupted; the same command continues this run", file=sys.stderr)
-            raise typer.Exit(130) from None
-        finally:
-            for reason in skipped or ():
-                print(f"skipped: {reason}", file=sys.stderr)
-            if skipped:
-                print(f"skipped {len(skipped)} of {len(paths)} images", file=sys.stderr)
+        with _naming_skipped(skip_bad_images, len(paths)) as skipped:
+            try:
+                with Progress(*_PROGRESS_COLUMNS) as bar:
+                    shown = [_progress_callback(bar, run.steps)]
+                    training.train(
+                        paths, output, run, callbacks=shown, skipped=skipped, strategy=where
+                    )
+            except KeyboardInterrupt:
+                print("interrupted; the same command continues this run", file=sys.stderr)
+                raise typer.Exit(130) from None
+    print(f"codec written to {output / 'codec'}")
+
+
+@app.command()
+@_with_training_settings
+def program(
+    settings: Dict[str, Any],
+    images: List[str] = _IMAGES,
+    output: Path = typer.Option(..., "--output", help="Folder of the program."),
+    start: Optional[Path] = typer.Option(
+        None, help="Run that the program starts from, of `tfsq train` or of another program."
+    ),
+    max_size: Optional[float] = typer.Option(
+        None, help="MiB that the folder may have; images that are too much are left out."
+    ),
+    half: bool = typer.Option(False, "--half", help="Random first weights travel as float16."),
+    skip_bad_images: bool = _SKIP_BAD_IMAGES,
+):
+    """Export a training step, to be run by JAX on another device; see docs/elsewhere.md."""
+    with _errors_as_sentences():
+        training = _imported("training")
+
+        paths = _files(images)
+        run = training.TrainingSettings(**settings)
+        with _naming_skipped(skip_bad_images, len(paths)) as skipped:
+            found = training.export_program(paths, output, run, start, max_size, half, skipped)
+    for path in found["left_out"]:
+        print(f"left out: {path}", file=sys.stderr)
+    size = found["bytes"] / 2**20
+    print(f"{output}: {found['images']} of {len(paths)} images, {size:.1f} MiB")
+    print(f"python {output / 'run.py'} --output RESULT")
+
+
+@app.command()
+def collect(
+    folder: Path = typer.Argument(..., help="Folder of the program."),
+    result: Path = typer.Argument(..., help="What its run.py wrote."),
+    output: Path = typer.Option(..., "--output", help="Folder of the run to write."),
+    run: Optional[str] = typer.Option(None, help="Name of the run; not needed if there is one."),
+):
+    """Make a run folder, with its codec, of what a program brought back."""
+    with _errors_as_sentences():
+        found = _imported("training").collect(folder, result, output, run)
+    if found["step"] < found["steps"]:
+        print(f"the run ended at step {found['step']} of {found['steps']}", file=sys.stderr)
     print(f"codec written to {output / 'codec'}")
 
 

@@ -11,6 +11,7 @@ from tests.photographs import photograph
 from tests.strategies import two_replicas
 from tests.training.small import SMALL, weights_of
 from tfsq import codec, training
+from tfsq.training import settings as settings_module
 
 
 def batches(files, seed=0, count=5, first_batch=0):
@@ -105,6 +106,7 @@ def test_images_that_do_not_serve_are_skipped_and_named_if_asked_for(files, tmp_
             {"architecture": "FactorizedPrior", "hyper_width": 8},
             "`hyper_width` must be None for FactorizedPrior.*Received: hyper_width=8",
         ),
+        ({"policy": "float16"}, "`policy` must be one of .*Received: 'float16'"),
         ({"hyper_width": 0}, "`hyper_width` must be at least 1. Received: 0"),
         ({"final_temperature": 0.0}, r"`final_temperature` must be in \(0, 1\]"),
         ({"initial_temperature": 0.04}, "`final_temperature` must be at most"),
@@ -144,7 +146,7 @@ def test_shortcut_begins_for_the_lambda_of_the_squared_error(distortion, lmbda):
 def test_runs_that_start_from_another_have_its_weights_and_see_the_crops_that_follow(
     files, tmp_path
 ):
-    aun = training.TrainingSettings(**SMALL, reconstruction_quantizer="aun")
+    aun = training.TrainingSettings(**SMALL, reconstruction_quantizer="aun", hyper_width=7)
     started = training.train(files, tmp_path / "start", aun, stop=2)
     assert not (tmp_path / "start" / "codec").exists()
     seen = []
@@ -209,7 +211,7 @@ def test_annealing_may_start_at_the_last_step(hard_fraction):
     last = round(10 * (1.0 - hard_fraction))
     temperatures = {}
     for step in (last - 1, last):
-        training._settle(model, settings, step)
+        settings_module.settle(model, settings, step)
         temperatures[step] = float(model.latent_model.reconstruction_quantizer.temperature)
     assert temperatures == {last - 1: pytest.approx(1.0), last: pytest.approx(0.05)}
 

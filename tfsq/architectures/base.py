@@ -418,12 +418,13 @@ class CompressionModel(tf.keras.Model):
         # Creates the slots, so that loading can restore them.
         self.optimizer.build(self.trainable_variables)
 
-    def rate_distortion(self, image, training):
+    def rate_distortion(self, image, training, lmbda=None):
         """Evaluates the loss and its two parts.
 
         Args:
           image: As for `call`.
           training: Boolean, whether to use the surrogates or to round.
+          lmbda: Weight of the distortion, a number or a scalar tensor; that of `compile` if None.
 
         Returns:
           Dict of float32 tensors [batch]: "loss", "bpp" (bits per pixel), "distortion" (what
@@ -435,7 +436,7 @@ class CompressionModel(tf.keras.Model):
         if not self._is_compiled:
             raise RuntimeError("The model must be compiled first: its loss depends on `lmbda`.")
         reconstruction, bits = self(image, training=training)
-        return self.loss_of(image, reconstruction, bits, self.lmbda)
+        return self.loss_of(image, reconstruction, bits, self.lmbda if lmbda is None else lmbda)
 
     def loss_of(self, image, reconstruction, bits, lmbda):
         """Weighs rate and distortion, with the distortion that `compile` chose.
@@ -467,13 +468,25 @@ class CompressionModel(tf.keras.Model):
 
     def train_step(self, image):
         """One step of `fit` on a batch of images; see `tf.keras.Model.train_step`."""
+        return self._update_means(self.descend(image))
+
+    def descend(self, image, **weight):
+        """Takes a step of the optimizer on a batch of images.
+
+        Args:
+          image: As for `call`.
+          **weight: `lmbda`, if it is not that of `compile`.
+
+        Returns:
+          As `rate_distortion`, from before the step.
+        """
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
-            values = self.rate_distortion(image, training=True)
+            values = self.rate_distortion(image, training=True, **weight)
             # Gradients are summed over the replicas. `losses` are those of regularizers.
             loss = (tf.reduce_mean(values["loss"]) + sum(self.losses)) / replicas
         self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
-        return self._update_means(values)
+        return values
 
     def test_step(self, image):
         """One step of `evaluate`, with hard rounding; see `tf.keras.Model.test_step`."""

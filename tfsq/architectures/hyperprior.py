@@ -97,14 +97,15 @@ class HyperpriorModel(CompressionModel):
         """
         raise NotImplementedError
 
-    def hidden_widths(self, *published: int) -> tuple[int, int]:
+    def hidden_widths(self, first: int, second: int) -> tuple[int, int]:
         """Channels of the first two layers of a hyper synthesis.
 
         Args:
-          *published: Those of the source, without `hyper_width`.
+          first: Those of the first layer in the source, taken without `hyper_width`.
+          second: Likewise of the second.
         """
         if self.hyper_width is None:
-            return published
+            return first, second
         return self.hyper_width, self.hyper_width * 3 // 2
 
     def code_latent(self, coder: Coder, z_hat):

@@ -1,0 +1,19 @@
+"""Training of codecs on images: resumable, with everything in one run folder."""
+
+from tfsq.training.data import crops_dataset, detail_of, training_images
+from tfsq.training.distribution import strategy_of
+from tfsq.training.program import collect, export_program
+from tfsq.training.runs import train
+from tfsq.training.settings import TrainingSettings, build_model
+
+__all__ = [
+    "TrainingSettings",
+    "build_model",
+    "collect",
+    "crops_dataset",
+    "detail_of",
+    "export_program",
+    "strategy_of",
+    "train",
+    "training_images",
+]

@@ -1,0 +1,448 @@
+"""The training step as a program that needs no TensorFlow, for devices that have none.
+
+`export_program` writes it, `runner/run.py` runs it under JAX, `collect` makes a run folder of what
+comes back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import gzip
+import hashlib
+import io
+import json
+import math
+import pathlib
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from tfsq import layers
+from tfsq._version import __version__
+from tfsq.architectures import DCTShortcut
+from tfsq.codec import export
+from tfsq.layers.base import AnnealedQuantizer, StochasticQuantizer
+from tfsq.training import run_folder, state_files
+from tfsq.training.data import training_images
+from tfsq.training.settings import TrainingSettings, build_model, settle
+
+PROGRAM, IMAGES, _RESULT = "program.json", "images", "result.json"
+# Formats of which the file itself travels; others are written anew, without loss.
+_LOSSY = (".jpg", ".jpeg", ".webp")
+METRICS = ("loss", "bpp", "mse", "psnr")
+# The version whose private parts `runner/step.py` uses.
+REQUIREMENTS = "jax==0.11.2\nnumpy>=2\npillow>=10\n"
+_HERE = pathlib.Path(__file__).parent
+_RUNNER = (_HERE / "runner" / "run.py", _HERE / "runner" / "step.py", _HERE / "state_files.py")
+# HLO's names.
+_DTYPES = {
+    "bf16": "bfloat16",
+    "f16": "float16",
+    "f32": "float32",
+    "f64": "float64",
+    "pred": "bool",
+    "s32": "int32",
+    "s64": "int64",
+    "u8": "uint8",
+    "u32": "uint32",
+    "u64": "uint64",
+}
+_MIB = 1 << 20
+_OF_IDENTITY = 2048  # Bytes, at most: the settings again, and a digest.
+
+
+def export_program(
+    paths: Sequence,
+    folder,
+    settings: TrainingSettings | None = None,
+    start=None,
+    max_size: float | None = None,
+    half: bool = False,
+    skipped: list[str] | None = None,
+) -> dict:
+    """Exports the training step of a network, with everything that it needs to be run elsewhere.
+
+    `folder` receives the program as HLO, once for surrogates and once for rounded latents where
+    `settings.hard_fraction` is positive; what it begins with; the images; and `run.py`, which
+    trains with JAX, NumPy and Pillow alone. Lambda, learning rate and temperature are inputs: one
+    program serves runs of other lambdas and other numbers of steps. Noise comes from generators of
+    the layers' own, seeded by `settings.seed`.
+
+    Args:
+      paths: Image files to train on.
+      folder: Where to; must not exist, or be empty.
+      settings: What to train; the defaults if None.
+      start: Folder of a run of the same network, from whose last checkpoint the program begins, see
+        `train`; or of a run of another program.
+      max_size: MiB that `folder` may have; images that are too much are left out.
+      half: Whether weights that are drawn at random travel as float16.
+      skipped: If a list, images that do not serve are left out, and why is appended to it.
+
+    Returns:
+      What `folder` holds: dict with "bytes", "images" and "left_out", the names of images that
+      `max_size` has no place for.
+
+    Raises:
+      ValueError: if the images do not serve or none has a place, `folder` is not empty,
+        `start` is no run of the same network, or the step has operations that only TensorFlow has.
+    """
+    settings = settings or TrainingSettings()
+    folder = pathlib.Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"`folder` must not exist, or be empty. Received: {folder}")
+    images = _packed_images(paths, settings, skipped)
+    model = _seeded_model(settings)
+    # Before a part is frozen, which changes the order of Keras' lists.
+    names = names_of(model)
+    first_step = _start(model, names, start, settings)
+    with _new_folder(folder) as unfinished:
+        written = {
+            "tfsq": __version__,
+            "tensorflow": tf.__version__,
+            "settings": dataclasses.asdict(settings),
+            "first_step": first_step,
+            "metrics": list(METRICS),
+            **_write_program(unfinished, model, names, settings, half),
+        }
+        left_out = _write_images(images, unfinished, written, max_size)
+        kept = [images[entry["file"]][1] for entry in written["images"]]
+        written["identity"] = run_folder.identity(settings, kept, first_step)
+        (unfinished / PROGRAM).write_text(json.dumps(written))
+        size = _size_of(unfinished)
+    return {"bytes": size, "images": len(kept), "left_out": left_out}
+
+
+def collect(folder, result, output, run: str | None = None) -> dict:
+    """Makes a run folder, as `train` leaves it, of what a program brought back.
+
+    Args:
+      folder: Folder of the program.
+      result: What `run.py` wrote with `--output`.
+      output: Folder of the run to write; must not exist, or be empty.
+      run: Name of the run; may be None if there is one.
+
+    Returns:
+      Dict with "step", which the run has reached, and "steps", which it was to have.
+
+    Raises:
+      ValueError: if `output` is not empty, there is no such run, or it is one of another program.
+    """
+    folder, output = pathlib.Path(folder), pathlib.Path(output)
+    if output.exists() and any(output.iterdir()):
+        raise ValueError(f"`output` must not exist, or be empty. Received: {output}")
+    program = _read_json(folder / PROGRAM)
+    found_in = _run_in(pathlib.Path(result), run)
+    found = _read_json(found_in / _RESULT)
+    if found.get("program") != hashlib.sha256((folder / PROGRAM).read_bytes()).hexdigest():
+        raise ValueError(f"`result` must be of the program in {folder}. Received: {found_in}")
+    changed = {"lmbda": found["lmbda"], "steps": found["steps"]}
+    settings = TrainingSettings(**{**program["settings"], **changed})
+    model = build_model(settings)
+    checkpoints = run_folder.Checkpoints(model, output / run_folder.CHECKPOINTS, saves=True)
+    arrays = state_files.read(found_in, found["state"])
+    for name, variable in names_of(model).values():
+        if name in arrays:
+            variable.assign(arrays[name])
+    # Adam may have begun anew in the middle; what follows from the step does not.
+    model.optimizer.iterations.assign(found["step"])
+    settle(model, settings, found["step"])
+    output.mkdir(parents=True, exist_ok=True)
+    run_folder.write_settings({**program["identity"], **changed}, output)
+    shutil.copy(found_in / run_folder.HISTORY, output / run_folder.HISTORY)
+    checkpoints.save()
+    model.save(output / "model.keras")
+    export(model, output / "codec")
+    return {"step": found["step"], "steps": found["steps"]}
+
+
+def names_of(model) -> dict:
+    """What the variables of a step are called in a program.
+
+    Names do not depend on the quantizers, so that a program can start from the result of another.
+
+    Args:
+      model: Of `build_model`, nothing of it frozen.
+
+    Returns:
+      Dict from the identity of a variable's handle to (name, variable).
+    """
+    model.optimizer.build(model.trainable_variables)
+    rate = model.optimizer.learning_rate
+    given = [part.temperature for part in model.submodules if isinstance(part, AnnealedQuantizer)]
+    noisy = [part for part in model.submodules if isinstance(part, StochasticQuantizer)]
+    groups = {
+        "fixed": model.non_trainable_variables,
+        "trained": model.trainable_variables,
+        "optimizer": [v for v in model.optimizer.variables if v is not rate],
+        "generator": [part.generator.state for part in noisy if part.generator is not None],
+        "temperature": given,
+        "learning_rate": [rate] if isinstance(rate, tf.Variable) else [],
+    }
+    shortcuts = [part for part in model.submodules if isinstance(part, DCTShortcut)]
+    groups["scale"] = [part.scale for part in shortcuts]
+    return {
+        id(variable.handle): (f"{group}/{i}", variable)
+        for group, variables in groups.items()
+        for i, variable in enumerate(variables)
+    }
+
+
+def _seeded_model(settings):
+    """The network, with a constant learning rate, and generators whose state can be exported."""
+    seeded = {}
+    for i, name in enumerate(("reconstruction_quantizer", "rate_quantizer")):
+        given = getattr(settings, name)
+        seeded[name] = None if given is None else _seeded(given, settings.seed, i)
+    model = build_model(dataclasses.replace(settings, **seeded))
+    # In the place of a schedule, which would be a constant of the program.
+    optimizer = tf.keras.optimizers.Adam(settings.learning_rate, global_clipnorm=1.0)
+    model.compile(optimizer, lmbda=settings.lmbda, distortion=settings.distortion)
+    return model
+
+
+def _seeded(identifier, *entropy):
+    layer = layers.get(identifier)
+    if not isinstance(layer, StochasticQuantizer) or layer.generator is not None:
+        return layer
+    seed = np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1)
+    return type(layer).from_config({**layer.get_config(), "seed": int(seed)})
+
+
+def _start(model, names, start, settings) -> int:
+    """Restores what the program starts from; its step."""
+    if start is None:
+        return 0
+    arrays, step = _state_of(pathlib.Path(start), settings)
+    for name, variable in names.values():
+        if name.startswith(("trained/", "scale/")) and (
+            name not in arrays or arrays[name].shape != tuple(variable.shape)
+        ):
+            raise ValueError(
+                f"`start` must be a run of the same network. Received: {start}, whose {name} has "
+                f"shape {getattr(arrays.get(name), 'shape', None)}, not {tuple(variable.shape)}"
+            )
+        if name in arrays and not name.startswith("generator/"):
+            variable.assign(arrays[name])
+    return step
+
+
+def _state_of(start: pathlib.Path, settings) -> tuple[dict, int]:
+    """What a run, or one of a program, has reached, and at which step."""
+    if (start / _RESULT).exists():
+        found = _read_json(start / _RESULT)
+        return state_files.read(start, found["state"]), int(found["step"])
+    run_folder.check_start(start, settings)
+    model = build_model(settings)
+    checkpoints = run_folder.Checkpoints(model, start / run_folder.CHECKPOINTS, saves=False)
+    checkpoints.restore(start)
+    arrays = {name: variable.numpy() for name, variable in names_of(model).values()}
+    return arrays, int(model.optimizer.iterations.numpy())
+
+
+def _write_program(folder: pathlib.Path, model, names: dict, settings, half: bool) -> dict:
+    """Writes steps, what they begin with and what runs them; their description."""
+    programs = {"soft": _export_step(model, names, settings, folder / "soft.hlo.gz")}
+    if settings.hard_fraction:
+        settle(model, settings, settings.steps)
+        programs["hard"] = _export_step(model, names, settings, folder / "hard.hlo.gz")
+    variables = _variables(programs)
+    for file in _RUNNER:
+        shutil.copy(file, folder / file.name)
+    (folder / "requirements.txt").write_text(REQUIREMENTS)
+    (folder / IMAGES).mkdir()
+    return {
+        "programs": programs,
+        "variables": variables,
+        "lmbda_powers": _lmbda_powers(model, names),
+        "start": state_files.write(folder, "start", _start_arrays(names, variables, half)),
+    }
+
+
+def _export_step(model, names, settings, file: pathlib.Path) -> dict:
+    """Writes one step as HLO, and says what its parameters and results are."""
+
+    def step(image, lmbda):
+        values = model.descend(image, lmbda=lmbda)
+        return [tf.reduce_mean(values[name]) for name in METRICS]
+
+    function = tf.function(step, jit_compile=True, autograph=False)
+    shape = [settings.batch_size, settings.crop_size, settings.crop_size, 3]
+    specs = (tf.TensorSpec(shape, tf.uint8, "image"), tf.TensorSpec([], tf.float32, "lmbda"))
+    captured = function.get_concrete_function(*specs).captured_inputs
+    compiler_ir = function.experimental_get_compiler_ir(*specs)
+    hlo, text = compiler_ir(stage="hlo_serialized"), compiler_ir(stage="hlo")
+    calls = sorted(set(re.findall(r'custom_call_target="([^"]*)"', text)))
+    if calls:
+        raise ValueError(f"The step has operations that only TensorFlow has: {calls}")
+    parameters = [_parameter(spec.name, spec.name, spec) for spec in specs]
+    for handle in captured:
+        if id(handle) not in names:
+            raise ValueError(f"The step uses a tensor that is no variable of the model: {handle}")
+        name, variable = names[id(handle)]
+        group = name.split("/")[0]
+        given = group if group in ("temperature", "learning_rate") else None
+        parameters.append(_parameter(name, given, variable))
+    for result, parameter in _aliases(text).items():
+        parameters[parameter]["result"] = result
+    _check_parameters(text, parameters)
+    with gzip.GzipFile(file, "wb", mtime=0) as opened:
+        opened.write(hlo)
+    return {"file": file.name, "parameters": parameters}
+
+
+def _parameter(name, given, spec) -> dict:
+    shape = spec.shape.as_list()
+    described = {"name": name, "given": given, "shape": shape, "dtype": spec.dtype.name}
+    return {**described, "result": None}
+
+
+def _aliases(text: str) -> dict[int, int]:
+    """Result -> parameter, for what the program updates."""
+    header = text[: text.index("\n")]
+    found = re.findall(r"\{(\d+)\}: \((\d+), \{\}, \w+-alias\)", header)
+    return {int(result): int(parameter) for result, parameter in found}
+
+
+def _check_parameters(text: str, parameters: list[dict]) -> None:
+    """Checks what TensorFlow documents nowhere: in which order captured variables come."""
+    entry = text[text.index("\nENTRY ") :].split("->")[0]
+    of_program = [
+        (_DTYPES[dtype], [int(size) for size in sizes.split(",") if size])
+        for dtype, sizes in re.findall(r"arg\d+\.\d+: (\w+)\[([\d,]*)\]", entry)
+    ]
+    ours = [(parameter["dtype"], parameter["shape"]) for parameter in parameters]
+    results = sorted(p["result"] for p in parameters if p["result"] is not None)
+    if of_program != ours or results != list(range(len(METRICS), len(METRICS) + len(results))):
+        raise RuntimeError(
+            "This version of TensorFlow orders the parameters of a program in another way. "
+            f"Expected: {ours}, results {results}. Found: {of_program}"
+        )
+
+
+def _variables(programs: dict) -> list[dict]:
+    """Name, shape and dtype of everything that a run has to keep."""
+    found = {
+        parameter["name"]: {key: parameter[key] for key in ("name", "shape", "dtype")}
+        for program in programs.values()
+        for parameter in program["parameters"]
+        if parameter["given"] is None
+    }
+    return list(found.values())
+
+
+def _start_arrays(names: dict, variables: list[dict], half: bool) -> dict:
+    values = {name: variable for name, variable in names.values()}
+    arrays = {}
+    for entry in variables:
+        array = values[entry["name"]].numpy()
+        # Adam's moments, which begin at zero, need not travel.
+        if not array.any():
+            continue
+        is_weight = entry["name"].startswith("trained/") and array.dtype == np.float32
+        arrays[entry["name"]] = array.astype(np.float16) if half and is_weight else array
+    return arrays
+
+
+def _lmbda_powers(model, names: dict) -> dict[str, float]:
+    """With which power of lambda a shortcut's scale begins, see `DCTShortcut`."""
+    shortcuts = [part for part in model.submodules if isinstance(part, DCTShortcut)]
+    return {names[id(part.scale.handle)][0]: -0.5 if part.inverse else 0.5 for part in shortcuts}
+
+
+def _packed_images(paths, settings, skipped) -> dict:
+    """Name -> (bytes of a file that Pillow decodes to the pixels, the pixels)."""
+    packed = {}
+    for i, path in enumerate(paths):
+        found: list[str] | None = None if skipped is None else []
+        try:
+            (pixels,) = training_images([path], settings.crop_size, found)
+        except ValueError:
+            if not found:
+                raise
+            skipped += found
+            continue
+        path = pathlib.Path(path)
+        data, suffix = path.read_bytes(), path.suffix.lower()
+        if suffix not in _LOSSY or not _decodes_to(data, pixels):
+            written = io.BytesIO()
+            Image.fromarray(pixels).save(written, "WEBP", lossless=True, quality=50)
+            data, suffix = written.getvalue(), ".webp"
+        packed[f"{IMAGES}/{i:05d}{suffix}"] = (data, pixels, str(path))
+    if not packed:
+        raise ValueError(f"No images to train on, of {len(paths)} files.")
+    return packed
+
+
+def _decodes_to(data: bytes, pixels: np.ndarray) -> bool:
+    with Image.open(io.BytesIO(data)) as opened:
+        return np.array_equal(np.asarray(opened.convert("RGB")), pixels)
+
+
+def _write_images(images: dict, folder: pathlib.Path, written: dict, max_size) -> list[str]:
+    """Writes images as long as there is a place for them, and lists them; what is left out."""
+    written["images"], left_out = [], []
+    left = math.inf
+    if max_size is not None:
+        left = max_size * _MIB - _size_of(folder) - len(json.dumps(written)) - _OF_IDENTITY
+    for name, (data, _, path) in images.items():
+        entry = {"file": name, "sha256": hashlib.sha256(data).hexdigest()}
+        cost = len(data) + len(json.dumps(entry)) + len(", ")
+        if cost > left:
+            left_out.append(path)
+            continue
+        left -= cost
+        (folder / name).write_bytes(data)
+        written["images"].append(entry)
+    if not written["images"]:
+        raise ValueError(f"`max_size` has no place for an image. Received: max_size={max_size}")
+    return left_out
+
+
+@contextlib.contextmanager
+def _new_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Gives a folder to fill, which becomes `folder` at the end, or goes if there is none."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = pathlib.Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        yield unfinished
+        # As a folder that `mkdir` makes.
+        unfinished.chmod(folder.parent.stat().st_mode & 0o777)
+        unfinished.replace(folder)
+    except BaseException:
+        shutil.rmtree(unfinished)
+        raise
+
+
+def _size_of(folder: pathlib.Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _run_in(result: pathlib.Path, run: str | None) -> pathlib.Path:
+    """The folder of a run in what `run.py` wrote."""
+    found = (
+        [result]
+        if (result / _RESULT).exists()
+        else sorted(file.parent for file in result.glob(f"*/{_RESULT}"))
+    )
+    named = [folder for folder in found if run in (None, folder.name)]
+    if len(named) != 1:
+        raise ValueError(
+            f"`run` must name one of the runs in {result}: {[folder.name for folder in found]}. "
+            f"Received: run={run!r}"
+        )
+    return named[0]
+
+
+def _read_json(path: pathlib.Path) -> dict:
+    try:
+        return dict(json.loads(path.read_text()))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error

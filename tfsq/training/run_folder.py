@@ -1,0 +1,213 @@
+"""The folder of a run: what it is a run of, its checkpoints, its history."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from tfsq.architectures import CompressionModel, DCTShortcut
+from tfsq.codec.image_files import writing_whole
+from tfsq.training.settings import TrainingSettings
+
+# What a run of an earlier build does not say: that its network sees centered pixels.
+_CENTERED = "centered"
+_SETTINGS_FILE, CHECKPOINTS, HISTORY = "settings.json", "checkpoints", "history.csv"
+
+
+class Checkpoints(tf.keras.callbacks.Callback):
+    """Saves what a run continues from, at the end of every epoch, and stops a run that diverges.
+
+    Trained weights and optimizer alone: temperature, noise, crops and what is frozen follow from
+    the step, and another run, with other quantizers or another bound, can start from here.
+    """
+
+    def __init__(self, model: CompressionModel, folder: pathlib.Path, saves: bool):
+        super().__init__()
+        model.optimizer.build(model.trainable_variables)
+        self.diverged = False
+        self._saves = saves
+        self._weights = model.trainable_variables
+        # Of a shortcut: with another scale, its weights would be those of another network.
+        scales = [part.scale for part in model.submodules if isinstance(part, DCTShortcut)]
+        self._checkpoint = tf.train.Checkpoint(
+            weights=self._weights, scales=scales, optimizer=model.optimizer
+        )
+        # All workers have to take part in creating a variable, and only one saves.
+        _ = self._checkpoint.save_counter
+        self._folder = str(folder)
+        self._manager = tf.train.CheckpointManager(self._checkpoint, self._folder, max_to_keep=1)
+
+    @property
+    def latest(self) -> str | None:
+        """The last checkpoint of this run, whichever worker wrote it."""
+        return latest(self._folder)
+
+    def restore(self, start: pathlib.Path | None) -> None:
+        """Restores the last checkpoint of this run, or else the one to start from."""
+        path = self.latest
+        if path is None and start is not None:
+            path = latest(start / CHECKPOINTS)
+        if path is None:
+            return
+        try:
+            self._checkpoint.restore(path).assert_consumed()
+        except (tf.errors.OpError, IndexError) as error:
+            raise ValueError(f"The checkpoint {path} is damaged: {error}") from error
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not math.isfinite(logs["loss"]):
+            self.diverged = self.model.stop_training = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        # The last update may have broken what the losses before it do not show.
+        if not all(np.isfinite(weight.numpy()).all() for weight in self._weights):
+            self.diverged = self.model.stop_training = True
+        # A callback may have stopped an epoch in the middle, where no run can begin.
+        is_whole = int(self.model.optimizer.iterations.numpy()) % self.params["steps"] == 0
+        if self._saves and is_whole and not self.diverged:
+            self.save()
+
+    def save(self) -> None:
+        """Saves a checkpoint, and forgets the one before."""
+        self._manager.save()
+
+
+def latest(folder) -> str | None:
+    """The last checkpoint in a folder, None if there is none.
+
+    Args:
+      folder: Folder of checkpoints.
+
+    Raises:
+      ValueError: if it lists one that is not there.
+    """
+    path = tf.train.latest_checkpoint(str(folder))
+    if path is None and (pathlib.Path(folder) / "checkpoint").exists():
+        raise ValueError(f"The checkpoint in {folder} is damaged: files are missing.")
+    return path
+
+
+def identity(settings: TrainingSettings, images: list[np.ndarray], first_step: int | None) -> dict:
+    """What a run has to share with what its folder holds.
+
+    Args:
+      settings: Of the run.
+      images: What it is trained on.
+      first_step: Step at which it began, or None where that is not known.
+    """
+    digest = hashlib.sha256()
+    for image in images:
+        digest.update(repr(image.shape).encode())
+        digest.update(image.tobytes())
+    return {
+        **dataclasses.asdict(settings),
+        "images": f"{len(images)} of digest {digest.hexdigest()[:16]}",
+        "first_step": first_step,
+        _CENTERED: True,
+    }
+
+
+def written_settings(output: pathlib.Path) -> dict | None:
+    """What `write_settings` wrote, None if there is nothing.
+
+    Args:
+      output: Folder of the run.
+
+    Raises:
+      ValueError: if the file is damaged, or of a build whose networks see other pixels.
+    """
+    file = output / _SETTINGS_FILE
+    if not file.exists():
+        return None
+    try:
+        written = dict(json.loads(file.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{file} is damaged: {error}") from error
+    if _CENTERED not in written:
+        raise ValueError(
+            f"{output} holds a run of an earlier build of tfsq, whose network sees pixels from 0 to"
+            " 1. That build can go on with it; its model.keras and codec work here."
+        )
+    return written
+
+
+def check_same(identity: dict, output: pathlib.Path) -> None:
+    """Checks that a folder holds nothing, or the same run.
+
+    Args:
+      identity: What `identity` returned, or a part of it.
+      output: Folder of the run.
+
+    Raises:
+      ValueError: if it holds another run.
+    """
+    before = written_settings(output)
+    if before is None:
+        return
+    # What a setting was before it was one.
+    before = {**dataclasses.asdict(TrainingSettings()), **before}
+    changed = [name for name in identity if before.get(name) != identity[name]]
+    if changed:
+        raise ValueError(
+            f"{output} holds a run with other settings: "
+            + ", ".join(f"{name}={before.get(name)}, now {identity[name]}" for name in changed)
+        )
+
+
+def write_settings(identity: dict, output: pathlib.Path) -> None:
+    """Writes what a run is a run of.
+
+    Args:
+      identity: What `identity` returned.
+      output: Folder of the run.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    with writing_whole(output / _SETTINGS_FILE) as file:
+        file.write_text(json.dumps(identity, indent=2) + "\n")
+
+
+def forget_epochs(history: pathlib.Path, first: int) -> None:
+    """Removes what a run that was killed wrote of epochs that it has to do again.
+
+    Args:
+      history: CSV file with a row an epoch.
+      first: The epoch that comes next.
+    """
+    if not history.exists():
+        return
+    header, *rows = history.read_text().splitlines(keepends=True) or [""]
+    if not header.endswith("\n"):
+        history.unlink()
+        return
+    # A row that was being written has no end.
+    kept = [row for row in rows if row.endswith("\n") and int(row.split(",")[0]) < first]
+    with writing_whole(history) as file:
+        file.write_text("".join((header, *kept)))
+
+
+def check_start(start: pathlib.Path, settings: TrainingSettings) -> None:
+    """Checks that another run can begin from where this one stopped.
+
+    Args:
+      start: Folder of the run to start from.
+      settings: Of the run that starts.
+
+    Raises:
+      ValueError: if there is no run of the same network.
+    """
+    before = written_settings(start)
+    if before is None or latest(start / CHECKPOINTS) is None:
+        raise ValueError(f"`start` must be the folder of a run. Received: {start}")
+    for name in ("architecture", "num_filters", "num_latents", "hyper_width", "shortcut"):
+        there, here = before.get(name), getattr(settings, name)
+        if there != here:
+            raise ValueError(
+                "`start` must be a run of the same network. Received: "
+                f"{name}={there} in {start}, {here} in the settings"
+            )

@@ -1,0 +1,469 @@
+"""Trains with a program that `tfsq program` exported, on whatever device JAX finds.
+
+    python run.py --output RESULT [--run NAME:LMBDA[:START]]... [--steps N] [--seconds S]
+
+Needs what `requirements.txt` beside it names, no TensorFlow and no tfsq. Each run gets a folder in
+RESULT, with its weights, its history and what it goes on from: the same command resumes. It writes
+them every minute, at the end, after S seconds, and when it is interrupted. `tfsq collect` makes a
+run folder of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import importlib.metadata
+import io
+import json
+import pathlib
+import re
+import signal
+import sys
+import time
+
+import numpy as np
+import state_files
+from PIL import Image
+
+BEGUN = time.monotonic()
+HERE = pathlib.Path(__file__).resolve().parent
+PROGRAM, RESULT, HISTORY, REQUIREMENTS = (
+    "program.json",
+    "result.json",
+    "history.csv",
+    "requirements.txt",
+)
+SAVED_EVERY = 45.0  # Seconds, and a chunk of steps.
+LONGEST_CHUNK, CHUNK_SECONDS = 100, 5.0
+WARM_UP = 200  # Steps, where Adam's moments did not come along.
+SLACK = 1.25
+
+
+def check_versions() -> None:
+    """Ends the program if JAX is not the one that it was written for."""
+    (needed,) = re.findall(r"(?m)^jax(?:\[\w+\])?==(\S+)$", (HERE / REQUIREMENTS).read_text())
+    try:
+        found = importlib.metadata.version("jax")
+    except importlib.metadata.PackageNotFoundError:
+        found = "none"
+    if found != needed:
+        sys.exit(f"This program needs jax {needed}, not {found}: pip install -r {REQUIREMENTS}")
+
+
+def read_json(path: pathlib.Path) -> dict:
+    """Reads a JSON file, or ends the program."""
+    try:
+        return dict(json.loads(path.read_text()))
+    except OSError as error:
+        sys.exit(f"{path} cannot be read: {error.strerror}")
+    except (ValueError, TypeError) as error:
+        sys.exit(f"{path} is damaged: {error}")
+
+
+def read_images(program: dict) -> list[np.ndarray]:
+    """The images of the program, in its order."""
+    images = []
+    for entry in program["images"]:
+        path = HERE / entry["file"]
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            sys.exit(f"{path} cannot be read: {error.strerror}")
+        if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+            sys.exit(f"{path} is damaged: its digest is not that of {PROGRAM}.")
+        with Image.open(io.BytesIO(data)) as opened:
+            images.append(np.asarray(opened.convert("RGB")))
+    return images
+
+
+class Crops:
+    """The crops that `tfsq.training.crops_dataset` draws, as places in one buffer of pixels."""
+
+    def __init__(self, images: list[np.ndarray], settings: dict):
+        self.pixels = np.concatenate([image.reshape(-1) for image in images])
+        self._images = images
+        self._starts = np.cumsum([0] + [image.size for image in images[:-1]])
+        self._size, self._batch = settings["crop_size"], settings["batch_size"]
+        self._seed, self._least = settings["seed"], settings["least_detail"]
+
+    def places(self, first: int, steps: int, rows: int) -> np.ndarray:
+        """Offset, width of the image and flip of each crop: int64 [rows, batch, 3], steps of it."""
+        table = np.zeros((rows, self._batch, 3), np.int64)
+        for step in range(steps):
+            for i in range(self._batch):
+                table[step, i] = self._place((first + step) * self._batch + i)
+        return table
+
+    def _place(self, number: int):
+        rng = np.random.default_rng((self._seed, number))
+        for _ in range(4):
+            k, row, column = self._draw(rng)
+            if not self._least or self._detail(k, row, column) >= self._least:
+                break
+        width = self._images[k].shape[1]
+        return self._starts[k] + 3 * (row * width + column), width, rng.integers(2)
+
+    def _draw(self, rng):
+        k = rng.integers(len(self._images))
+        sizes = self._images[k].shape[:2]
+        return (k, *(rng.integers(size - self._size + 1) for size in sizes))
+
+    def _detail(self, k, row, column) -> float:
+        window = self._images[k][row : row + self._size, column : column + self._size]
+        signed = window.astype(np.int16)
+        return float(np.mean([np.abs(np.diff(signed, axis=axis)).mean() for axis in (0, 1)]))
+
+
+def soft_steps(settings: dict) -> int:
+    """Steps before the hard part, as `tfsq.training` counts them."""
+    return max(1, round((1.0 - settings["hard_fraction"]) * settings["steps"]))
+
+
+def schedules(settings: dict, first: int, rows: int, warm_from) -> dict:
+    """Temperature and learning rate of `rows` steps, float32."""
+    step = np.arange(first, first + rows, dtype=np.float64)
+    soft = soft_steps(settings)
+    stays = min(round(settings["annealing_start"] * soft), soft - 1)
+    begin, end = settings["initial_temperature"], settings["final_temperature"]
+    temperature = begin * (end / begin) ** (np.maximum(0.0, step - stays) / (soft - stays))
+    done = np.minimum(step / settings["steps"], 1.0)
+    rate = settings["learning_rate"] * 0.5 * (1.0 + np.cos(np.pi * done))
+    if warm_from is not None:
+        rate *= np.minimum(1.0, (step - warm_from + 1) / WARM_UP)
+    return {
+        "temperature": np.maximum(temperature, end).astype(np.float32),
+        "learning_rate": rate.astype(np.float32),
+    }
+
+
+class Run:
+    """One training run: where it is, and what it has written."""
+
+    def __init__(self, name: str, lmbda: float, folder: pathlib.Path, program: dict, steps: int):
+        self.name, self.lmbda, self.folder, self.steps = name, lmbda, folder, steps
+        self.program = program
+        self.identity = {"program": program["digest"], "lmbda": lmbda, "steps": steps}
+        self.state: dict = {}
+        self.step = 0
+        self.rows: list[list] = []
+        self.sums, self.counted = np.zeros(len(program["metrics"])), 0
+        self.warm_from: int | None = None
+        self.seconds, self.broken = 0.0, False
+
+    def begin(self, start: pathlib.Path | None) -> None:
+        """Goes on with what the folder holds, or begins."""
+        if (self.folder / RESULT).exists():
+            self._resume()
+        elif start is None:
+            arrays = read_state(HERE, self.program["start"])
+            for name, power in self.program["lmbda_powers"].items():
+                ratio = self.lmbda / self.program["settings"]["lmbda"]
+                arrays[name] = np.asarray(arrays[name] * ratio**power, np.float32)
+            self.step = self.program["first_step"]
+            # What is zero has not traveled.
+            zero = {v["name"]: np.zeros(v["shape"]) for v in self.program["variables"]}
+            self._take({**zero, **arrays})
+        else:
+            found = read_json(start / RESULT)
+            self.step = found["step"]
+            self._take(read_state(start, found["state"]))
+        if self.step >= self.steps and not (self.folder / RESULT).exists():
+            sys.exit(f"Run {self.name} would begin at step {self.step} of {self.steps}.")
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.broken or self.step >= self.steps
+
+    def count(self, sums: np.ndarray, steps: int, temperature: float, rate: float) -> None:
+        """Takes note of steps that were done; `sums` are over them."""
+        self.step += steps
+        self.sums, self.counted = self.sums + sums, self.counted + steps
+        self.broken = not np.isfinite(sums).all()
+        length = self.program["settings"]["steps_per_epoch"]
+        if self.step % length == 0:
+            means = self.sums / self.counted
+            row = [self.step // length - 1, self.step, *means, temperature, rate, self.seconds]
+            self.rows.append([f"{x:.9g}" if isinstance(x, float) else x for x in row])
+            self.sums, self.counted = np.zeros_like(self.sums), 0
+
+    def save(self, device: str) -> bool:
+        """Writes where the run is, unless a weight is not finite; whether it has."""
+        arrays = {name: np.asarray(value) for name, value in self.state.items()}
+        floats = [a for a in arrays.values() if np.issubdtype(a.dtype, np.floating)]
+        if not all(np.isfinite(array).all() for array in floats):
+            self.broken = True
+            return False
+        self.folder.mkdir(parents=True, exist_ok=True)
+        halved = [name for name in arrays if name.startswith("optimizer/")]
+        listed = state_files.write(self.folder, f"state_{self.step}", arrays, halved)
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self._columns())
+        writer.writerows(self.rows)
+        state_files.write_whole(self.folder / HISTORY, text.getvalue().encode())
+        result = {
+            **self.identity,
+            "name": self.name,
+            "step": self.step,
+            "seconds": round(self.seconds, 1),
+            "device": device,
+            "warm_from": self.warm_from,
+            "sums": self.sums.tolist(),
+            "counted": self.counted,
+            "state": listed,
+        }
+        state_files.write_whole(self.folder / RESULT, json.dumps(result, indent=1).encode())
+        kept = {file["name"] for file in listed["files"]}
+        for file in self.folder.glob("state_*.bin"):
+            if file.name not in kept:
+                file.unlink()
+        return True
+
+    def _columns(self):
+        given = ("temperature", "learning_rate")
+        return ["epoch", "step", *self.program["metrics"], *given, "seconds"]
+
+    def _resume(self):
+        found = read_json(self.folder / RESULT)
+        for name, value in self.identity.items():
+            if found.get(name) != value:
+                sys.exit(f"{self.folder} holds another run: {name} {found.get(name)}, not {value}.")
+        self.step, self.warm_from = found["step"], found["warm_from"]
+        self.sums, self.counted = np.array(found["sums"]), found["counted"]
+        self.seconds = found["seconds"]
+        with (self.folder / HISTORY).open(newline="") as file:
+            rows = list(csv.reader(file))[1:]
+        self.rows = [row for row in rows if int(row[1]) <= self.step]
+        self._take(read_state(self.folder, found["state"]))
+
+    def _take(self, arrays: dict) -> None:
+        """Fills the state; Adam begins anew if it has no moments."""
+        if not any(name.startswith("optimizer/") for name in arrays) and self.step:
+            self.warm_from = self.step
+        for variable in self.program["variables"]:
+            name, shape = variable["name"], variable["shape"]
+            if name not in arrays and name.startswith(("trained/", "scale/")):
+                sys.exit(f"Run {self.name} cannot begin: what it starts from has no {name}.")
+            if name in arrays and list(arrays[name].shape) != shape:
+                sys.exit(
+                    f"Run {self.name} cannot begin: {name} must have shape {shape}, "
+                    f"not {list(arrays[name].shape)}."
+                )
+            filled = arrays.get(name, np.zeros(shape))
+            self.state[name] = np.asarray(filled, variable["dtype"])
+
+
+def read_state(folder: pathlib.Path, listed: dict) -> dict:
+    """Reads a state, or ends the program."""
+    try:
+        return state_files.read(folder, listed)
+    except state_files.DamagedError as error:
+        sys.exit(str(error))
+
+
+class Trainer:
+    """The program on the device: chunks of steps, compiled once for each part."""
+
+    def __init__(self, program: dict, crops: Crops, precision):
+        import jax
+        import step
+
+        self._jax, self._program, self._crops = jax, program, crops
+        self._make = lambda part: step.Step(
+            HERE, program["programs"][part], len(program["metrics"]), precision
+        )
+        self._compiled: dict = {}
+        self.compiling = 0.0  # Seconds, since it was set to zero.
+        self._pixels = jax.device_put(crops.pixels)
+        device = jax.devices()[0]
+        self.device = f"{device.device_kind} ({device.platform}), jax {jax.__version__}"
+
+    def dispatch(self, run: Run, settings: dict, inputs: dict, steps: int):
+        """Starts steps of a run; what it returns is to be waited for."""
+        part = "hard" if run.step >= soft_steps(settings) else "soft"
+        if part not in self._compiled:
+            self._compiled[part] = self._compile(part, run, inputs)
+        lmbda = np.float32(run.lmbda)
+        count = np.int32(steps)
+        run.state, sums = self._compiled[part](run.state, self._pixels, lmbda, count, inputs)
+        return sums
+
+    def inputs(self, run: Run, settings: dict, steps: int) -> dict:
+        """What the next steps of a run get."""
+        places = self._crops.places(run.step, steps, LONGEST_CHUNK)
+        return {
+            "places": places,
+            **schedules(settings, run.step, LONGEST_CHUNK, run.warm_from),
+        }
+
+    def _compile(self, part, run, inputs):
+        jax, size = self._jax, self._program["settings"]["crop_size"]
+        step = self._make(part)
+
+        def crop(pixels, place):
+            offset, width, flip = place
+            line = jax.numpy.arange(size, dtype=jax.numpy.int64)
+            columns = jax.numpy.where(flip == 1, size - 1 - line, line)
+            corners = offset + 3 * (line[:, None] * width + columns)
+            wanted = corners[..., None] + jax.numpy.arange(3)
+            return pixels.at[wanted].get(mode="promise_in_bounds")
+
+        def chunk(state, pixels, lmbda, count, inputs):
+            def body(i, carry):
+                state, sums = carry
+                image = jax.vmap(lambda place: crop(pixels, place))(inputs["places"][i])
+                given = {name: inputs[name][i] for name in ("temperature", "learning_rate")}
+                metrics, state = step(state, image, lmbda=lmbda, **given)
+                return state, sums + metrics
+
+            zeros = jax.numpy.zeros(step.num_metrics, "float32")
+            return jax.lax.fori_loop(0, count, body, (state, zeros))
+
+        begun = time.monotonic()
+        traced = jax.jit(chunk, donate_argnums=0).lower(
+            run.state, self._pixels, np.float32(0.0), np.int32(0), inputs
+        )
+        compiled = traced.compile()
+        self.compiling += time.monotonic() - begun
+        print(f"{part} steps compiled in {time.monotonic() - begun:.1f} s", flush=True)
+        return compiled
+
+
+def chunk_length(run: Run, settings: dict, speed: float) -> int:
+    """How many steps to do at once: to the end of an epoch or a part, and not for too long."""
+    ends = [run.steps, (run.step // settings["steps_per_epoch"] + 1) * settings["steps_per_epoch"]]
+    if run.step < soft_steps(settings):
+        ends.append(soft_steps(settings))
+    wanted = max(1, min(LONGEST_CHUNK, int(CHUNK_SECONDS * speed)))
+    return min(wanted, min(ends) - run.step)
+
+
+def train(runs: list[Run], trainer: Trainer, settings: dict, seconds: float) -> str:
+    """Trains until all is done, time is up or the process is asked to end; says which."""
+    asked: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, frame: asked.append(number))
+    speed, longest, saving, saved = 1.0, 0.0, 1.0, time.monotonic()
+    begun = {run.name: time.monotonic() - run.seconds for run in runs}
+    ended = "done"
+    while any(not run.is_done for run in runs):
+        now = time.monotonic()
+        if asked:
+            ended = "interrupted"
+            break
+        if now - BEGUN + SLACK * (longest + saving) > seconds:
+            ended = f"stopped after {now - BEGUN:.0f} s"
+            break
+        first = min(run.step for run in runs if not run.is_done)
+        group = [run for run in runs if run.step == first and not run.is_done]
+        steps = chunk_length(group[0], settings, speed)
+        done: list = []
+        shared: dict = {}
+        for run in group:
+            # The same crops for all runs; the schedule differs where one warms up.
+            if run.warm_from not in shared:
+                shared[run.warm_from] = trainer.inputs(run, settings, steps)
+            inputs = shared[run.warm_from]
+            done.append((run, inputs, trainer.dispatch(run, settings, inputs, steps)))
+        for run, inputs, sums in done:
+            values = np.asarray(sums, np.float64)
+            run.seconds = time.monotonic() - begun[run.name]
+            last = (float(inputs[name][steps - 1]) for name in ("temperature", "learning_rate"))
+            run.count(values, steps, *last)
+            report(run, values / steps, len(group), speed)
+            if run.broken:
+                print(f"{run.name}: the loss was not finite; the last good weights stay.")
+        taken = time.monotonic() - now - trainer.compiling
+        trainer.compiling = 0.0
+        speed, longest = steps / taken, max(taken, longest)
+        if time.monotonic() - saved > SAVED_EVERY:
+            saving = save_all(runs, trainer)
+            saved = time.monotonic()
+    save_all(runs, trainer)
+    return ended
+
+
+def save_all(runs: list[Run], trainer: Trainer) -> float:
+    """Writes all runs; seconds that it took."""
+    begun = time.monotonic()
+    for run in runs:
+        if not run.broken and not run.save(trainer.device):
+            print(f"{run.name}: a weight was not finite at step {run.step}.", flush=True)
+    return time.monotonic() - begun
+
+
+def report(run: Run, means, group: int, speed: float) -> None:
+    """A line of progress."""
+    loss = dict(zip(run.program["metrics"], means))["loss"]
+    left = (run.steps - run.step) / max(speed, 1e-9)
+    print(
+        f"{run.name} step {run.step} of {run.steps}: loss {loss:.4f}, {group * speed:.1f} steps/s, "
+        f"{left / 60:.1f} min left",
+        flush=True,
+    )
+
+
+def parsed_runs(arguments, program: dict) -> list[tuple[str, float, pathlib.Path | None]]:
+    """Name, lambda and start of each run."""
+    found = []
+    for text in arguments.run or [f"run:{program['settings']['lmbda']}"]:
+        match = re.fullmatch(r"([\w.-]+):([^:]+)(?::(.+))?", text)
+        if match is None:
+            sys.exit(f"`--run` must be NAME:LMBDA or NAME:LMBDA:START. Received: {text}")
+        name, start = match[1], match[3]
+        try:
+            lmbda = float(match[2])
+        except ValueError:
+            lmbda = 0.0
+        if not (0.0 < lmbda < float("inf")) or name.strip(".") == "":
+            sys.exit(f"`--run` needs a name and a positive lambda. Received: {text}")
+        found.append((name, lmbda, pathlib.Path(start) if start else None))
+    names = [name for name, _, _ in found]
+    if len(set(names)) < len(names):
+        sys.exit(f"`--run` needs a name of its own for each run. Received: {names}")
+    return found
+
+
+def main() -> None:
+    """Trains all runs, and says how it ended."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=pathlib.Path, required=True, help="Folder of results.")
+    parser.add_argument("--run", action="append", metavar="NAME:LMBDA[:START]")
+    parser.add_argument("--steps", type=int, help="Instead of those of the settings.")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="End after so many.")
+    parser.add_argument("--precision", choices=("DEFAULT", "HIGH", "HIGHEST"))
+    arguments = parser.parse_args()
+    check_versions()
+    program = read_json(HERE / PROGRAM)
+    program["digest"] = hashlib.sha256((HERE / PROGRAM).read_bytes()).hexdigest()
+    settings = {**program["settings"], "steps": arguments.steps or program["settings"]["steps"]}
+    if settings["steps"] < 1 or settings["steps"] % settings["steps_per_epoch"]:
+        sys.exit(
+            f"`--steps` must be a multiple of {settings['steps_per_epoch']}, the steps of an epoch."
+            f" Received: {settings['steps']}"
+        )
+    runs, starts = [], {}
+    for name, lmbda, start in parsed_runs(arguments, program):
+        runs.append(Run(name, lmbda, arguments.output / name, program, settings["steps"]))
+        starts[name] = start
+    for run in runs:
+        run.begin(starts[run.name])
+    import jax
+
+    try:
+        trainer = Trainer(program, Crops(read_images(program), settings), arguments.precision)
+        print(f"on {trainer.device}", flush=True)
+        print(train(runs, trainer, settings, arguments.seconds), flush=True)
+    except jax.errors.JaxRuntimeError as error:
+        reason = str(error).strip().splitlines()[0][:300]
+        if "RESOURCE_EXHAUSTED" in reason:
+            reason = f"The device has too little memory for {len(runs)} runs at a time: {reason}"
+        sys.exit(reason)
+    if any(run.broken for run in runs):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

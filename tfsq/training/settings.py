@@ -1,0 +1,256 @@
+"""What determines a training run, and what follows from it at each step."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from tfsq import layers
+from tfsq.architectures import NETWORKS, CompressionModel, HyperpriorModel
+from tfsq.architectures.base import SMALLEST_MS_SSIM_SIZE
+from tfsq.architectures.shortcut import check_shortcut
+from tfsq.callbacks import SoftThenHard, TemperatureCallback
+from tfsq.layers.base import AnnealedQuantizer, Quantizer, check_positive, check_temperature
+
+# What CompressAI weighs 1 - MS-SSIM with, over what it weighs the squared error with for the same
+# rate: 1220 to 1330, from one quality to the next.
+_MS_SSIM_LMBDA = 1270.0
+_POLICIES = ("float32", "mixed_bfloat16")
+_OF_HYPERPRIORS = ("scale_lower_bound", "hyper_width")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSettings:
+    """What determines a training run, beside the images and the run that it starts from.
+
+    Attributes:
+      lmbda: Weight of the distortion against bits per pixel.
+      distortion: "mse" or "ms-ssim".
+      architecture: Name of a network of `tfsq.architectures`.
+      num_filters: Channels of the hidden layers.
+      num_latents: Channels of the latent.
+      hyper_width: See `tfsq.architectures.HyperpriorModel`; None for a network without hyperprior.
+      shortcut: "dct" or None, see `tfsq.architectures.CompressionModel`.
+      reconstruction_quantizer: What `tfsq.layers.get` accepts: a name or a config.
+      rate_quantizer: Likewise; None is the layer of the reconstruction, with one noise sample for
+        both.
+      initial_temperature: Of annealed quantizers, at step 0. A run that starts from another begins
+        where the schedule is at its step.
+      final_temperature: Where their temperature has fallen to, exponentially, when the hard part
+        begins.
+      annealing_start: Part of the steps before the hard part in which the temperature stays where
+        it is at step 0, in [0, 1).
+      hard_fraction: Part of the steps, at the end, in which latents are rounded and the encoder
+        stands still, in [0, 1).
+      scale_lower_bound: Lower bound of the predicted scale; None is the network's default, and
+        needed for a network that predicts none.
+      stop_gradient: "partial" or "none", see `tfsq.layers.ZeroCenterQuantization`.
+      steps: Optimizer steps, a multiple of `steps_per_epoch`.
+      steps_per_epoch: Steps between two checkpoints.
+      batch_size: Crops per step.
+      crop_size: Height and width of the crops, a multiple of the network's `size_multiple`, 64 for
+        most; at least 192 for "ms-ssim".
+      least_detail: Crops of less detail, see `detail_of`, are drawn again, up to three times: it
+        thins out skies and walls, of which photographs have more than they need bits for. 0 takes
+        every crop.
+      learning_rate: Adam's at the start; it falls to zero along a cosine.
+      seed: Seeds weights, crops and noise; in [0, 2^32).
+      policy: Keras dtype policy of the network, "float32" or "mixed_bfloat16".
+
+    Raises:
+      ValueError: if a value is out of its range.
+    """
+
+    lmbda: float = 0.01
+    distortion: str = "mse"
+    architecture: str = "MeanScaleHyperprior"
+    num_filters: int = 32
+    num_latents: int = 48
+    hyper_width: int | None = None
+    shortcut: str | None = "dct"
+    reconstruction_quantizer: str | dict = "sua"
+    rate_quantizer: str | dict | None = "aun"
+    initial_temperature: float = 1.0
+    final_temperature: float = 0.05
+    annealing_start: float = 0.0
+    hard_fraction: float = 0.0
+    scale_lower_bound: float | None = None
+    stop_gradient: str = "partial"
+    steps: int = 10_000
+    steps_per_epoch: int = 500
+    batch_size: int = 4
+    crop_size: int = 128
+    least_detail: float = 0.0
+    learning_rate: float = 2e-3
+    seed: int = 0
+    policy: str = "float32"
+
+    def __post_init__(self):
+        check_positive("lmbda", self.lmbda)
+        for name in ("steps", "steps_per_epoch", "batch_size", "crop_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1. Received: {getattr(self, name)}")
+        if self.steps % self.steps_per_epoch:
+            raise ValueError(
+                "`steps` must be a multiple of `steps_per_epoch`. Received: "
+                f"steps={self.steps}, steps_per_epoch={self.steps_per_epoch}"
+            )
+        network = NETWORKS.get(self.architecture)
+        if network is None:
+            raise ValueError(
+                f"`architecture` must be one of {list(NETWORKS)}. "
+                f"Received: architecture={self.architecture!r}"
+            )
+        for name in _OF_HYPERPRIORS:
+            value = getattr(self, name)
+            if value is not None and not issubclass(network, HyperpriorModel):
+                raise ValueError(
+                    f"`{name}` must be None for {self.architecture}, which has no hyperprior. "
+                    f"Received: {name}={value}"
+                )
+        if self.hyper_width is not None and self.hyper_width < 1:
+            raise ValueError(f"`hyper_width` must be at least 1. Received: {self.hyper_width}")
+        check_shortcut(self.shortcut)
+        if self.crop_size % network.size_multiple:
+            raise ValueError(
+                f"`crop_size` must be a multiple of {network.size_multiple}. "
+                f"Received: crop_size={self.crop_size}"
+            )
+        if self.distortion == "ms-ssim" and self.crop_size < SMALLEST_MS_SSIM_SIZE:
+            raise ValueError(
+                f"`crop_size` must be at least {SMALLEST_MS_SSIM_SIZE} for ms-ssim, 192 for "
+                f"instance. Received: crop_size={self.crop_size}"
+            )
+        for name in ("annealing_start", "hard_fraction"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ValueError(
+                    f"`{name}` must be in [0, 1). Received: {name}={getattr(self, name)}"
+                )
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"`seed` must be in [0, 2^32). Received: seed={self.seed}")
+        for name in ("reconstruction_quantizer", "rate_quantizer"):
+            if getattr(self, name) is not None:
+                try:
+                    layers.get(getattr(self, name))
+                except (TypeError, ValueError) as error:
+                    raise ValueError(f"`{name}` is no quantizer: {error}") from error
+        for name in ("initial_temperature", "final_temperature"):
+            check_temperature(getattr(self, name), name)
+        if not self.final_temperature <= self.initial_temperature:
+            raise ValueError(
+                "`final_temperature` must be at most `initial_temperature`. Received: "
+                f"{self.final_temperature} and {self.initial_temperature}"
+            )
+        if self.policy not in _POLICIES:
+            raise ValueError(f"`policy` must be one of {_POLICIES}. Received: {self.policy!r}")
+        if not 0.0 <= self.least_detail < math.inf:
+            raise ValueError(
+                "`least_detail` must be finite and not negative. "
+                f"Received: least_detail={self.least_detail}"
+            )
+        if not 0.0 < self.learning_rate < math.inf:
+            raise ValueError(
+                f"`learning_rate` must be positive and finite. Received: {self.learning_rate}"
+            )
+
+
+def _lmbda_of_squared_error(settings) -> float:
+    if settings.distortion == "mse":
+        return settings.lmbda
+    return settings.lmbda / _MS_SSIM_LMBDA
+
+
+def build_model(settings: TrainingSettings) -> CompressionModel:
+    """Builds and compiles the network that `settings` describe, with seeded weights.
+
+    Args:
+      settings: What to train.
+    """
+    tf.keras.utils.set_random_seed(settings.seed)
+    reconstruction = layers.get(settings.reconstruction_quantizer)
+    rate = settings.rate_quantizer
+    of_hyperprior: dict[str, Any] = {
+        name: value for name in _OF_HYPERPRIORS if (value := getattr(settings, name)) is not None
+    }
+    model = NETWORKS[settings.architecture](
+        settings.num_filters,
+        settings.num_latents,
+        rate_quantizer=reconstruction if rate is None else layers.get(rate),
+        reconstruction_quantizer=reconstruction,
+        stop_gradient=settings.stop_gradient,
+        shortcut=settings.shortcut,
+        initial_lmbda=_lmbda_of_squared_error(settings),
+        dtype=settings.policy,
+        **of_hyperprior,
+    )
+    learning_rate = tf.keras.optimizers.schedules.CosineDecay(
+        settings.learning_rate, settings.steps
+    )
+    # With the loss in pixel units, a step on a steep crop would undo many others.
+    optimizer = tf.keras.optimizers.Adam(learning_rate, global_clipnorm=1.0)
+    model.compile(optimizer, lmbda=settings.lmbda, distortion=settings.distortion)
+    return model
+
+
+def soft_steps(settings) -> int:
+    """Steps before the hard part.
+
+    Args:
+      settings: Of the run.
+    """
+    return max(1, round((1.0 - settings.hard_fraction) * settings.steps))
+
+
+def annealing(settings) -> TemperatureCallback:
+    """What sets the temperature of a run.
+
+    Args:
+      settings: Of the run.
+    """
+    # One step is left to fall in, however late that is.
+    first = min(round(settings.annealing_start * soft_steps(settings)), soft_steps(settings) - 1)
+    fall = tf.keras.optimizers.schedules.ExponentialDecay(
+        settings.initial_temperature,
+        soft_steps(settings) - first,
+        settings.final_temperature / settings.initial_temperature,
+    )
+    return TemperatureCallback(
+        lambda step: fall(max(0, step - first)), minimum=settings.final_temperature
+    )
+
+
+def quantization_callbacks(model, settings) -> list[tf.keras.callbacks.Callback]:
+    """What anneals a run, and makes it hard at last.
+
+    Args:
+      model: Of `build_model`.
+      settings: Of the run.
+    """
+    callbacks: list[tf.keras.callbacks.Callback] = []
+    if any(isinstance(part, AnnealedQuantizer) for part in model.submodules):
+        callbacks.append(annealing(settings))
+    if settings.hard_fraction:
+        callbacks.append(SoftThenHard(soft_steps(settings), freeze=model.encoder))
+    return callbacks
+
+
+def settle(model, settings, step: int) -> None:
+    """Makes the model what it is at a step, also where no batch of this call has.
+
+    Args:
+      model: Of `build_model`.
+      settings: Of the run.
+      step: Optimizer step.
+    """
+    quantizers = [part for part in model.submodules if isinstance(part, Quantizer)]
+    for quantizer in quantizers:
+        if isinstance(quantizer, AnnealedQuantizer):
+            quantizer.temperature = annealing(settings).temperature_at(step)
+    if settings.hard_fraction and step >= soft_steps(settings):
+        for quantizer in quantizers:
+            quantizer.hard = True
+        for name in model.encoder:
+            getattr(model, name).trainable = False
