@@ -21,7 +21,6 @@ from tfsq.architectures import NETWORKS
 from tfsq.layers import names
 from tfsq.training import program as program_module
 from tfsq.training import state_files
-from tfsq.training.settings import annealing, settle, soft_steps
 
 SMALL = {
     "num_filters": 6,
@@ -129,6 +128,27 @@ def test_every_surrogate_is_exported(name, files, tmp_path):
             hard_fraction=0.0,
         )
         training.export_program(files, tmp_path / "program", settings)
+
+
+def test_first_losses_are_those_of_training(exported):
+    found = program_module.first_losses(exported, 2)
+    model = program_module._seeded_model(settings_of())
+    image = next(
+        iter(
+            training.crops_dataset(
+                training.training_images(
+                    [exported / e["file"] for e in description(exported)["images"]], 64
+                ),
+                64,
+                2,
+                0,
+            )
+        )
+    )
+    # The same but for the noise, which another compilation draws otherwise.
+    expected = float(tf.reduce_mean(model.rate_distortion(image, training=True)["loss"]))
+    assert found[0] == pytest.approx(expected, rel=0.1)
+    assert found[1] != found[0]
 
 
 def test_images_travel_without_loss(exported, files):
@@ -290,32 +310,6 @@ def history_of(folder):
         return list(csv.DictReader(file))
 
 
-def losses_of_tensorflow(files, folder, settings):
-    """What the same steps give here: same weights, crops, noise and schedules."""
-    model = program_module._seeded_model(settings)
-    variables = program_module.names_of(model)
-    arrays = state_files.read(folder, description(folder)["start"])
-    for name, variable in variables.values():
-        if name in arrays:
-            variable.assign(arrays[name])
-    images = training.training_images(files, settings.crop_size)
-    crops = training.crops_dataset(images, settings.crop_size, settings.batch_size, settings.seed)
-    rates = tf.keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.steps)
-    found, step = [], None
-    for number, image in enumerate(crops.take(settings.steps)):
-        if number in (0, soft_steps(settings)):
-            settle(model, settings, number)
-            step = tf.function(lambda image: model.descend(image)["loss"], jit_compile=True)
-        if any("temperature" in name for name, _ in variables.values()):
-            temperature = annealing(settings).temperature_at(number)
-            for name, variable in variables.values():
-                if name.startswith("temperature/"):
-                    variable.assign(temperature)
-        model.optimizer.learning_rate.assign(rates(number))
-        found.append(float(tf.reduce_mean(step(image))))
-    return found
-
-
 CASES = [
     *({"architecture": name} for name in NETWORKS),
     *({"reconstruction_quantizer": name, "rate_quantizer": None} for name in names()),
@@ -335,7 +329,7 @@ def test_losses_of_jax_are_those_of_tensorflow(case, files, tmp_path):
     done = run_program(tmp_path / "program", tmp_path / "result")
     assert done.returncode == 0, done.stdout + done.stderr
     found = [float(row["loss"]) for row in history_of(tmp_path / "result" / "run")]
-    expected = losses_of_tensorflow(files, tmp_path / "program", settings)
+    expected = program_module.first_losses(tmp_path / "program", settings.steps)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 

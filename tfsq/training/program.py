@@ -29,8 +29,8 @@ from tfsq.architectures import DCTShortcut
 from tfsq.codec import export
 from tfsq.layers.base import AnnealedQuantizer, StochasticQuantizer
 from tfsq.training import run_folder, state_files
-from tfsq.training.data import training_images
-from tfsq.training.settings import TrainingSettings, build_model, settle
+from tfsq.training.data import crops_dataset, training_images
+from tfsq.training.settings import TrainingSettings, build_model, settle, soft_steps
 
 PROGRAM, IMAGES, _RESULT = "program.json", "images", "result.json"
 # Formats of which the file itself travels; others are written anew, without loss.
@@ -159,6 +159,43 @@ def collect(folder, result, output, run: str | None = None) -> dict:
     model.save(output / "model.keras")
     export(model, output / "codec")
     return {"step": found["step"], "steps": found["steps"]}
+
+
+def first_losses(folder, steps: int) -> list[float]:
+    """The losses of the first steps of a program, as TensorFlow computes them, here.
+
+    A device that is right has the same ones, but for the precision of its products: weights,
+    crops, noise and schedules are those of the program.
+
+    Args:
+      folder: Folder of the program.
+      steps: How many; at most those of the settings.
+    """
+    folder = pathlib.Path(folder)
+    program = _read_json(folder / PROGRAM)
+    settings = TrainingSettings(**program["settings"])
+    model = _seeded_model(settings)
+    variables = dict(names_of(model).values())
+    for name, array in state_files.read(folder, program["start"]).items():
+        variables[name].assign(array.astype(variables[name].dtype.as_numpy_dtype))
+    images = training_images([folder / e["file"] for e in program["images"]], settings.crop_size)
+    crops = crops_dataset(
+        images,
+        settings.crop_size,
+        settings.batch_size,
+        settings.seed,
+        program["first_step"],
+        settings.least_detail,
+    )
+    rates = tf.keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.steps)
+    first, found, step = program["first_step"], [], None
+    for number, image in enumerate(crops.take(steps), first):
+        settle(model, settings, number)
+        if step is None or number == soft_steps(settings):
+            step = tf.function(lambda image: model.descend(image)["loss"], jit_compile=True)
+        model.optimizer.learning_rate.assign(rates(number))
+        found.append(float(tf.reduce_mean(step(image))))
+    return found
 
 
 def names_of(model) -> dict:

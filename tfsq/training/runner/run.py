@@ -299,36 +299,39 @@ class Trainer:
         }
 
     def _compile(self, part, run, inputs):
-        jax, size = self._jax, self._program["settings"]["crop_size"]
-        step = self._make(part)
-
-        def crop(pixels, place):
-            offset, width, flip = place
-            line = jax.numpy.arange(size, dtype=jax.numpy.int64)
-            columns = jax.numpy.where(flip == 1, size - 1 - line, line)
-            corners = offset + 3 * (line[:, None] * width + columns)
-            wanted = corners[..., None] + jax.numpy.arange(3)
-            return pixels.at[wanted].get(mode="promise_in_bounds")
-
-        def chunk(state, pixels, lmbda, count, inputs):
-            def body(i, carry):
-                state, sums = carry
-                image = jax.vmap(lambda place: crop(pixels, place))(inputs["places"][i])
-                given = {name: inputs[name][i] for name in ("temperature", "learning_rate")}
-                metrics, state = step(state, image, lmbda=lmbda, **given)
-                return state, sums + metrics
-
-            zeros = jax.numpy.zeros(step.num_metrics, "float32")
-            return jax.lax.fori_loop(0, count, body, (state, zeros))
-
+        function = chunk_function(self._make(part), self._program["settings"]["crop_size"])
         begun = time.monotonic()
-        traced = jax.jit(chunk, donate_argnums=0).lower(
-            run.state, self._pixels, np.float32(0.0), np.int32(0), inputs
-        )
-        compiled = traced.compile()
+        given = (run.state, self._pixels, np.float32(0.0), np.int32(0), inputs)
+        compiled = self._jax.jit(function, donate_argnums=0).lower(*given).compile()
         self.compiling += time.monotonic() - begun
         print(f"{part} steps compiled in {time.monotonic() - begun:.1f} s", flush=True)
         return compiled
+
+
+def chunk_function(step, size: int):
+    """Many steps in one dispatch: (state, pixels, lmbda, count, inputs) -> (state, sums)."""
+    import jax
+
+    def crop(pixels, place):
+        offset, width, flip = place
+        line = jax.numpy.arange(size, dtype=jax.numpy.int64)
+        columns = jax.numpy.where(flip == 1, size - 1 - line, line)
+        corners = offset + 3 * (line[:, None] * width + columns)
+        wanted = corners[..., None] + jax.numpy.arange(3)
+        return pixels.at[wanted].get(mode="promise_in_bounds")
+
+    def chunk(state, pixels, lmbda, count, inputs):
+        def body(i, carry):
+            state, sums = carry
+            image = jax.vmap(lambda place: crop(pixels, place))(inputs["places"][i])
+            given = {name: inputs[name][i] for name in ("temperature", "learning_rate")}
+            metrics, state = step(state, image, lmbda=lmbda, **given)
+            return state, sums + metrics
+
+        zeros = jax.numpy.zeros(step.num_metrics, "float32")
+        return jax.lax.fori_loop(0, count, body, (state, zeros))
+
+    return chunk
 
 
 def chunk_length(run: Run, settings: dict, speed: float) -> int:

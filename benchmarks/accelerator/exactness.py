@@ -1,0 +1,55 @@
+"""Exact predictions of the shipped networks as programs, and what they give on a CPU.
+
+Whether an accelerator finds the same table indexes and means, bit for bit, `on_device/exactness.py`
+says.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import pathlib
+
+import numpy as np
+import skimage.data
+import tensorflow as tf
+
+from tfsq import codec
+from tfsq.architectures.exact import exactly
+from tfsq.architectures.hyperprior import HYPER_LATENT
+
+CROP = 256
+
+
+def hyper_latents(model, channels: int) -> np.ndarray:
+    """Those of a photograph, and made-up ones, small, large and larger than any."""
+    rng = np.random.default_rng(0)
+    photograph = tf.cast(skimage.data.astronaut()[np.newaxis, :CROP, :CROP], tf.float32)
+    z = model.analyze(photograph)[HYPER_LATENT]
+    found = [model.hyper_latent_model.quantize(z).numpy()]
+    shape = found[0].shape
+    found += [np.round(rng.normal(0.0, scale, shape)) for scale in (1.0, 10.0, 1000.0)]
+    return np.concatenate(found).astype(np.float32)
+
+
+def export(quality: int, folder: pathlib.Path) -> None:
+    """Writes the program of one quality, what it gets, and what it gives here."""
+    model = codec.load(codec.shipped_folder() / f"quality_{quality}").network
+
+    def predict(z_hat):
+        scale, loc = model.scale_and_loc(exactly(model.hyper_synthesis)(z_hat))
+        return model.latent_model._indexes(scale), loc
+
+    z_hat = hyper_latents(model, model.num_filters)
+    function = tf.function(predict, jit_compile=True)
+    concrete = function.get_concrete_function(tf.TensorSpec(z_hat.shape, tf.float32))
+    hlo = function.experimental_get_compiler_ir(z_hat)(stage="hlo_serialized")
+    variables = {id(variable.handle): variable for variable in model.variables}
+    arguments = [z_hat, *(variables[id(h)].numpy() for h in concrete.captured_inputs)]
+    folder.mkdir(parents=True)
+    (folder / "predict.hlo.gz").write_bytes(gzip.compress(hlo, mtime=0))
+    # Not compiled by XLA: what a codec computes.
+    expected = [tensor.numpy() for tensor in predict(tf.constant(z_hat))]
+    for name, arrays in (("arguments", arguments), ("expected", expected)):
+        np.savez_compressed(folder / f"{name}.npz", *arrays)
+    (folder / "about.json").write_text(json.dumps({"quality": quality, "latents": z_hat.shape[0]}))

@@ -1,0 +1,120 @@
+"""Prepares a job for a lent accelerator: one folder with everything, and the command to run there.
+
+    python -m benchmarks.accelerator.prepare 0 --data ../shared/data
+
+The folder, `accelerator_job/`, is ignored by git and at most 44 MiB large. What comes back goes
+into `results/accelerator`, by `python -m benchmarks.accelerator.report FOLDER`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import os
+import pathlib
+import shutil
+from collections.abc import Callable
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from benchmarks.accelerator import exactness
+from tfsq import codec, training
+from tfsq.training import program as programs
+
+FOLDER = pathlib.Path("accelerator_job")
+ON_DEVICE = pathlib.Path(__file__).parent / "on_device"
+LARGEST = 44 << 20
+FIRST_LOSSES = 5
+SIZES = {"128_192": (128, 192), "192_320": (192, 320)}
+POLICIES = ("float32", "mixed_bfloat16")
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What is run in one slot.
+
+    Attributes:
+      about: What it is for.
+      prepare: Fills the folder; takes the folder and the data.
+      command: What to run in it; `$OUT` is where results go.
+      minutes: Of work, start and compilation included.
+    """
+
+    about: str
+    prepare: Callable
+    command: str
+    minutes: int
+
+
+def settings_of(size: str, policy: str = "float32") -> training.TrainingSettings:
+    """The published sizes, on 8 crops of 256x256."""
+    filters, latents = SIZES[size]
+    return training.TrainingSettings(
+        num_filters=filters,
+        num_latents=latents,
+        batch_size=8,
+        crop_size=256,
+        steps=200,
+        learning_rate=1e-4,
+        steps_per_epoch=1,
+        policy=policy,
+    )
+
+
+def prepare_first(folder: pathlib.Path, data: pathlib.Path) -> None:
+    """Programs to time, one to compare losses with, and exact predictions."""
+    images = sorted((data / "free" / "train").glob("*.jpg"))[:8]
+    for size in SIZES:
+        for policy in POLICIES:
+            name = f"{size}_{policy}"
+            training.export_program(images[:1], folder / "speed" / name, settings_of(size, policy))
+            # Timed with made-up weights and crops.
+            for file in (folder / "speed" / name).glob("start_*.bin"):
+                file.unlink()
+            shutil.rmtree(folder / "speed" / name / programs.IMAGES)
+    settings = settings_of("128_192")
+    training.export_program(images, folder / "losses", settings, half=True)
+    with (folder / "first_losses.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["step", "loss"])
+        writer.writerows(enumerate(programs.first_losses(folder / "losses", FIRST_LOSSES), 1))
+    for quality in codec.shipped_qualities():
+        exactness.export(quality, folder / "exactness" / f"quality_{quality}")
+
+
+JOBS = {
+    "0": Job(
+        "Is the device seen; steps a second; losses against a CPU's; exact predictions.",
+        prepare_first,
+        "cp losses/*.py . && nvidia-smi -L > $OUT/device.txt;"
+        " python exactness.py exactness $OUT/exactness.csv;"
+        " python speed.py speed $OUT/speed.csv;"
+        " python losses/run.py --output result --precision HIGHEST --seconds 120"
+        " && cp result/run/history.csv first_losses.csv $OUT",
+        9,
+    ),
+}
+
+
+def main() -> None:
+    """Prepares one job."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("job", choices=JOBS)
+    parser.add_argument("--data", type=pathlib.Path, required=True, help="free/.")
+    arguments = parser.parse_args()
+    job = JOBS[arguments.job]
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir()
+    for file in ON_DEVICE.glob("*.py"):
+        shutil.copy(file, FOLDER)
+    job.prepare(FOLDER, arguments.data)
+    size = sum(file.stat().st_size for file in FOLDER.rglob("*") if file.is_file())
+    if size > LARGEST:
+        raise ValueError(f"{FOLDER} has {size} bytes, more than {LARGEST}.")
+    print(f"{job.about}\n{size / 2**20:.1f} MiB; {job.minutes} minutes")
+    print(f"carry: {FOLDER}\ncommand: cd {FOLDER} && {job.command}")
+
+
+if __name__ == "__main__":
+    main()
