@@ -2,7 +2,7 @@
 
     python benchmarks/shipped/exactness.py --data ../shared/data --runs ../runs/shipped
 
-For every shipped codec and image of Kodak 1-12: the bits of the strings, the ideal code length with
+For every shipped codec and image of Kodak: the bits of the strings, the ideal code length with
 exact and with float predictions, and the bytes of the container. Writes
 `results/shipped/exactness.csv`, which `report.py` makes a table of.
 """

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -358,6 +359,38 @@ def test_killed_runs_resume(files, tmp_path):
     assert [int(row["step"]) for row in rows] == [50 * (i + 1) for i in range(len(rows))]
     found = training.collect(program, result, tmp_path / "run", "a")
     assert found["step"] < found["steps"] == 4000
+
+
+@needs_jax
+@pytest.mark.slow
+def test_runs_that_diverge_stop_and_keep_what_was_good(files, tmp_path):
+    settings = settings_of(steps=400, steps_per_epoch=100, learning_rate=1e30, hard_fraction=0.0)
+    training.export_program(files, tmp_path / "program", settings)
+    done = run_program(tmp_path / "program", tmp_path / "result")
+    assert done.returncode == 1
+    assert "run: the loss was not finite; the last good weights stay." in done.stdout
+    assert not list((tmp_path / "result").glob("**/state_*"))
+
+
+@needs_jax
+@pytest.mark.slow
+def test_other_versions_of_jax_and_damaged_files_are_refused(exported, tmp_path):
+    for file, damage, message in (
+        ("requirements.txt", lambda text: text.replace("jax==0", "jax==9"), "needs jax 9"),
+        ("program.json", lambda text: text[:-5], "program.json is damaged"),
+    ):
+        folder = tmp_path / file
+        shutil.copytree(exported, folder)
+        (folder / file).write_text(damage((folder / file).read_text()))
+        done = run_program(folder, tmp_path / "result")
+        assert done.returncode == 1 and message in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    folder = tmp_path / "images"
+    shutil.copytree(exported, folder)
+    (image,) = sorted((folder / "images").iterdir())[:1]
+    image.write_bytes(image.read_bytes()[:-1])
+    done = run_program(folder, tmp_path / "result")
+    assert done.returncode == 1 and "is damaged: its digest" in done.stderr
 
 
 @needs_jax

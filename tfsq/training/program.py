@@ -264,7 +264,8 @@ def _start(model, names, start, settings) -> int:
                 f"`start` must be a run of the same network. Received: {start}, whose {name} has "
                 f"shape {getattr(arrays.get(name), 'shape', None)}, not {tuple(variable.shape)}"
             )
-        if name in arrays and not name.startswith("generator/"):
+        # Noise and temperatures are those of this program, whatever quantizers the other one had.
+        if name in arrays and name.startswith(("trained/", "scale/", "optimizer/")):
             variable.assign(arrays[name])
     return step
 
@@ -445,15 +446,11 @@ def _write_images(images: dict, folder: pathlib.Path, written: dict, max_size) -
 def _new_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     """Gives a folder to fill, which becomes `folder` at the end, or goes if there is none."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = pathlib.Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        unfinished = pathlib.Path(temporary) / folder.name
+        unfinished.mkdir()
         yield unfinished
-        # As a folder that `mkdir` makes.
-        unfinished.chmod(folder.parent.stat().st_mode & 0o777)
         unfinished.replace(folder)
-    except BaseException:
-        shutil.rmtree(unfinished)
-        raise
 
 
 def _size_of(folder: pathlib.Path) -> int:
