@@ -33,6 +33,7 @@ class Recipe:
     learning_rate: float = 2e-3
     schedule: str = "cosine"
     clipnorm: float | None = 1.0
+    epsilon: float = 1e-5
     average: float | None = None
     policy: str = "float32"
     beginning: str = "as shipped"
@@ -40,12 +41,14 @@ class Recipe:
 
 RECIPES = (
     Recipe(REFERENCE),
-    Recipe(BEFORE, None, False, learning_rate=1e-3),
+    Recipe(BEFORE, None, False, learning_rate=1e-3, epsilon=1e-7),
     Recipe("no shortcut", None),
     Recipe("learning rate 1e-3", learning_rate=1e-3),
     Recipe("learning rate 4e-3", learning_rate=4e-3),
     Recipe("warm-up", schedule="warm-up"),
     Recipe("no clipping", clipnorm=None),
+    Recipe("epsilon of Adam 1e-7", epsilon=1e-7),
+    Recipe("epsilon of Adam 1e-4", epsilon=1e-4),
     Recipe("moving average of weights", average=0.99),
     Recipe("batch 8", batch_size=8),
     Recipe("batch 8 of 64x64", batch_size=8, crop_size=64),
@@ -87,6 +90,7 @@ def compiled(recipe: Recipe, lmbda: float, steps: int, seed: int) -> MeanScaleHy
     model = network(recipe, lmbda)
     optimizer = tf.keras.optimizers.Adam(
         learning_rate(recipe, steps),
+        epsilon=recipe.epsilon,
         global_clipnorm=recipe.clipnorm,
         use_ema=recipe.average is not None,
         ema_momentum=recipe.average or 0.99,

@@ -68,7 +68,7 @@ COLUMNS = {field.name: field.type for field in dataclasses.fields(Row)}
 
 def cost_of(recipe):
     """What decides how long a step takes: not where it begins, or how far it goes."""
-    free = {"name": "", "learning_rate": 0.0, "schedule": "", "centered": True}
+    free = {"name": "", "learning_rate": 0.0, "schedule": "", "centered": True, "epsilon": 0.0}
     beginning = recipe.beginning if recipe.beginning in recipes.SUBCLASSES else ""
     return dataclasses.replace(recipe, **free, beginning=beginning)
 

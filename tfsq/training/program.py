@@ -30,7 +30,13 @@ from tfsq.codec import export
 from tfsq.layers.base import AnnealedQuantizer, StochasticQuantizer
 from tfsq.training import run_folder, state_files
 from tfsq.training.data import crops_dataset, training_images
-from tfsq.training.settings import TrainingSettings, build_model, settle, soft_steps
+from tfsq.training.settings import (
+    TrainingSettings,
+    build_model,
+    make_optimizer,
+    settle,
+    soft_steps,
+)
 
 PROGRAM, IMAGES, _RESULT = "program.json", "images", "result.json"
 # Formats of which the file itself travels; others are written anew, without loss.
@@ -238,7 +244,7 @@ def _seeded_model(settings):
         seeded[name] = None if given is None else _seeded(given, settings.seed, i)
     model = build_model(dataclasses.replace(settings, **seeded))
     # In the place of a schedule, which would be a constant of the program.
-    optimizer = tf.keras.optimizers.Adam(settings.learning_rate, global_clipnorm=1.0)
+    optimizer = make_optimizer(settings.learning_rate)
     model.compile(optimizer, lmbda=settings.lmbda, distortion=settings.distortion)
     return model
 

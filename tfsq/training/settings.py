@@ -189,10 +189,26 @@ def build_model(settings: TrainingSettings) -> CompressionModel:
     learning_rate = tf.keras.optimizers.schedules.CosineDecay(
         settings.learning_rate, settings.steps
     )
-    # With the loss in pixel units, a step on a steep crop would undo many others.
-    optimizer = tf.keras.optimizers.Adam(learning_rate, global_clipnorm=1.0)
-    model.compile(optimizer, lmbda=settings.lmbda, distortion=settings.distortion)
+    model.compile(
+        make_optimizer(learning_rate), lmbda=settings.lmbda, distortion=settings.distortion
+    )
     return model
+
+
+def make_optimizer(learning_rate) -> tf.keras.optimizers.Adam:
+    """The optimizer of a run.
+
+    Args:
+      learning_rate: A number or a schedule.
+    """
+    return tf.keras.optimizers.Adam(
+        learning_rate,
+        # What predicts latents that are always zero has gradients of next to nothing. Divided by
+        # themselves, they would make it walk at random, and predict far off one day.
+        epsilon=1e-5,
+        # With the loss in pixel units, a step on a steep crop would undo many others.
+        global_clipnorm=1.0,
+    )
 
 
 def soft_steps(settings) -> int:
