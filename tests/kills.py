@@ -30,6 +30,7 @@ def train(folder: pathlib.Path, steps: int) -> None:
 
     from tests.photographs import photograph
     from tfsq import codec, training
+    from tfsq.training import runs
 
     class Trace(tf.keras.callbacks.Callback):
         """Writes what the step is that comes."""
@@ -51,7 +52,7 @@ def train(folder: pathlib.Path, steps: int) -> None:
             write(first_batch=first_batch)
         return crops_dataset(images, crop_size, batch_size, seed, first_batch, **others)
 
-    crops_dataset, training.crops_dataset = training.crops_dataset, crops
+    crops_dataset, runs.crops_dataset = runs.crops_dataset, crops
     image = folder / "image.png"
     if not image.exists():
         codec.write_image(photograph(), image)
