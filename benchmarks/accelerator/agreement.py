@@ -126,7 +126,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.data:
         measure(arguments.data)
-    report(read())
+    if rows := read():
+        report(rows)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ says.
 from __future__ import annotations
 
 import gzip
-import json
 import pathlib
 
 import numpy as np
@@ -52,4 +51,3 @@ def export(quality: int, folder: pathlib.Path) -> None:
     expected = [tensor.numpy() for tensor in predict(tf.constant(z_hat))]
     for name, arrays in (("arguments", arguments), ("expected", expected)):
         np.savez_compressed(folder / f"{name}.npz", *arrays)
-    (folder / "about.json").write_text(json.dumps({"quality": quality, "latents": z_hat.shape[0]}))

@@ -19,7 +19,7 @@ from PIL import Image
 from tests.photographs import photograph
 from tfsq import codec, training
 from tfsq.architectures import NETWORKS
-from tfsq.layers import names
+from tfsq.layers import StochasticQuantizer, get, names
 from tfsq.training import program as program_module
 from tfsq.training import state_files
 
@@ -128,7 +128,10 @@ def test_every_surrogate_is_exported(name, files, tmp_path):
             crop_size=crop,
             hard_fraction=0.0,
         )
-        training.export_program(files, tmp_path / "program", settings)
+        folder = tmp_path / policy
+        training.export_program(files, folder, settings)
+        drawn = any(v["name"].startswith("generator/") for v in description(folder)["variables"])
+        assert drawn == isinstance(get(name), StochasticQuantizer)
 
 
 def test_first_losses_are_those_of_training(exported):

@@ -161,9 +161,7 @@ class Run:
                 ratio = self.lmbda / self.program["settings"]["lmbda"]
                 arrays[name] = np.asarray(arrays[name] * ratio**power, np.float32)
             self.step = self.program["first_step"]
-            # What is zero has not traveled.
-            zero = {v["name"]: np.zeros(v["shape"]) for v in self.program["variables"]}
-            self._take({**zero, **arrays})
+            self._take(arrays, missing_is_zero=True)
         else:
             found = read_json(start / RESULT)
             self.step = found["step"]
@@ -238,13 +236,14 @@ class Run:
         self.rows = [row for row in rows if int(row[1]) <= self.step]
         self._take(read_state(self.folder, found["state"]))
 
-    def _take(self, arrays: dict) -> None:
+    def _take(self, arrays: dict, missing_is_zero: bool = False) -> None:
         """Fills the state; Adam begins anew if it has no moments."""
         if not any(name.startswith("optimizer/") for name in arrays) and self.step:
             self.warm_from = self.step
         for variable in self.program["variables"]:
             name, shape = variable["name"], variable["shape"]
-            if name not in arrays and name.startswith(("trained/", "scale/")):
+            is_weight = name.startswith(("trained/", "scale/"))
+            if is_weight and name not in arrays and not missing_is_zero:
                 sys.exit(f"Run {self.name} cannot begin: what it starts from has no {name}.")
             if name in arrays and list(arrays[name].shape) != shape:
                 sys.exit(

@@ -1,0 +1,96 @@
+"""What the runner computes without JAX is what tfsq computes: crops, schedules, warm-up."""
+
+import importlib.util
+import json
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfsq.training
+from tests.photographs import photograph
+from tfsq import training
+from tfsq.training import state_files
+from tfsq.training.settings import annealing
+
+RUNNER = pathlib.Path(tfsq.training.__file__).parent / "runner" / "run.py"
+SETTINGS = {"steps": 40, "steps_per_epoch": 10, "batch_size": 2, "crop_size": 64}
+
+
+@pytest.fixture
+def runner(monkeypatch):
+    # Beside run.py, in an exported program.
+    monkeypatch.setitem(sys.modules, "state_files", state_files)
+    spec = importlib.util.spec_from_file_location("runner_of_programs", RUNNER)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("least_detail", [0.0, 8.0])
+def test_crops_are_those_of_training(runner, least_detail):
+    image = photograph()
+    images = [image[:100, :120], image[50:300, 100:300]]
+    settings = {**SETTINGS, "seed": 3, "least_detail": least_detail}
+    crops = runner.Crops(images, settings)
+    places = crops.places(5, 3, 4)
+    found = []
+    for offset, width, flip in places[:3].reshape(-1, 3):
+        rows = np.arange(64)
+        pixels = offset + 3 * (rows[:, None] * width + rows)[..., None] + np.arange(3)
+        window = crops.pixels[pixels]
+        found.append(window[:, ::-1] if flip else window)
+    expected = training.crops_dataset(images, 64, 2, 3, 5, least_detail).take(3)
+    assert np.array_equal(np.reshape(found, (3, 2, 64, 64, 3)), list(expected.as_numpy_iterator()))
+
+
+def test_schedules_are_those_of_training(runner):
+    settings = training.TrainingSettings(**SETTINGS, hard_fraction=0.25, annealing_start=0.5)
+    found = runner.schedules(vars(settings), 3, 37, None)
+    rates = tf.keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.steps)
+    callback = annealing(settings)
+    np.testing.assert_allclose(
+        found["temperature"], [callback.temperature_at(step) for step in range(3, 40)], rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        found["learning_rate"], [float(rates(step)) for step in range(3, 40)], rtol=1e-5, atol=1e-9
+    )
+    warm = runner.schedules(vars(settings), 3, 37, 3)["learning_rate"]
+    assert warm[0] == pytest.approx(found["learning_rate"][0] / runner.WARM_UP)
+
+
+@pytest.mark.parametrize(
+    ("first_step", "has_moments", "warms"),
+    [(0, False, False), (20, True, False), (20, False, True)],
+)
+def test_adam_warms_up_where_its_moments_did_not_come_along(
+    runner, tmp_path, monkeypatch, first_step, has_moments, warms
+):
+    arrays = {"trained/0": np.ones(3, np.float32)}
+    if has_moments:
+        arrays["optimizer/0"] = np.array(20)
+    program = {
+        "digest": "",
+        "metrics": ["loss"],
+        "settings": {"lmbda": 0.01},
+        "lmbda_powers": {},
+        "first_step": first_step,
+        "start": state_files.write(tmp_path, "start", arrays),
+        "variables": [
+            {"name": "trained/0", "shape": [3], "dtype": "float32"},
+            {"name": "trained/1", "shape": [2], "dtype": "float32"},
+            {"name": "optimizer/0", "shape": [], "dtype": "int64"},
+        ],
+    }
+    monkeypatch.setattr(runner, "HERE", tmp_path)
+    run = runner.Run("a", 0.01, tmp_path / "a", program, 40)
+    run.begin(None)
+    assert (run.warm_from is not None) == warms
+    assert run.state["trained/1"].tolist() == [0.0, 0.0]
+    run.save("a device")
+    again = runner.Run("a", 0.01, tmp_path / "a", program, 40)
+    again.begin(None)
+    assert (again.step, again.warm_from) == (first_step, run.warm_from)
+    assert json.loads((tmp_path / "a" / "result.json").read_text())["device"] == "a device"
