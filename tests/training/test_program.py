@@ -246,6 +246,9 @@ def test_programs_start_from_runs_and_from_results(exported, result, files, tmp_
         files, of_result, settings_of(reconstruction_quantizer="aun"), start=result / "one"
     )
     assert description(of_result)["first_step"] == 12
+    # A trained network keeps its scales, whatever the lambda of the run.
+    assert description(of_result)["lmbda_powers"] == {}
+    assert set(description(exported)["lmbda_powers"].values()) == {-0.5, 0.5}
     started = state_files.read(of_result, description(of_result)["start"])
     before = state_files.read(exported, description(exported)["start"])
     assert np.array_equal(started["trained/0"], before["trained/0"])

@@ -114,7 +114,7 @@ def export_program(
             "settings": dataclasses.asdict(settings),
             "first_step": first_step,
             "metrics": list(METRICS),
-            **_write_program(unfinished, model, names, settings, half),
+            **_write_program(unfinished, model, names, settings, half, start is not None),
         }
         left_out = _write_images(images, unfinished, written, max_size)
         kept = [images[entry["file"]][1] for entry in written["images"]]
@@ -289,7 +289,7 @@ def _state_of(start: pathlib.Path, settings) -> tuple[dict, int]:
     return arrays, int(model.optimizer.iterations.numpy())
 
 
-def _write_program(folder: pathlib.Path, model, names: dict, settings, half: bool) -> dict:
+def _write_program(folder, model, names: dict, settings, half: bool, is_trained: bool) -> dict:
     """Writes steps, what they begin with and what runs them; their description."""
     programs = {"soft": _export_step(model, names, settings, folder / "soft.hlo.gz")}
     if settings.hard_fraction:
@@ -303,7 +303,7 @@ def _write_program(folder: pathlib.Path, model, names: dict, settings, half: boo
     return {
         "programs": programs,
         "variables": variables,
-        "lmbda_powers": _lmbda_powers(model, names),
+        "lmbda_powers": {} if is_trained else _lmbda_powers(model, names),
         "start": state_files.write(folder, "start", _start_arrays(names, variables, half)),
     }
 
