@@ -16,9 +16,12 @@ from tfsq.architectures.shortcut import (
 )
 from tfsq.entropy_models import FactorizedEntropyModel
 from tfsq.layers import AdditiveUniformNoise, StraightThroughRounding
+from tfsq.training import Muon
 
 SCHEDULES = tf.keras.optimizers.schedules
-REFERENCE, BEFORE = "reference", "before: no shortcut, pixels 0 to 1, 1e-3"
+REFERENCE = "reference"
+BEFORE = "before: no shortcut, pixels 0 to 1, Adam, 1e-3"
+ADAM = "Adam, 2e-3"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,25 +33,33 @@ class Recipe:
     centered: bool = True
     batch_size: int = 4
     crop_size: int = 128
-    learning_rate: float = 2e-3
+    optimizer: str = "muon"
+    rms_rate: float = 0.1
+    excluded: tuple[str, ...] = ("shortcut",)
+    learning_rate: float = 4e-3
     schedule: str = "cosine"
     clipnorm: float | None = 1.0
     epsilon: float = 1e-5
     average: float | None = None
     policy: str = "float32"
     beginning: str = "as shipped"
+    num_latents: int = 48
+    hyper_width: int | None = None
 
 
 RECIPES = (
     Recipe(REFERENCE),
-    Recipe(BEFORE, None, False, learning_rate=1e-3, epsilon=1e-7),
+    Recipe(BEFORE, None, False, optimizer="adam", learning_rate=1e-3, epsilon=1e-7),
     Recipe("no shortcut", None),
-    Recipe("learning rate 1e-3", learning_rate=1e-3),
-    Recipe("learning rate 4e-3", learning_rate=4e-3),
+    Recipe(ADAM, optimizer="adam", learning_rate=2e-3),
+    Recipe("Adam, 2e-3, epsilon 1e-7", optimizer="adam", learning_rate=2e-3, epsilon=1e-7),
+    Recipe("Adam, 4e-3", optimizer="adam"),
+    Recipe("kernels of the shortcut orthogonal, too", excluded=()),
+    Recipe("updates of kernels twice as large", rms_rate=0.2),
+    Recipe("learning rate 2e-3", learning_rate=2e-3),
+    Recipe("learning rate 8e-3", learning_rate=8e-3),
     Recipe("warm-up", schedule="warm-up"),
     Recipe("no clipping", clipnorm=None),
-    Recipe("epsilon of Adam 1e-7", epsilon=1e-7),
-    Recipe("epsilon of Adam 1e-4", epsilon=1e-4),
     Recipe("moving average of weights", average=0.99),
     Recipe("batch 8", batch_size=8),
     Recipe("batch 8 of 64x64", batch_size=8, crop_size=64),
@@ -66,7 +77,8 @@ def network(recipe: Recipe, lmbda: float) -> MeanScaleHyperprior:
     """A new network as the recipe has it."""
     model = SUBCLASSES.get(recipe.beginning, MeanScaleHyperprior)(
         32,
-        48,
+        recipe.num_latents,
+        hyper_width=recipe.hyper_width,
         rate_quantizer=AdditiveUniformNoise(),
         reconstruction_quantizer=StraightThroughRounding(),
         shortcut=recipe.shortcut,
@@ -88,15 +100,22 @@ def compiled(recipe: Recipe, lmbda: float, steps: int, seed: int) -> MeanScaleHy
     """The network with the optimizer of the recipe."""
     tf.keras.utils.set_random_seed(seed)
     model = network(recipe, lmbda)
-    optimizer = tf.keras.optimizers.Adam(
-        learning_rate(recipe, steps),
-        epsilon=recipe.epsilon,
-        global_clipnorm=recipe.clipnorm,
-        use_ema=recipe.average is not None,
-        ema_momentum=recipe.average or 0.99,
-    )
-    model.compile(optimizer, lmbda=lmbda)
+    model.compile(optimizer(recipe, steps), lmbda=lmbda)
     return model
+
+
+def optimizer(recipe: Recipe, steps: int) -> tf.keras.optimizers.Optimizer:
+    """The optimizer of a recipe."""
+    arguments = {
+        "learning_rate": learning_rate(recipe, steps),
+        "epsilon": recipe.epsilon,
+        "global_clipnorm": recipe.clipnorm,
+        "use_ema": recipe.average is not None,
+        "ema_momentum": recipe.average or 0.99,
+    }
+    if recipe.optimizer == "adam":
+        return tf.keras.optimizers.Adam(**arguments)
+    return Muon(rms_rate=recipe.rms_rate, excluded=recipe.excluded, **arguments)
 
 
 def learning_rate(recipe: Recipe, steps: int):
@@ -149,7 +168,7 @@ def _with_weak_gdn(model):
 class _EqualMagnitude(MeanScaleHyperprior):
     """Both kernels of the same magnitude, and so of the same relative learning rate."""
 
-    _UNIT = quantization_step(0.003) / 255.0
+    _UNIT = quantization_step(0.009) / 255.0
 
     def build_transforms(self):
         super().build_transforms()

@@ -40,7 +40,7 @@ from tfsq.training import crops_dataset, training_images
 RESULTS, CSV = pathlib.Path("results/recipe"), "recipes.csv"
 LMBDAS, SEEDS = (0.003, 0.03), (0, 1, 2)
 # Of the reference; others get the steps of the same time.
-STEPS = 2000
+STEPS = 1000
 EVALUATED = 24
 EVALUATED_SIZE = (320, 480)
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
@@ -69,6 +69,7 @@ COLUMNS = {field.name: field.type for field in dataclasses.fields(Row)}
 def cost_of(recipe):
     """What decides how long a step takes: not where it begins, or how far it goes."""
     free = {"name": "", "learning_rate": 0.0, "schedule": "", "centered": True, "epsilon": 0.0}
+    free["rms_rate"] = 0.0
     beginning = recipe.beginning if recipe.beginning in recipes.SUBCLASSES else ""
     return dataclasses.replace(recipe, **free, beginning=beginning)
 

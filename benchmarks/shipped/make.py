@@ -34,9 +34,12 @@ COMMAND = "python benchmarks/shipped/make.py --data DATA --runs RUNS"
 # By quality: lambda; latents, of which high rates need more; and steps.
 LMBDAS = {1: 0.0015, 2: 0.004, 3: 0.01, 4: 0.025}
 LATENTS = {1: 96, 2: 128, 3: 192, 4: 192}
-STEPS = {1: 25_000, 2: 25_000, 3: 25_000, 4: 25_000}
-# A hyper synthesis as wide as latents are many would be most of the network.
-BASE = training.TrainingSettings(hyper_width=64, steps_per_epoch=1000, least_detail=4.0)
+STEPS = {1: 15_000, 2: 15_000, 3: 15_000, 4: 15_000}
+# A hyper synthesis as wide as latents are many would be most of the network. So many latents, each
+# of them with a scale of its own, are not stable at the learning rate of few.
+BASE = training.TrainingSettings(
+    hyper_width=64, steps_per_epoch=1000, least_detail=4.0, learning_rate=2e-3
+)
 MODELS, RESULTS = pathlib.Path("saved_models"), pathlib.Path("results/shipped")
 AUTHORS_FILE = MODELS / "AUTHORS.md"
 LARGEST_BYTES = 12 * 10**6

@@ -66,7 +66,7 @@ def test_a_step_of_one_has_the_error_of_the_quantization_step(lmbda):
 def test_the_step_balances_rate_and_distortion():
     lmbda = 0.02
     steps = quantization_step(lmbda) * np.array([0.99, 1.0, 1.01])
-    loss = -np.log2(steps) + lmbda * steps**2 / 12
+    loss = -3.0 * np.log2(steps) + lmbda * steps**2 / 12
     assert loss.argmin() == 1
 
 

@@ -20,7 +20,7 @@ COLORS = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]]
 COLOR_PENALTIES = (1, 20, 70)
 _PIXEL_RANGE = 255.0
 # The lambda for which kernels are as they are; for others they are scaled.
-_REFERENCE_LMBDA = 0.003
+_REFERENCE_LMBDA = 0.009
 
 
 def check_shortcut(shortcut: str | None) -> None:
@@ -41,8 +41,9 @@ def check_shortcut(shortcut: str | None) -> None:
 def quantization_step(lmbda: float) -> float:
     """The step of a uniform quantizer at which rate and distortion balance.
 
-    At high rates a step of s costs -log2(s) bits and a squared error of s^2 / 12, so that
-    rate + lmbda * distortion is smallest where s^2 = 6 / (lmbda ln 2).
+    At high rates a step of s costs -log2(s) bits for each of the three samples of a pixel, and a
+    mean squared error of s^2 / 12, so that rate + lmbda * distortion is smallest where
+    s^2 = 18 / (lmbda ln 2).
 
     Args:
       lmbda: Weight of the squared error on 0-255 against bits; positive.
@@ -50,7 +51,7 @@ def quantization_step(lmbda: float) -> float:
     Returns:
       The step, on 0-255.
     """
-    return math.sqrt(6.0 / (lmbda * math.log(2.0)))
+    return math.sqrt(18.0 / (lmbda * math.log(2.0)))
 
 
 def frequencies(channels: int, block: int = BLOCK) -> list[tuple[int, int, int]]:

@@ -2,11 +2,13 @@
 
 from tfsq.training.data import crops_dataset, detail_of, training_images
 from tfsq.training.distribution import strategy_of
+from tfsq.training.muon import Muon
 from tfsq.training.program import collect, export_program
 from tfsq.training.runs import train
 from tfsq.training.settings import TrainingSettings, build_model
 
 __all__ = [
+    "Muon",
     "TrainingSettings",
     "build_model",
     "collect",

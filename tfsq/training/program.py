@@ -155,7 +155,7 @@ def collect(folder, result, output, run: str | None = None) -> dict:
     for name, variable in names_of(model).values():
         if name in arrays:
             variable.assign(arrays[name])
-    # Adam may have begun anew in the middle; what follows from the step does not.
+    # The optimizer may have begun anew in the middle; what follows from the step does not.
     model.optimizer.iterations.assign(found["step"])
     settle(model, settings, found["step"])
     output.mkdir(parents=True, exist_ok=True)
@@ -385,7 +385,7 @@ def _start_arrays(names: dict, variables: list[dict], half: bool) -> dict:
     arrays = {}
     for entry in variables:
         array = values[entry["name"]].numpy()
-        # Adam's moments, which begin at zero, need not travel.
+        # The optimizer's moments, which begin at zero, need not travel.
         if not array.any():
             continue
         is_weight = entry["name"].startswith("trained/") and array.dtype == np.float32

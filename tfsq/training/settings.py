@@ -14,6 +14,7 @@ from tfsq.architectures.base import SMALLEST_MS_SSIM_SIZE
 from tfsq.architectures.shortcut import check_shortcut
 from tfsq.callbacks import SoftThenHard, TemperatureCallback
 from tfsq.layers.base import AnnealedQuantizer, Quantizer, check_positive, check_temperature
+from tfsq.training.muon import Muon
 
 # What CompressAI weighs 1 - MS-SSIM with, over what it weighs the squared error with for the same
 # rate: 1220 to 1330, from one quality to the next.
@@ -56,7 +57,7 @@ class TrainingSettings:
       least_detail: Crops of less detail, see `detail_of`, are drawn again, up to three times: it
         thins out skies and walls, of which photographs have more than they need bits for. 0 takes
         every crop.
-      learning_rate: Adam's at the start; it falls to zero along a cosine.
+      learning_rate: Of `Muon` at the start; it falls to zero along a cosine.
       seed: Seeds weights, crops and noise; in [0, 2^32).
       policy: Keras dtype policy of the network, "float32" or "mixed_bfloat16".
 
@@ -84,7 +85,7 @@ class TrainingSettings:
     batch_size: int = 4
     crop_size: int = 128
     least_detail: float = 0.0
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     seed: int = 0
     policy: str = "float32"
 
@@ -195,13 +196,13 @@ def build_model(settings: TrainingSettings) -> CompressionModel:
     return model
 
 
-def make_optimizer(learning_rate) -> tf.keras.optimizers.Adam:
+def make_optimizer(learning_rate) -> Muon:
     """The optimizer of a run.
 
     Args:
       learning_rate: A number or a schedule.
     """
-    return tf.keras.optimizers.Adam(
+    return Muon(
         learning_rate,
         # What predicts latents that are always zero has gradients of next to nothing. Divided by
         # themselves, they would make it walk at random, and predict far off one day.

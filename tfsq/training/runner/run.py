@@ -36,7 +36,7 @@ PROGRAM, RESULT, HISTORY, REQUIREMENTS = (
 )
 SAVED_EVERY = 45.0  # Seconds, and a chunk of steps.
 LONGEST_CHUNK, CHUNK_SECONDS = 100, 5.0
-WARM_UP = 200  # Steps, where Adam's moments did not come along.
+WARM_UP = 200  # Steps, where the optimizer's moments did not come along.
 SLACK = 1.25
 
 
@@ -237,7 +237,7 @@ class Run:
         self._take(read_state(self.folder, found["state"]))
 
     def _take(self, arrays: dict, missing_is_zero: bool = False) -> None:
-        """Fills the state; Adam begins anew if it has no moments."""
+        """Fills the state; the optimizer begins anew if it has no moments."""
         if not any(name.startswith("optimizer/") for name in arrays) and self.step:
             self.warm_from = self.step
         for variable in self.program["variables"]:
