@@ -118,7 +118,14 @@ def test_networks_learn_and_come_back_from_a_file(policy, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"momentum": 1.0}, {"momentum": -0.1}, {"rms_rate": 0.0}, {"rms_rate": np.inf}]
+    "arguments",
+    [
+        {"momentum": 1.0},
+        {"momentum": -0.1},
+        {"rms_rate": 0.0},
+        {"rms_rate": np.inf},
+        {"excluded": "conv"},
+    ],
 )
 def test_bad_arguments_are_named(arguments):
     (name,) = arguments

@@ -77,7 +77,7 @@ class Muon(tf.keras.optimizers.Adam):
       **kwargs: As for `tf.keras.optimizers.Adam`.
 
     Raises:
-      ValueError: if `momentum` or `rms_rate` is out of its range.
+      ValueError: if `momentum` or `rms_rate` is out of its range, or `excluded` a single string.
 
     >>> from tfsq import architectures
     >>> model = architectures.FactorizedPrior(4, 6)
@@ -97,6 +97,8 @@ class Muon(tf.keras.optimizers.Adam):
             raise ValueError(f"`momentum` must be in [0, 1). Received: {momentum}")
         if not 0.0 < rms_rate < math.inf:
             raise ValueError(f"`rms_rate` must be positive and finite. Received: {rms_rate}")
+        if isinstance(excluded, str):
+            raise ValueError(f"`excluded` must be a sequence of strings. Received: {excluded!r}")
         super().__init__(learning_rate, name=name, **kwargs)
         self.momentum = momentum
         self.rms_rate = rms_rate
