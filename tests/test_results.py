@@ -44,13 +44,13 @@ def test_readme_quotes_the_tables():
     for file, first, column in (
         ("shipped/bd_rates.md", "jpeg", 2),
         ("shipped/bd_rates.md", "webp", 2),
+        ("shipped/bd_rates.md", "jpeg", 4),
+        ("shipped/bd_rates.md", "webp", 4),
         ("refinement/bd_rates.md", "noisy soft rounding | 500", 4),
     ):
         (row,) = re.findall(rf"^\| {re.escape(first)} \|.*$", (RESULTS / file).read_text(), re.M)
         value = row.split(" | ")[column - 1]
         assert re.search(rf"(?<![\d.+-]){re.escape(value)} %", readme), value
-    for value in ("-22.5 +- 4.5", "37.7 +- 13.6"):
-        assert value in (RESULTS / "shipped/bd_rates.md").read_text() and f"{value} %" in readme
     demo = json.loads((RESULTS / "demo" / "report.json").read_text())
     jpeg_bpp = demo["bpp"] * demo["jpeg_file_bytes"] / demo["file_bytes"]
     quoted = f"{demo['psnr']:.2f} dB at {demo['bpp']:.3f} bits per pixel, and JPEG "
