@@ -166,7 +166,7 @@ def test_every_experiment_describes_runs_that_can_be_trained(driver):
             assert set(driver.chosen_of(experiment, run)) | free == fields
         for run, chosen in zip(runs, settings):
             assert (chosen.lmbda, chosen.seed) == (run.lmbda, run.seed)
-            assert chosen.steps >= 2500
+            assert chosen.steps >= 4000
 
 
 def measured(driver, experiment, run, bpp=0.1):

@@ -168,6 +168,7 @@ def _with_weak_gdn(model):
 class _EqualMagnitude(MeanScaleHyperprior):
     """Both kernels of the same magnitude, and so of the same relative learning rate."""
 
+    # The step that the shortcut's own kernels hold.
     _UNIT = quantization_step(0.009) / 255.0
 
     def build_transforms(self):

@@ -63,13 +63,10 @@ class Row:
     psnr: float
 
 
-COLUMNS = {field.name: field.type for field in dataclasses.fields(Row)}
-
-
 def cost_of(recipe):
     """What decides how long a step takes: not where it begins, or how far it goes."""
-    free = {"name": "", "learning_rate": 0.0, "schedule": "", "centered": True, "epsilon": 0.0}
-    free["rms_rate"] = 0.0
+    free = {"name": "", "schedule": "", "centered": True}
+    free |= {"learning_rate": 0.0, "epsilon": 0.0, "rms_rate": 0.0}
     beginning = recipe.beginning if recipe.beginning in recipes.SUBCLASSES else ""
     return dataclasses.replace(recipe, **free, beginning=beginning)
 
@@ -119,46 +116,49 @@ def trained(name: str, lmbda: float, seed: int, step_ms: float, steps: int, data
     return Row(name, lmbda, seed, step_ms, steps, seconds, float(start), *figures)
 
 
-def read(file: pathlib.Path) -> list[Row]:
-    """The rows that are measured already."""
+def read(file: pathlib.Path, kind=Row) -> list:
+    """The rows that are measured already, of a dataclass."""
     if not file.exists():
         return []
-    kinds = {"str": str, "float": float, "int": int}
+    types = {"str": str, "float": float, "int": int}
+    columns = {field.name: types[field.type] for field in dataclasses.fields(kind)}
     with file.open(newline="") as opened:
         return [
-            Row(**{name: kinds[COLUMNS[name]](value) for name, value in row.items()})
+            kind(**{name: columns[name](value) for name, value in row.items()})
             for row in csv.DictReader(opened)
         ]
 
 
-def write(rows: list[Row], file: pathlib.Path) -> None:
+def write(rows: list, file: pathlib.Path) -> None:
     """Writes the CSV file, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_suffix(".unfinished")
     with unfinished.open("w", newline="") as opened:
-        writer = csv.DictWriter(opened, COLUMNS)
+        writer = csv.DictWriter(opened, [field.name for field in dataclasses.fields(rows[0])])
         writer.writeheader()
         writer.writerows(map(dataclasses.asdict, rows))
     os.replace(unfinished, file)
 
 
-def perform(job: dict, data: pathlib.Path) -> Row:
-    """Trains one run in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.recipe.run", "--data", str(data)]
+def perform(job: dict, data: pathlib.Path, kind=Row, driver: str = "run"):
+    """Trains one run in a process of its own, by a driver of this folder; its row."""
+    command = [sys.executable, "-m", f"benchmarks.recipe.{driver}", "--data", str(data)]
     command += ["--single", json.dumps(job)]
     environment = {**os.environ, **ONE_THREAD}
     done = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True)
-    return Row(**json.loads(done.stdout.splitlines()[-1]))
+    return kind(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def perform_missing(jobs: list[dict], file: pathlib.Path, data: pathlib.Path, workers: int) -> None:
+def perform_missing(
+    jobs: list[dict], file: pathlib.Path, data: pathlib.Path, workers: int, kind=Row, driver="run"
+) -> None:
     """Trains what is not in the CSV file, and adds a row for each when it is done."""
-    rows = read(file)
+    rows = read(file, kind)
     done = {(row.recipe, row.lmbda, row.seed, row.steps) for row in rows}
     todo = [j for j in jobs if (j["name"], j["lmbda"], j["seed"], j["steps"]) not in done]
 
     def run(job):
-        row = perform(job, data)
+        row = perform(job, data, kind, driver)
         with WRITING:
             rows.append(row)
             write(rows, file)

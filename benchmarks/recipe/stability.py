@@ -11,13 +11,10 @@ the photograph that is coded worst. Resumable: writes `results/recipe/stability.
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
-import csv
+import dataclasses
 import json
 import os
 import pathlib
-import subprocess
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -28,16 +25,31 @@ from benchmarks.recipe import recipes, run
 from tfsq.analysis import markdown
 from tfsq.training import crops_dataset, training_images
 
-RESULTS = pathlib.Path("results/recipe")
+RESULTS, CSV = pathlib.Path("results/recipe"), "stability.csv"
 LMBDA, STEPS, WARM_UP, SPIKE = 0.0015, 10_000, 1000, 3.0
 NETWORK = {"num_latents": 96, "hyper_width": 64}
-ARMS = {
-    "Adam, 2e-3, epsilon 1e-7": {"optimizer": "adam", "learning_rate": 2e-3, "epsilon": 1e-7},
-    "Adam, 2e-3, epsilon 1e-6": {"optimizer": "adam", "learning_rate": 2e-3, "epsilon": 1e-6},
-    "Adam, 2e-3, epsilon 1e-5": {"optimizer": "adam", "learning_rate": 2e-3},
-    "Muon, 2e-3, epsilon 1e-5": {"learning_rate": 2e-3},
-    "Muon, 4e-3, epsilon 1e-5": {},
-}
+RECIPES = (
+    recipes.Recipe("Adam, 2e-3, epsilon 1e-7", optimizer="adam", learning_rate=2e-3, epsilon=1e-7),
+    recipes.Recipe("Adam, 2e-3, epsilon 1e-6", optimizer="adam", learning_rate=2e-3, epsilon=1e-6),
+    recipes.Recipe("Adam, 2e-3, epsilon 1e-5", optimizer="adam", learning_rate=2e-3),
+    recipes.Recipe("Muon, 2e-3, epsilon 1e-5", learning_rate=2e-3),
+    recipes.Recipe("Muon, 4e-3, epsilon 1e-5"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What is written for a run: bits per pixel of batches, then of held-out photographs."""
+
+    recipe: str
+    lmbda: float
+    seed: int
+    steps: int
+    median_bpp: float
+    largest_bpp: float
+    spikes: int
+    loss: float
+    worst_bpp: float
 
 
 class EveryBatch(tf.keras.callbacks.Callback):
@@ -55,81 +67,41 @@ class EveryBatch(tf.keras.callbacks.Callback):
         return np.diff(self.sums)
 
 
-def trained(arm: str, seed: int, data: pathlib.Path) -> dict:
+def trained(name: str, lmbda: float, seed: int, steps: int, data: pathlib.Path) -> Row:
     """Trains and measures one run."""
-    recipe = recipes.Recipe(arm, **NETWORK, **ARMS[arm])
+    (recipe,) = (recipe for recipe in RECIPES if recipe.name == name)
     images = training_images(sorted((data / "train").glob("*.jpg")), recipe.crop_size)
-    model = recipes.compiled(recipe, LMBDA, STEPS, seed)
+    model = recipes.compiled(dataclasses.replace(recipe, **NETWORK), lmbda, steps, seed)
     batches = EveryBatch()
     crops = crops_dataset(images, recipe.crop_size, recipe.batch_size, seed)
-    model.fit(crops, steps_per_epoch=STEPS, verbose=0, callbacks=[batches])
+    model.fit(crops, steps_per_epoch=steps, verbose=0, callbacks=[batches])
+    # The first ones learn what a rate is.
     bpp = batches.values()[WARM_UP:]
-    held_out = [model.rate_distortion(x[np.newaxis], training=False) for x in run.validation(data)]
-    found = {name: [float(values[name][0]) for values in held_out] for name in ("bpp", "loss")}
-    return {
-        "arm": arm,
-        "seed": seed,
-        "median_bpp": float(np.median(bpp)),
-        "most_bpp": float(bpp.max()),
-        "spikes": int(np.sum(bpp > SPIKE * np.median(bpp))),
-        "loss": float(np.mean(found["loss"])),
-        "worst_bpp": max(found["bpp"]),
-    }
+    spikes = int(np.sum(bpp > SPIKE * np.median(bpp)))
+    found = [model.rate_distortion(x[np.newaxis], training=False) for x in run.validation(data)]
+    loss = float(np.mean([values["loss"] for values in found]))
+    worst = max(float(values["bpp"][0]) for values in found)
+    figures = (float(np.median(bpp)), float(bpp.max()), spikes, loss, worst)
+    return Row(name, lmbda, seed, steps, *figures)
 
 
-def perform_missing(file: pathlib.Path, data: pathlib.Path, seeds) -> None:
-    """Trains what is not in the CSV file, two runs at a time."""
-    rows = read(file)
-    done = {(row["arm"], row["seed"]) for row in rows}
-    todo = [(arm, seed) for seed in seeds for arm in ARMS if (arm, str(seed)) not in done]
-
-    def perform(job):
-        command = [sys.executable, "-m", "benchmarks.recipe.stability", "--data", str(data)]
-        done = subprocess.run(
-            [*command, "--single", json.dumps(job)],
-            check=True,
-            env={**os.environ, **run.ONE_THREAD},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        with run.WRITING:
-            rows.append(json.loads(done.stdout.splitlines()[-1]))
-            write(rows, file)
-        print(rows[-1], flush=True)
-
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(perform, todo))
-
-
-def read(file: pathlib.Path) -> list[dict]:
-    """The runs that are measured already."""
-    if not file.exists():
-        return []
-    with file.open(newline="") as opened:
-        return list(csv.DictReader(opened))
-
-
-def write(rows: list[dict], file: pathlib.Path) -> None:
-    """Writes the CSV file, whole or not at all."""
-    unfinished = file.with_suffix(".unfinished")
-    with unfinished.open("w", newline="") as opened:
-        writer = csv.DictWriter(opened, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(unfinished, file)
-
-
-def table(rows: list[dict]) -> str:
+def table(rows: list[Row]) -> str:
     """A row for every run."""
-    columns = ["recipe", "seed", "bits per pixel of a batch, median", "most", "spikes"]
+    columns = ["recipe", "seed", "bits per pixel of a batch, median", "largest", "spikes"]
     columns += ["loss of 24 photographs", "bits per pixel of the worst"]
-    names = ("median_bpp", "most_bpp", "spikes", "loss", "worst_bpp")
-    form = {"spikes": "{:.0f}", "loss": "{:.4f}"}
     lines = [
-        [row["arm"], row["seed"], *(form.get(n, "{:.3f}").format(float(row[n])) for n in names)]
-        for arm in ARMS
+        [
+            row.recipe,
+            row.seed,
+            f"{row.median_bpp:.3f}",
+            f"{row.largest_bpp:.3f}",
+            row.spikes,
+            f"{row.loss:.4f}",
+            f"{row.worst_bpp:.3f}",
+        ]
+        for recipe in RECIPES
         for row in rows
-        if row["arm"] == arm
+        if row.recipe == recipe.name
     ]
     return markdown(columns, lines)
 
@@ -139,14 +111,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=pathlib.Path, help="Has train/ and validation/.")
     parser.add_argument("--seeds", type=int, nargs="*", default=(0,))
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="Runs at a time.")
     parser.add_argument("--single", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.single:
-        print(json.dumps(trained(*json.loads(arguments.single), arguments.data)))
+        row = trained(**json.loads(arguments.single), data=arguments.data)
+        print(json.dumps(dataclasses.asdict(row)))
         return
     if arguments.data:
-        perform_missing(RESULTS / "stability.csv", arguments.data, arguments.seeds)
-    rows = read(RESULTS / "stability.csv")
+        jobs = [
+            {"name": recipe.name, "lmbda": LMBDA, "seed": seed, "steps": STEPS}
+            for seed in arguments.seeds
+            for recipe in RECIPES
+        ]
+        file = RESULTS / CSV
+        run.perform_missing(jobs, file, arguments.data, arguments.workers, Row, "stability")
+    rows = run.read(RESULTS / CSV, Row)
     if rows:
         (RESULTS / "stability.md").write_text(table(rows))
 

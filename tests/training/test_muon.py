@@ -10,6 +10,9 @@ from tests.photographs import photograph
 from tfsq import architectures, training
 from tfsq.training.muon import orthogonalize
 
+# Where singular values end, says its docstring.
+LEAST, MOST = 0.68, 1.21
+
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99))
 @settings(deadline=None, max_examples=30)
@@ -21,7 +24,7 @@ def test_singular_values_go_to_one_and_vectors_stay(rows, columns, seed):
     values = np.geomspace(1.0, 0.01, rank)
     matrix = (left[:, :rank] * values) @ right[:, :rank].T
     found = left[:, :rank].T @ orthogonalize(tf.constant(matrix)).numpy() @ right[:, :rank]
-    assert np.all(np.abs(np.diag(found) - 0.95) < 0.3)
+    assert np.all((np.diag(found) > LEAST) & (np.diag(found) < MOST))
     np.testing.assert_allclose(found, np.diag(np.diag(found)), atol=1e-6)
 
 
@@ -43,7 +46,7 @@ def test_the_update_of_a_kernel_has_the_size_that_was_asked_for():
     optimizer = training.Muon(0.5, rms_rate=0.2)
     gradient = tf.constant(np.random.default_rng(0).normal(size=(5, 5, 8, 16)), tf.float32)
     optimizer.apply_gradients([(1e4 * gradient, kernel)])
-    np.testing.assert_allclose(np.sqrt(np.mean(kernel.numpy() ** 2)), 0.5 * 0.2, rtol=0.25)
+    assert LEAST < np.sqrt(np.mean(kernel.numpy() ** 2)) / (0.5 * 0.2) < MOST
     assert np.sum(kernel.numpy() * gradient.numpy()) < 0.0
 
 
@@ -55,7 +58,8 @@ def test_outputs_are_orthogonal_to_those_of_their_block(outputs, block):
     update = kernel.numpy().reshape(-1, outputs)
     for first in range(0, outputs, block):
         values = np.linalg.svd(update[:, first : first + block], compute_uv=False)
-        np.testing.assert_allclose(values / np.sqrt(200), 0.95, atol=0.3)
+        assert values.min() > LEAST * np.sqrt(200)
+        assert values.max() < MOST * np.sqrt(200)
 
 
 def steps_of(optimizer, variables, count=3):
@@ -107,13 +111,31 @@ def test_networks_learn_and_come_back_from_a_file(policy, tmp_path):
     model = architectures.MeanScaleHyperprior(6, 8, shortcut="dct", dtype=policy)
     model.compile(training.Muon(4e-3, momentum=0.9, rms_rate=0.2, excluded=("down_0",)), lmbda=0.01)
     images = tf.constant(photograph()[None, :64, :64], tf.float32)
-    history = model.fit(tf.data.Dataset.from_tensors(images).repeat(8), verbose=0)
-    assert np.isfinite(history.history["loss"][0])
+    history = model.fit(tf.data.Dataset.from_tensors(images).repeat(8), epochs=2, verbose=0)
+    first, second = history.history["loss"]
+    assert second < first
     model.save(tmp_path / "model.keras")
     loaded = tf.keras.models.load_model(tmp_path / "model.keras")
     assert isinstance(loaded.optimizer, training.Muon)
     assert loaded.optimizer.get_config() == model.optimizer.get_config()
     for saved, restored in zip(model.optimizer.variables, loaded.optimizer.variables):
+        np.testing.assert_array_equal(saved, restored)
+
+
+def test_a_run_of_adam_goes_on_with_muon(tmp_path):
+    def compiled(optimizer):
+        model = architectures.FactorizedPrior(4, 6)
+        model.compile(optimizer, lmbda=0.01)
+        model.optimizer.build(model.trainable_variables)
+        return model
+
+    adam = compiled(tf.keras.optimizers.Adam(1e-3))
+    images = tf.constant(photograph()[None, :64, :64], tf.float32)
+    adam.fit(tf.data.Dataset.from_tensors(images).repeat(3), verbose=0)
+    path = tf.train.Checkpoint(optimizer=adam.optimizer).write(str(tmp_path / "state"))
+    muon = compiled(training.Muon(1e-3))
+    tf.train.Checkpoint(optimizer=muon.optimizer).read(path).assert_consumed()
+    for saved, restored in zip(adam.optimizer.variables, muon.optimizer.variables):
         np.testing.assert_array_equal(saved, restored)
 
 

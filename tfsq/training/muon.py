@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-# Jordan's quintic: with it, singular values from 1e-3 to 1 end between 0.7 and 1.2.
+# Jordan's quintic: with it, singular values from 0.002 to 1 end between 0.68 and 1.21.
 _ITERATIONS, _COEFFICIENTS = 5, (3.4445, -4.7750, 2.0315)
 _TINY = 1e-12
 # Outputs that are orthogonal to each other. With all 384 of a hyper synthesis of 192 latents, its
@@ -19,8 +19,8 @@ _BLOCK = 64
 def orthogonalize(matrix: tf.Tensor) -> tf.Tensor:
     """Moves the singular values of matrices towards 1, and keeps their singular vectors.
 
-    Five steps of a Newton-Schulz iteration, products of matrices alone. Singular values of less
-    than a thousandth of the norm stay below 1.
+    Five steps of a Newton-Schulz iteration, products of matrices alone. Singular values of more
+    than a 500th of the Frobenius norm end between 0.68 and 1.21, smaller ones below.
 
     Args:
       matrix: Shape (..., m, n), a floating dtype.
