@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
 import tensorflow as tf
 
 from tfsq.architectures import MeanScaleHyperprior
-from tfsq.architectures.shortcut import (
-    COLOR_PENALTIES,
-    dct_kernel,
-    frequencies,
-    quantization_step,
-)
+from tfsq.architectures.shortcut import dct_kernel, quantization_step
 from tfsq.entropy_models import FactorizedEntropyModel
 from tfsq.layers import AdditiveUniformNoise, StraightThroughRounding
 from tfsq.training import Muon
@@ -65,7 +59,7 @@ RECIPES = (
     Recipe("batch 8 of 64x64", batch_size=8, crop_size=64),
     Recipe("transforms beside at full weight", beginning="full weight"),
     Recipe("kernels of equal magnitude", beginning="equal magnitude"),
-    Recipe("scales of photographs predicted", beginning="scales"),
+    Recipe("hyper transforms at random", beginning="random"),
     Recipe("narrow prior of the hyper-latent", beginning="narrow prior"),
     Recipe("GDN nearer to identity", beginning="weak GDN"),
     Recipe("DCT at each stage", beginning="stages"),
@@ -88,7 +82,6 @@ def network(recipe: Recipe, lmbda: float) -> MeanScaleHyperprior:
     )
     begin = {
         "full weight": _at_full_weight,
-        "scales": _predicting_scales,
         "weak GDN": _with_weak_gdn,
     }.get(recipe.beginning)
     if begin:
@@ -143,21 +136,6 @@ def _at_full_weight(model):
         _scale(layer.kernel, 10.0)
 
 
-def _predicting_scales(model):
-    """Standard deviations of coefficients of photographs, by a law that fits them."""
-    energy = [
-        1.0 / (COLOR_PENALTIES[color] * (row**2 + column**2) + 0.02)
-        for color, row, column in frequencies(model.num_latents)
-    ]
-    step = quantization_step(model.initial_lmbda)
-    scales = np.sqrt(200.0**2 * np.array(energy)) / step
-    scales = np.sqrt(np.minimum(scales, 1500.0 / step) ** 2 + 1.0 / 12.0)
-    last = model.hyper_synthesis.layers[-1]
-    inverse = scales + np.log(-np.expm1(-scales))
-    last.bias.assign(np.concatenate([np.zeros_like(scales), inverse]))
-    _scale(last.kernel, 0.1)
-
-
 def _with_weak_gdn(model):
     for transform in _beside(model):
         for layer in transform.layers:
@@ -186,6 +164,13 @@ class _EqualMagnitude(MeanScaleHyperprior):
         x = layer("nonlinear_synthesis")(y_hat)
         x = x + layer("synthesis_shortcut")(self._UNIT * y_hat)
         return (x + 0.5) * 255.0
+
+
+class _RandomHyperTransforms(MeanScaleHyperprior):
+    """Hyper transforms keep the random weights that Keras gives them."""
+
+    def begin_hyper_transforms(self, *paths, signed=True):
+        del paths, signed
 
 
 class _NarrowPrior(MeanScaleHyperprior):
@@ -244,8 +229,9 @@ class _Stages(MeanScaleHyperprior):
         return (x + y + 0.5) * 255.0
 
 
-# Where a recipe computes something else.
+# Where a recipe computes or begins as something else.
 SUBCLASSES = {
+    "random": _RandomHyperTransforms,
     "stages": _Stages,
     "equal magnitude": _EqualMagnitude,
     "narrow prior": _NarrowPrior,

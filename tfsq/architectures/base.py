@@ -125,9 +125,9 @@ class CompressionModel(tf.keras.Model):
       reconstruction_quantizer: Quantizer layer of what the syntheses receive; None is dithered SUA
         at temperature 1. The same object for both means one noise sample for both.
       stop_gradient: "partial" or "none", see `tfsq.layers.ZeroCenterQuantization`.
-      shortcut: "dct" for a `DCTShortcut` beside analysis and synthesis; None is the network of the
-        literature.
-      initial_lmbda: The lambda for which the shortcut begins, that of `compile` if the distortion
+      shortcut: "dct" for a `DCTShortcut` beside analysis and synthesis, and hyper transforms that
+        begin as local statistics of its coefficients; None is the network of the literature.
+      initial_lmbda: The lambda for which the network begins, that of `compile` if the distortion
         is "mse", and a thirteen-hundredth of it if it is "ms-ssim". Without a shortcut it has no
         effect.
       centered: Boolean, whether the transforms see pixels from -1/2 to 1/2; False is 0 to 1, and

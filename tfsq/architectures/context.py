@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfsq.architectures import transforms
 from tfsq.architectures.hyperprior import HyperpriorModel
+from tfsq.architectures.local_statistics import Path
 from tfsq.architectures.masked_convolution import MaskedConvolution
 
 
@@ -33,6 +34,10 @@ class ContextModel(HyperpriorModel):
         widths = (m * 10 // 3, m * 8 // 3, 2 * m)
         self.entropy_parameters = transforms.convolutions(
             4 * m, widths, (1, 1, 1), "leaky", "entropy_parameters"
+        )
+        locs, scales = ({i: first + i for i in range(m)} for first in (0, m))
+        self.begin_hyper_transforms(
+            Path((self.hyper_synthesis, self.entropy_parameters), locs, scales)
         )
 
     def predict(self, entropy_parameters, hyper, context):

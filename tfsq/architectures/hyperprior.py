@@ -7,6 +7,7 @@ import tensorflow as tf
 from tfsq.architectures.base import LATENT, CompressionModel, unchecked
 from tfsq.architectures.coders import Coder, Decoder, Encoder, Estimator
 from tfsq.architectures.exact import check_exact, check_softplus_decides
+from tfsq.architectures.local_statistics import Path, begin_as_local_statistics
 from tfsq.entropy_models import FactorizedEntropyModel, LowerBoundedGaussianConditional
 from tfsq.layers import Quantizer
 from tfsq.layers.base import check_integer
@@ -96,6 +97,16 @@ class HyperpriorModel(CompressionModel):
           **architecture: What the constructor of the subclass has beside the shared arguments.
         """
         raise NotImplementedError
+
+    def begin_hyper_transforms(self, *paths: Path, signed: bool = True) -> None:
+        """Writes the weights of `hyper_analysis` and of predictions, where latents begin as a DCT.
+
+        Args:
+          *paths: See `begin_as_local_statistics`.
+          signed: Likewise.
+        """
+        if self.shortcut is not None:
+            begin_as_local_statistics(self.hyper_analysis, paths, self.initial_lmbda, signed)
 
     def hidden_widths(self, first: int, second: int) -> tuple[int, int]:
         """Channels of the first two layers of a hyper synthesis.
