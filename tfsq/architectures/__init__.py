@@ -7,6 +7,7 @@ from tfsq.architectures.factorized_prior import FactorizedPrior
 from tfsq.architectures.gdn import GDN
 from tfsq.architectures.hyperprior import HyperpriorModel
 from tfsq.architectures.joint_autoregressive_hyperprior import JointAutoregressiveHyperprior
+from tfsq.architectures.local_statistics import PredictionPath
 from tfsq.architectures.mean_scale_hyperprior import MeanScaleHyperprior
 from tfsq.architectures.scale_hyperprior import ScaleHyperprior
 from tfsq.architectures.shortcut import DCTShortcut
@@ -35,5 +36,6 @@ __all__ = [
     "HyperpriorModel",
     "JointAutoregressiveHyperprior",
     "MeanScaleHyperprior",
+    "PredictionPath",
     "ScaleHyperprior",
 ]

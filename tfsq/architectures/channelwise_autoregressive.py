@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfsq.architectures import transforms
 from tfsq.architectures.hyperprior import HyperpriorModel
-from tfsq.architectures.local_statistics import Path
+from tfsq.architectures.local_statistics import PredictionPath
 from tfsq.layers import Quantizer
 from tfsq.layers.base import check_integer
 
@@ -104,8 +104,8 @@ class ChannelwiseAutoregressive(HyperpriorModel):
         for i, (loc, scale) in enumerate(zip(self.loc_transforms, self.scale_transforms)):
             latents = range(i * self._slice_depth, (i + 1) * self._slice_depth)
             outputs = dict(zip(latents, range(self._slice_depth)))
-            paths.append(Path((self.loc_synthesis, loc), outputs, {}))
-            paths.append(Path((self.scale_synthesis, scale), {}, outputs))
+            paths.append(PredictionPath((self.loc_synthesis, loc), outputs, {}))
+            paths.append(PredictionPath((self.scale_synthesis, scale), {}, outputs))
         self.begin_hyper_transforms(*paths)
 
     def code_latent(self, coder, z_hat):

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfsq.architectures import transforms
 from tfsq.architectures.hyperprior import HyperpriorModel
-from tfsq.architectures.local_statistics import Path
+from tfsq.architectures.local_statistics import PredictionPath
 from tfsq.architectures.masked_convolution import MaskedConvolution
 
 
@@ -37,7 +37,7 @@ class ContextModel(HyperpriorModel):
         )
         locs, scales = ({i: first + i for i in range(m)} for first in (0, m))
         self.begin_hyper_transforms(
-            Path((self.hyper_synthesis, self.entropy_parameters), locs, scales)
+            PredictionPath((self.hyper_synthesis, self.entropy_parameters), locs, scales)
         )
 
     def predict(self, entropy_parameters, hyper, context):

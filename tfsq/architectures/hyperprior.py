@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfsq.architectures.base import LATENT, CompressionModel, unchecked
 from tfsq.architectures.coders import Coder, Decoder, Encoder, Estimator
 from tfsq.architectures.exact import check_exact, check_softplus_decides
-from tfsq.architectures.local_statistics import Path, begin_as_local_statistics
+from tfsq.architectures.local_statistics import PredictionPath, begin_as_local_statistics
 from tfsq.entropy_models import FactorizedEntropyModel, LowerBoundedGaussianConditional
 from tfsq.layers import Quantizer
 from tfsq.layers.base import check_integer
@@ -98,7 +98,7 @@ class HyperpriorModel(CompressionModel):
         """
         raise NotImplementedError
 
-    def begin_hyper_transforms(self, *paths: Path, signed: bool = True) -> None:
+    def begin_hyper_transforms(self, *paths: PredictionPath, signed: bool = True) -> None:
         """Writes the weights of `hyper_analysis` and of predictions, where latents begin as a DCT.
 
         Args:

@@ -65,7 +65,7 @@ def _convolutions(*transforms) -> list:
 
 
 @dataclasses.dataclass(frozen=True)
-class Path:
+class PredictionPath:
     """How latents are predicted from the hyper-latent.
 
     Args:
@@ -88,7 +88,7 @@ def begin_as_local_statistics(hyper_analysis, paths, lmbda: float, signed: bool 
 
     Args:
       hyper_analysis: See `transforms.hyper_analysis`; its input begins as a DCT.
-      paths: Sequence of `Path`.
+      paths: Sequence of `PredictionPath`.
       lmbda: See `quantization_step`.
       signed: Boolean, whether the hyper analysis sees latents, and not their magnitudes. Without
         signs there are no means.
@@ -172,7 +172,7 @@ class _Statistics:
         """Writes the weights of the three convolutions of a hyper analysis."""
         _write(layers, (self._rectified, self._halved, self._described))
 
-    def begin_path(self, path: Path) -> None:
+    def begin_path(self, path: PredictionPath) -> None:
         """Writes the weights of the convolutions that predict."""
         layers = _convolutions(*path.transforms)
         passed = [self._passed] * (len(layers) - 3)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfsq.architectures import transforms
 from tfsq.architectures.hyperprior import HYPER_LATENT, LATENT, HyperpriorModel, whole
-from tfsq.architectures.local_statistics import Path
+from tfsq.architectures.local_statistics import PredictionPath
 
 
 @tf.keras.saving.register_keras_serializable(package="tfsq")
@@ -42,7 +42,7 @@ class MeanScaleHyperprior(HyperpriorModel):
         widths = (*self.hidden_widths(m, m * 3 // 2), 2 * m)
         self.hyper_synthesis = transforms.hyper_synthesis(n, widths, "leaky")
         locs, scales = ({i: first + i for i in range(m)} for first in (0, m))
-        self.begin_hyper_transforms(Path((self.hyper_synthesis,), locs, scales))
+        self.begin_hyper_transforms(PredictionPath((self.hyper_synthesis,), locs, scales))
 
     def code_latent(self, coder, z_hat):
         """See `HyperpriorModel`."""

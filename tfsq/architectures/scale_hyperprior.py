@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfsq.architectures import transforms
 from tfsq.architectures.hyperprior import HyperpriorModel, whole
-from tfsq.architectures.local_statistics import Path
+from tfsq.architectures.local_statistics import PredictionPath
 
 
 @tf.keras.saving.register_keras_serializable(package="tfsq")
@@ -39,7 +39,7 @@ class ScaleHyperprior(HyperpriorModel):
         n, m = self.num_filters, self.num_latents
         self.hyper_analysis = transforms.hyper_analysis(m, (n, n, n), "relu")
         self.hyper_synthesis = transforms.hyper_synthesis(n, (*self.hidden_widths(n, n), m), "relu")
-        path = Path((self.hyper_synthesis,), {}, {i: i for i in range(m)})
+        path = PredictionPath((self.hyper_synthesis,), {}, {i: i for i in range(m)})
         self.begin_hyper_transforms(path, signed=False)
 
     def analyze_latent(self, y):
