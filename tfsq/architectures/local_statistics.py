@@ -23,11 +23,11 @@ from scipy import fft
 
 from tfsq.architectures.shortcut import COLOR_PENALTIES, frequencies, quantization_step
 
-# Standard deviations of coefficients of photographs, on 0-255: of luma at frequency 1, and of the
-# mean of a block, for luma and both chromas.
+# Rough ones do, since training goes on from here. Standard deviations of coefficients of photographs
+# on 0-255: of luma at frequency 1, and of the mean of a block, for luma and both chromas.
 _DEVIATION, _MEAN_DEVIATIONS = 150.0, (1400.0, 400.0, 150.0)
-# Within 4x4 blocks, the means of blocks vary by so much of that, and a quarter as strongly with
-# the activity as other coefficients do.
+# What 4x4 neighboring means keep of that once their average is known, and how much less they depend
+# on the activity than other coefficients: light and shade have little to do with texture.
 _WITHIN, _MEAN_SLOPE = 0.4, 0.25
 # Of a normal distribution, the mean magnitude in standard deviations.
 _MAGNITUDE = math.sqrt(2.0 / math.pi)
