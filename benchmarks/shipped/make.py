@@ -31,9 +31,9 @@ from tfsq import codec, training
 from tfsq.codec.shipped import SUMS_FILE, sums_of
 
 COMMAND = "python benchmarks/shipped/make.py --data DATA --runs RUNS"
-# By quality: lambda; latents, of which high rates need more; steps; and the learning rate: below the
-# default, at which many latents are not stable, and lowest at high rates, where its noise is most of
-# the squared error.
+# By quality: lambda; latents, of which high rates need more; steps; and the learning rate: below
+# the default, at which many latents are not stable, and lowest at high rates, where its noise is
+# most of the squared error.
 LMBDAS = {1: 0.0015, 2: 0.004, 3: 0.01, 4: 0.02}
 LATENTS = {1: 96, 2: 128, 3: 192, 4: 192}
 STEPS = {1: 15_000, 2: 15_000, 3: 15_000, 4: 15_000}

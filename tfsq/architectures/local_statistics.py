@@ -23,8 +23,9 @@ from scipy import fft
 
 from tfsq.architectures.shortcut import COLOR_PENALTIES, frequencies, quantization_step
 
-# Rough ones do, since training goes on from here. Standard deviations of coefficients of photographs
-# on 0-255: of luma at frequency 1, and of the mean of a block, for luma and both chromas.
+# Rough ones do, since training goes on from here. Standard deviations of coefficients of
+# photographs on 0-255: of luma at frequency 1, and of the mean of a block, for luma and both
+# chromas.
 _DEVIATION, _MEAN_DEVIATIONS = 150.0, (1400.0, 400.0, 150.0)
 # What 4x4 neighboring means keep of that once their average is known, and how much less they depend
 # on the activity than other coefficients: light and shade have little to do with texture.
