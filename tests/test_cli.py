@@ -144,7 +144,7 @@ def test_evaluate_prints_bd_rates(disguised, tmp_path):
 
 def test_evaluate_refuses_before_it_measures(image, folder, monkeypatch, tmp_path):
     arguments = ("evaluate", image, "--model", folder)
-    monkeypatch.setattr(codec, "compare", None)
+    monkeypatch.setattr(codec, "Comparison", None)
     for wrong, message in (
         (("--csv", tmp_path / "no" / "rows.csv"), "No such folder"),
         (("--figure", tmp_path / "no" / "figure.png"), "No such folder"),
@@ -161,12 +161,13 @@ def test_evaluate_refuses_before_it_measures(image, folder, monkeypatch, tmp_pat
 def test_errors_are_sentences(image, folder, tmp_path):
     bad = tmp_path / "bad.tfsq"
     bad.write_bytes(b"TFSQ")
-    out = tmp_path / "out.png"
+    out, coded = tmp_path / "out.png", tmp_path / "out.tfsq"
     for arguments, message in (
-        (("compress", "missing.png", out, "--model", folder), "No such file"),
-        (("compress", bad, out, "--model", folder), "Not an image file"),
-        (("compress", image, tmp_path / "no" / "folder", "--model", folder), "No such folder"),
-        (("compress", image, out, "--model", tmp_path), "Not a codec exported by tfsq"),
+        (("compress", "missing.png", coded, "--model", folder), "No such file"),
+        (("compress", bad, coded, "--model", folder), "Not an image file"),
+        (("compress", image, tmp_path / "no" / "a.tfsq", "--model", folder), "No such folder"),
+        (("compress", image, out, "--model", folder), "must end in .tfsq"),
+        (("compress", image, coded, "--model", tmp_path), "Not a codec exported by tfsq"),
         (("decompress", bad, out, "--model", folder), "Truncated .tfsq file"),
         (("info", image), "Not a .tfsq file"),
         (("evaluate", bad, "--model", folder), "Not an image file"),
@@ -174,7 +175,8 @@ def test_errors_are_sentences(image, folder, tmp_path):
         (("evaluate", image, "--model", folder, "--reference", "gif"), "Received: 'gif'"),
         (("evaluate", image, *["--model", folder] * 2), "must be different folders"),
         (("train", "no/*.png", "--output", tmp_path / "run"), "nothing that matches: no/*.png"),
-        (("train", image, "--output", tmp_path / "run", "--steps", 7), "multiple of"),
+        (("train", image, "--output", tmp_path / "run", "--steps", 0), "`steps` must be"),
+        (("export", tmp_path), "Not the folder of a run"),
     ):
         result = run(*arguments)
         assert result.exit_code == 1, result.output
@@ -182,6 +184,7 @@ def test_errors_are_sentences(image, folder, tmp_path):
         assert "Traceback" not in result.output
         assert isinstance(result.exception, SystemExit)
     assert not out.exists()
+    assert not coded.exists()
     assert not (tmp_path / "run").exists()
 
 
@@ -216,7 +219,7 @@ def test_usage_errors_exit_with_2():
 
 
 def test_defaults_are_those_of_the_settings():
-    from tfsq.cli import train
+    from tfsq.cli.training import train
     from tfsq.training import TrainingSettings
 
     parameters = inspect.signature(train).parameters
@@ -235,12 +238,12 @@ def test_compress_by_quality_and_decompress_without_a_model(shipping, image, tmp
     assert np.array_equal(codec.read_image(decoded), codec.decompress(expected, folder))
     result = run("compress", image, refined, "--quality", 2, "--refine", 2)
     assert result.exit_code == 0, result.output
-    assert run("decompress", refined, decoded).exit_code == 0
-    result = run("compress", image, refined, "--quality", 5)
+    assert run("decompress", refined, decoded, "--force").exit_code == 0
+    result = run("compress", image, tmp_path / "c.tfsq", "--quality", 5)
     assert result.exit_code == 1
     assert "`quality` must be one of [2]" in result.output
     for options in ((), ("--quality", 2, "--model", folder)):
-        result = run("compress", image, refined, *options)
+        result = run("compress", image, tmp_path / "c.tfsq", *options)
         assert result.exit_code == 2
         assert "give one of --model and --quality" in result.output
 
@@ -278,6 +281,11 @@ def test_train_interrupted_and_resumed(tmp_path):
     assert result.exit_code == 130, result.output
     assert "the same command continues" in result.output
     assert not (output / "codec").exists()
+    # Or ends here, and goes on all the same.
+    result = run("export", output)
+    assert result.exit_code == 0, result.output
+    assert "the run ended at step 4 of 6" in result.output
+    assert (output / "codec").is_dir()
 
     result = run(*arguments)
     assert result.exit_code == 0, result.output

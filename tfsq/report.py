@@ -10,15 +10,19 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfsq import analysis, layers
+from tfsq import analysis, layers, training
 from tfsq.analysis import figures
 from tfsq.architectures import MeanScaleHyperprior
-from tfsq.codec import read_image, shipped_folder
+from tfsq.codec import load, shipped_folder
+from tfsq.files import name_for_tensorflow, writing_folder
+from tfsq.training.run_folder import CODEC
 
 # Weight of the squared error on pixels, as the shipped model was trained.
 _LMBDA = 0.01
 # Enough for figures; the functions' own default is finer.
 _LOG2_POINTS = 12
+# Of height and width of the images of a batch.
+_MULTIPLE = 64
 
 TEMPERATURES = (1.0, 0.5, 0.25, 0.1, 0.05, 0.03)
 BOUNDS = (0.01, 0.02, 0.04, 0.07, 0.11, 0.16, 0.25, 0.4, 0.6, 1.0)
@@ -122,14 +126,17 @@ def analyzed_folder() -> pathlib.Path:
     return shipped_folder() / "analysis"
 
 
-def latent_batch(model_file=None, images: Sequence | None = None) -> analysis.LatentBatch:
+def latent_batch(
+    model=None, images: Sequence | None = None, on_skipped: Callable[[str], None] | None = None
+) -> analysis.LatentBatch:
     """Returns latents of a model, with the distortion after its synthesis as their loss.
 
     Args:
-      model_file: `.keras` file of a `tfsq.architectures.MeanScaleHyperprior`; the shipped one if
-        None.
+      model: A `tfsq.architectures.MeanScaleHyperprior`: a `.keras` file, the folder of an exported
+        codec, or that of a run; the shipped one if None.
       images: Image files; each is cropped to the largest multiple of 64 that all have. The shipped
         ones if None.
+      on_skipped: Called with why an image is left out that does not serve; None raises.
 
     Returns:
       The batch.
@@ -138,33 +145,43 @@ def latent_batch(model_file=None, images: Sequence | None = None) -> analysis.La
       ValueError: if there is no image, one that is smaller than 64 pixels, or another model.
       OSError: if a file cannot be read.
     """
-    model_file = model_file or analyzed_folder() / "model.keras"
     files = sorted(analyzed_folder().glob("*.png")) if images is None else list(images)
     if not files:
         raise ValueError("`images` must not be empty.")
-    try:
-        model = tf.keras.models.load_model(model_file)
-    except Exception as error:
-        # Keras raises errors of any kind at files that are damaged or of others.
-        raise ValueError(f"`model_file` cannot be loaded: {model_file} ({error})") from error
-    if not isinstance(model, MeanScaleHyperprior):
-        raise ValueError(
-            f"`model_file` must hold a MeanScaleHyperprior. Received: {type(model).__name__} in "
-            f"{model_file}"
-        )
-    pixels = [read_image(file) for file in files]
-    height, width = (min(size) // 64 * 64 for size in zip(*(image.shape[:2] for image in pixels)))
-    if not height or not width:
-        raise ValueError("`images` must be at least 64 pixels high and wide.")
-    batch = tf.constant(np.stack([image[:height, :width] for image in pixels]), tf.float32)
-    lmbda = getattr(model, "lmbda", None) or _LMBDA
+    network = _network_of(pathlib.Path(model or analyzed_folder() / "model.keras"))
+    pixels = training.training_images(files, _MULTIPLE, on_skipped)
+    found = [image for image in pixels if image is not None]
+    sizes = zip(*(image.shape[:2] for image in found))
+    height, width = (min(size) // _MULTIPLE * _MULTIPLE for size in sizes)
+    batch = tf.constant(np.stack([image[:height, :width] for image in found]), tf.float32)
+    lmbda = getattr(network, "lmbda", None) or _LMBDA
 
     @tf.function
     def loss(y_hat):
-        return lmbda * tf.reduce_mean(tf.square(model.synthesize(y_hat) - batch))
+        return lmbda * tf.reduce_mean(tf.square(network.synthesize(y_hat) - batch))
 
-    y, loc, scale = model.latents(batch)
+    y, loc, scale = network.latents(batch)
     return analysis.LatentBatch(y.numpy(), loc.numpy(), scale.numpy(), loss)
+
+
+def _network_of(path: pathlib.Path) -> MeanScaleHyperprior:
+    """The network in a `.keras` file, the folder of a codec or that of a run."""
+    if (path / CODEC).is_dir():
+        path = path / CODEC
+    try:
+        if path.is_dir():
+            network = load(path).network
+        else:
+            with name_for_tensorflow(path.parent) as folder:
+                network = tf.keras.models.load_model(folder / path.name)
+    except Exception as error:
+        # Keras raises errors of any kind at files that are damaged or of others.
+        raise ValueError(f"`model` cannot be loaded: {path} ({error})") from error
+    if not isinstance(network, MeanScaleHyperprior):
+        raise ValueError(
+            f"`model` must be a MeanScaleHyperprior. Received: {type(network).__name__} in {path}"
+        )
+    return network
 
 
 def measure_recommendations(batch: analysis.LatentBatch) -> Iterator[analysis.Recommendation]:
@@ -242,7 +259,8 @@ def analyze(output, batch: analysis.LatentBatch, progress: Callable = lambda ite
     """Measures everything and writes a CSV file for each kind of result, and the figures.
 
     Args:
-      output: Folder to write to; created if it does not exist.
+      output: Folder to write to, when everything is measured; files that are there are replaced by
+        those of the same name.
       batch: Latents for the recommendations, see `latent_batch`.
       progress: Callable (iterator, name) -> iterator, which may show what passes through it.
 
@@ -254,10 +272,15 @@ def analyze(output, batch: analysis.LatentBatch, progress: Callable = lambda ite
     """
     # Before the minutes of measuring, and not after.
     figures.check_matplotlib()
-    output = pathlib.Path(output)
-    output.mkdir(parents=True, exist_ok=True)
     results = {name: list(progress(measure(), name)) for name, measure in MEASUREMENTS.items()}
     results["recommendation"] = list(progress(measure_recommendations(batch), "recommendation"))
+    with writing_folder(output) as unfinished:
+        _write(results, unfinished)
+    return results
+
+
+def _write(results: dict, output: pathlib.Path) -> None:
+    """Writes tables and figures into an existing folder."""
     for name, rows in results.items():
         analysis.to_csv(rows, output / f"{name}.csv")
     for result in results["recommendation"]:
@@ -267,4 +290,3 @@ def analyze(output, batch: analysis.LatentBatch, progress: Callable = lambda ite
             analysis.to_csv(result.temperature_curve, output / f"{stem}_temperature.csv")
     write_figures(results, output)
     write_markdown(results, output)
-    return results

@@ -45,6 +45,8 @@ def measure(_) -> list[dict]:
         ways = {name: process(sys.executable, "-c", code) for name, code in IMPORTS.items()}
         ways["tfsq --help"] = process(tfsq, "--help")
         ways["tfsq info"] = process(tfsq, "info", coded)
-        ways["tfsq compress, 768x512"] = process(tfsq, "compress", png, f"{coded}2", "--quality=3")
-        ways["tfsq decompress, 768x512"] = process(tfsq, "decompress", coded, decoded)
+        compressing = ("compress", png, f"{folder}/b.tfsq", "--quality=3", "--force")
+        ways["tfsq compress, 768x512"] = process(tfsq, *compressing)
+        decompressing = ("decompress", coded, decoded, "--force")
+        ways["tfsq decompress, 768x512"] = process(tfsq, *decompressing)
         return rows_of(in_turns(ways), "import tensorflow_compression")

@@ -117,10 +117,14 @@ def test_hard_layer_rounds_with_the_straight_through_gradient():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"step": -1, "freeze": []}, ValueError, "`step` must be an integer of at least 0"),
-        ({"step": 1, "freeze": "analysis"}, TypeError, "`freeze` must be a list"),
         (
-            {"step": 1, "freeze": [], "quantizers": [tf.keras.layers.ReLU()]},
+            {"switch_step": -1, "freeze": []},
+            ValueError,
+            "`switch_step` must be an integer of at least 0",
+        ),
+        ({"switch_step": 1, "freeze": "analysis"}, TypeError, "`freeze` must be a list"),
+        (
+            {"switch_step": 1, "freeze": [], "quantizers": [tf.keras.layers.ReLU()]},
             TypeError,
             "`quantizers` must be quantizer layers",
         ),

@@ -77,7 +77,8 @@ def test_csv_has_every_file_and_the_means(curves, tmp_path):
     codec.write_comparison(curves, tmp_path / "comparison.csv")
     with (tmp_path / "comparison.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["file", "codec", "quality", "bpp", "psnr", "ms_ssim"]
+    assert list(rows[0]) == ["file", "codec", "quality", "bpp", "psnr", "ms_ssim", "files"]
+    assert [row["files"] for row in rows[:3]] == ["1", "1", "2"]
     kinds = 2 + sum(len(reference.qualities) for reference in codec.REFERENCES.values())
     assert len(rows) == 3 * kinds
     means = [row for row in rows if row["file"] == "mean"]

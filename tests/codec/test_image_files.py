@@ -10,6 +10,7 @@ from PIL import Image, ImageCms
 
 from tests.photographs import photograph
 from tfsq.codec import read_image, write_image
+from tfsq.codec.image_files import stored_size
 
 
 def save(image, path, **kwargs):
@@ -195,3 +196,70 @@ def test_colors_are_converted_by_the_profile(tmp_path):
     )
     with pytest.raises(ValueError, match=r"broken\.png has a color profile that cannot be used"):
         read_image(save(image, tmp_path / "broken.png", icc_profile=b"no profile"))
+
+
+def tiff_of(*pages, sub_pages=0, **options):
+    """A TIFF of several pages; the first may have others in SubIFDs."""
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        for i, page in enumerate(pages):
+            given = {**options, "subifds": sub_pages} if i == 0 and sub_pages else options
+            writer.write(page, photometric="rgb", **given)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("ending", ["dng", "nef", "tif"])
+@pytest.mark.parametrize(
+    ("pages", "options", "message"),
+    [
+        ((8, 32), {"sub_pages": 1}, "holds further images in SubIFDs.*Develop or flatten"),
+        ((32, 16, 8), {"sub_pages": 2}, "holds further images in SubIFDs"),
+        ((32,), {"subfiletype": 1}, "begins with a preview or a mask"),
+        ((32,), {"extratags": [(255, 3, 1, 2, True)]}, "begins with a preview or a mask"),
+        ((32, 16), {}, "has 2 frames; tfsq codes single images"),
+    ],
+)
+def test_previews_of_raw_files_and_pyramids_are_refused(pages, options, message, ending, tmp_path):
+    path = tmp_path / f"image.{ending}"
+    path.write_bytes(tiff_of(*(photograph()[:size, :size] for size in pages), **options))
+    for read in (read_image, stored_size):
+        with pytest.raises(ValueError, match=rf"image\.{ending} {message}"):
+            read(path)
+
+
+def test_a_mask_is_no_image(tmp_path):
+    image = Image.fromarray(photograph()[:20, :30])
+    path = save(image, tmp_path / "image.tif", tiffinfo={254: 4})
+    with pytest.raises(ValueError, match="begins with a preview or a mask"):
+        read_image(path)
+
+
+def test_other_tiffs_are_read(tmp_path):
+    path, pixels = tmp_path / "image.tif", photograph()[:20, :30]
+    for options in ({}, {"subfiletype": 0}, {"subfiletype": 2}, {"compression": "zlib"}):
+        path.write_bytes(tiff_of(pixels, **options))
+        assert np.array_equal(read_image(path), pixels)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize("ending", ["png", "jpg", "tiff", "webp"])
+def test_sizes_are_those_of_the_pixels_but_for_turns(orientation, ending, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(photograph()[:20, :30])
+    path = save(image, tmp_path / f"image.{ending}", exif=exif)
+    assert sorted(stored_size(path)) == sorted(read_image(path).shape[:2])
+
+
+def test_sizes_need_no_pixels(tmp_path):
+    for ending in ("jpg", "png", "webp"):
+        path = save(Image.fromarray(photograph()[:64, :96]), tmp_path / f"image.{ending}")
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
+        path.write_bytes(data)
+        assert stored_size(path) == (64, 96)
+    path.write_bytes(b"no image")
+    with pytest.raises(ValueError, match="Not an image file"):
+        stored_size(path)
+    with pytest.raises(FileNotFoundError):
+        stored_size(tmp_path / "missing.png")

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.training.small import SMALL, weights_of
-from tfsq import training
+from tfsq import codec, training
 
 
 def test_a_deterministic_run_that_was_interrupted_ends_as_if_it_was_not(files, tmp_path):
@@ -91,7 +91,7 @@ def test_callback_that_stops_a_run_leaves_one_to_continue(files, tmp_path):
     assert not (tmp_path / "run" / "codec").exists()
     # What a kill may leave of a history, and what becomes of it.
     (tmp_path / "run" / "history.csv").write_text("epoch,lo")
-    with pytest.raises(ValueError, match="other settings: images=2 of digest .*, now 1 of digest"):
+    with pytest.raises(ValueError, match="images=2 files of digest .*, now 1 files of"):
         training.train(files[:1], tmp_path / "run", settings)
     checkpoints = tmp_path / "run" / "checkpoints"
     (data,) = checkpoints.glob("*.data*")
@@ -139,3 +139,70 @@ def test_layer_with_a_seed_does_not_repeat_its_noise_when_resumed(files, tmp_pat
     training.train(files, tmp_path / "run", settings, [Draw()], stop=4)
     first, second = drawn
     assert not set(first) & set(second)
+
+
+def test_the_last_epoch_may_be_shorter(files, tmp_path):
+    settings = training.TrainingSettings(**{**SMALL, "steps": 5})
+
+    class Stop(tf.keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if int(self.model.optimizer.iterations) == 5:
+                raise KeyboardInterrupt
+
+    training.train(files, tmp_path / "run", settings)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(files, tmp_path / "other", settings, callbacks=[Stop()])
+    assert not (tmp_path / "other" / "codec").exists()
+    training.train(files, tmp_path / "other", settings)
+    tables = [(tmp_path / name / "history.csv").read_text() for name in ("run", "other")]
+    epochs = [[row["epoch"] for row in csv.DictReader(t.splitlines())] for t in tables]
+    assert epochs == [["0", "1", "2"]] * 2
+    model = training.train(files, tmp_path / "run", settings)
+    assert int(model.optimizer.iterations) == 5
+    assert (tmp_path / "run" / "codec").is_dir()
+
+
+def test_a_run_has_one_process(files, tmp_path):
+    settings = training.TrainingSettings(**SMALL)
+
+    class Second(tf.keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            for start in (
+                lambda: training.train(files, tmp_path / "run", settings),
+                lambda: training.export_run(tmp_path / "run"),
+            ):
+                with pytest.raises(ValueError, match=r"Another process works on the run in .*run"):
+                    start()
+
+    training.train(files, tmp_path / "run", settings, callbacks=[Second()])
+    assert (tmp_path / "run" / "codec").is_dir()
+    # One that was killed leaves a file behind, and no lock.
+    assert (tmp_path / "run" / ".lock").exists()
+    assert training.export_run(tmp_path / "run") == {"step": 6, "steps": 6}
+
+
+def test_an_interrupted_run_is_exported_as_it_is(files, tmp_path):
+    settings = training.TrainingSettings(**{**SMALL, "hard_fraction": 0.5})
+    run = tmp_path / "run"
+    with pytest.raises(ValueError, match="Not the folder of a run"):
+        training.export_run(run)
+    assert not run.exists()
+    stopped = training.train(files, run, settings, stop=4)
+    assert training.export_run(run) == {"step": 4, "steps": 6}
+    assert codec.load(run / "codec").metadata == codec.as_codec(stopped).metadata
+    model = tf.keras.models.load_model(run / "model.keras")
+    quantizer = model.latent_model.reconstruction_quantizer
+    assert float(quantizer.temperature) == pytest.approx(
+        float(stopped.latent_model.reconstruction_quantizer.temperature)
+    )
+    # It goes on as if nothing had happened.
+    finished = training.train(files, run, settings)
+    assert int(finished.optimizer.iterations) == 6
+    for one, other in zip(
+        weights_of(finished), weights_of(training.train(files, tmp_path / "other", settings))
+    ):
+        assert one.shape == other.shape
+    (tmp_path / "empty").mkdir()
+    (run / "settings.json").rename(tmp_path / "empty" / "settings.json")
+    with pytest.raises(ValueError, match="has no checkpoint yet"):
+        training.export_run(tmp_path / "empty")

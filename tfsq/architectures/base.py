@@ -55,6 +55,12 @@ def ms_ssim_distortion(x, x_hat) -> tf.Tensor:
 
 
 _PIXEL_RANGE = 255.0
+# Of images with other channels: what to do.
+_HINTS = {
+    1: " Gray images are `tf.image.grayscale_to_rgb(image)`.",
+    4: " Without its alpha channel, an image is `image[..., :3]`.",
+}
+_NOT_COMPILED = ("loss", "loss_weights", "metrics", "weighted_metrics")
 DISTORTIONS = {"mse": mse_distortion, "ms-ssim": ms_ssim_distortion}
 
 
@@ -387,7 +393,8 @@ class CompressionModel(tf.keras.Model):
             `steps_per_execution`.
 
         Raises:
-          ValueError: if `lmbda` is not positive and finite, or `distortion` unknown.
+          ValueError: if `lmbda` is not positive and finite, `distortion` unknown, or if a loss or
+            metrics are given, of which these networks have their own.
         """
         if kwargs.pop("from_serialized", False):
             return
@@ -397,6 +404,12 @@ class CompressionModel(tf.keras.Model):
                 f"`distortion` must be one of {sorted(DISTORTIONS)}. "
                 f"Received: distortion={distortion!r}"
             )
+        for name in _NOT_COMPILED:
+            if kwargs.get(name) is not None:
+                raise ValueError(
+                    f"`{name}` is not used: the loss is bits per pixel + lmbda * distortion, and "
+                    f"`fit` reports loss, bpp, mse and psnr. Received: {name}={kwargs[name]!r}"
+                )
         super().compile(optimizer=optimizer, **kwargs)
         self.lmbda = lmbda
         self.distortion = distortion
@@ -418,13 +431,15 @@ class CompressionModel(tf.keras.Model):
         # Creates the slots, so that loading can restore them.
         self.optimizer.build(self.trainable_variables)
 
-    def rate_distortion(self, image, training, lmbda=None):
+    def rate_distortion(self, image, training, lmbda=None, target=None):
         """Evaluates the loss and its two parts.
 
         Args:
           image: As for `call`.
           training: Boolean, whether to use the surrogates or to round.
           lmbda: Weight of the distortion, a number or a scalar tensor; that of `compile` if None.
+          target: What the reconstruction is compared with, of the shape of `image`; `image` if
+            None.
 
         Returns:
           Dict of float32 tensors [batch]: "loss", "bpp" (bits per pixel), "distortion" (what
@@ -432,11 +447,19 @@ class CompressionModel(tf.keras.Model):
 
         Raises:
           RuntimeError: if the model was not compiled.
+          ValueError: if `image` or `target` is not as described.
         """
         if not self._is_compiled:
             raise RuntimeError("The model must be compiled first: its loss depends on `lmbda`.")
+        image = self._checked(image)
+        target = image if target is None else self._checked(target)
+        if not target.shape.is_compatible_with(image.shape):
+            raise ValueError(
+                f"`target` must have the shape of `image`, {image.shape}. "
+                f"Received: shape={target.shape}"
+            )
         reconstruction, bits = self(image, training=training)
-        return self.loss_of(image, reconstruction, bits, self.lmbda if lmbda is None else lmbda)
+        return self.loss_of(target, reconstruction, bits, self.lmbda if lmbda is None else lmbda)
 
     def loss_of(self, image, reconstruction, bits, lmbda):
         """Weighs rate and distortion, with the distortion that `compile` chose.
@@ -466,35 +489,56 @@ class CompressionModel(tf.keras.Model):
             "psnr": 10.0 * tf.math.log(255.0**2 / mse) / tf.math.log(10.0),
         }
 
-    def train_step(self, image):
-        """One step of `fit` on a batch of images; see `tf.keras.Model.train_step`."""
-        return self._update_means(self.descend(image))
+    def train_step(self, data):
+        """One step of `fit`; see `tf.keras.Model.train_step`.
 
-    def descend(self, image, **weight):
+        Args:
+          data: A batch of images, or a tuple of images and of what they are to be reconstructed
+            as.
+        """
+        image, target = _unpacked(data)
+        return self._update_means(self.descend(image, target=target))
+
+    def descend(self, image, **given):
         """Takes a step of the optimizer on a batch of images.
 
         Args:
           image: As for `call`.
-          **weight: `lmbda`, if it is not that of `compile`.
+          **given: `lmbda` and `target` of `rate_distortion`.
 
         Returns:
           As `rate_distortion`, from before the step.
         """
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
-            values = self.rate_distortion(image, training=True, **weight)
+            values = self.rate_distortion(image, training=True, **given)
             # Gradients are summed over the replicas. `losses` are those of regularizers.
             loss = (tf.reduce_mean(values["loss"]) + sum(self.losses)) / replicas
         self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
         return values
 
-    def test_step(self, image):
-        """One step of `evaluate`, with hard rounding; see `tf.keras.Model.test_step`."""
-        return self._update_means(self.rate_distortion(image, training=False))
+    def test_step(self, data):
+        """One step of `evaluate`, with hard rounding, on what `train_step` takes."""
+        image, target = _unpacked(data)
+        return self._update_means(self.rate_distortion(image, training=False, target=target))
 
-    def predict_step(self, image):
+    def predict_step(self, data):
         """One step of `predict`, with hard rounding: the reconstruction."""
-        return self(image, training=False)[0]
+        return self(_unpacked(data)[0], training=False)[0]
+
+    def load_weights(self, filepath, skip_mismatch=False, by_name=False, options=None):
+        """Loads weights; see `tf.keras.Model.load_weights`.
+
+        Raises:
+          ValueError: if `by_name`, since Keras compares shapes then, and those of coding tables are
+            not known before they are loaded.
+        """
+        if by_name:
+            raise ValueError(
+                "`by_name` must be False: Keras refuses coding tables then, whose shapes are not "
+                "known before. Load all weights, or those of single layers."
+            )
+        return super().load_weights(filepath, skip_mismatch, by_name, options)
 
     @property
     def metrics(self):
@@ -529,8 +573,20 @@ class CompressionModel(tf.keras.Model):
 
     def _checked(self, image):
         image = tf.convert_to_tensor(image)
+        if image.shape.rank is None:
+            return tf.ensure_shape(image, [None, None, None, 3])
         if image.shape.rank != 4 or image.shape[-1] not in (3, None):
+            hint = _HINTS.get(image.shape[-1], "") if image.shape.rank == 4 else ""
             raise ValueError(
-                f"`image` must have shape [batch, height, width, 3]. Received: shape={image.shape}"
+                f"`image` must have shape [batch, height, width, 3].{hint} "
+                f"Received: shape={image.shape}"
             )
         return image
+
+
+def _unpacked(data) -> tuple:
+    """Images, and what they are compared with or None, of what Keras passes to a step."""
+    image, target, weight = tf.keras.utils.unpack_x_y_sample_weight(data)
+    if weight is not None:
+        raise ValueError("`sample_weight` is not used: all images of a batch weigh the same.")
+    return image, target

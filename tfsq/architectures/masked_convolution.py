@@ -40,7 +40,9 @@ class MaskedConvolution(tf.keras.layers.Conv2D):
     """
 
     def __init__(self, filters: int, taps, **kwargs):
-        super().__init__(filters, _SIZE, padding="same", **kwargs)
+        super().__init__(
+            filters, _SIZE, padding="same", **{"data_format": "channels_last", **kwargs}
+        )
         self.taps = tuple((int(row), int(column)) for row, column in taps)
         mask = np.zeros([_SIZE, _SIZE, 1, 1], np.float32)
         for row, column in self.taps:

@@ -38,7 +38,9 @@ def down(filters: int, name: str, kernel_size: int = 5, strides: int = 2):
       kernel_size: Height and width of the kernel.
       strides: 1 or 2.
     """
-    return tf.keras.layers.Conv2D(filters, kernel_size, strides, padding="same", name=name)
+    return tf.keras.layers.Conv2D(
+        filters, kernel_size, strides, padding="same", data_format="channels_last", name=name
+    )
 
 
 def up(filters: int, name: str):
@@ -48,7 +50,9 @@ def up(filters: int, name: str):
       filters: Channels of the output.
       name: Name of the layer.
     """
-    return tf.keras.layers.Conv2DTranspose(filters, 5, 2, padding="same", name=name)
+    return tf.keras.layers.Conv2DTranspose(
+        filters, 5, 2, padding="same", data_format="channels_last", name=name
+    )
 
 
 def activation_layer(activation: str, name: str):

@@ -73,7 +73,14 @@ class Conv2DTranspose(tf.keras.layers.Conv2DTranspose):
 
     def __init__(self, filters: int, *, name=None, dtype=None, trainable: bool = True):
         super().__init__(
-            filters, _SIZE, _STRIDES, padding="same", name=name, dtype=dtype, trainable=trainable
+            filters,
+            _SIZE,
+            _STRIDES,
+            padding="same",
+            data_format="channels_last",
+            name=name,
+            dtype=dtype,
+            trainable=trainable,
         )
 
     def call(self, inputs):

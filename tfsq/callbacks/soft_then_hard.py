@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from tfsq.callbacks.steps import StepReader
 from tfsq.callbacks.temperature import replace_train_function
 from tfsq.layers import Quantizer
 from tfsq.layers.base import check_integer
 
 
 class SoftThenHard(tf.keras.callbacks.Callback):
-    """Switches the quantizers to rounding, and freezes the encoder, after a step of `model.fit`.
+    """Switches the quantizers to rounding, and freezes the encoder, after a step of training.
 
     Up to there any surrogate trains encoder and decoder; from there on the decoder and the entropy
     model learn from what they will get, the rounded latents of an encoder that no longer moves.
@@ -26,6 +27,9 @@ class SoftThenHard(tf.keras.callbacks.Callback):
     frozen after `compile` when it traces again. To undo the switch, set `layer.hard = False` and
     `layer.trainable = True`, and compile again.
 
+    In a loop of your own, call it through Keras' `CallbackList`, and give `on_switch`: a step that
+    is a `tf.function` has to be made anew, and the trainable variables are fewer.
+
     Source: Z. Guo, Z. Zhang, R. Feng, Z. Chen, "Soft then Hard: Rethinking the Quantization in
     Neural Image Compression", ICML 2021, https://arxiv.org/abs/2104.05168
 
@@ -34,38 +38,48 @@ class SoftThenHard(tf.keras.callbacks.Callback):
     >>> callback = SoftThenHard(8000, freeze=["analysis", "hyper_analysis"])
 
     Args:
-      step: Optimizer step before which the switch happens; with `steps_per_execution > 1`, at the
+      switch_step: Step before which the switch happens; with `steps_per_execution > 1`, at the
         beginning of the next execution.
       freeze: The layers of the encoder side, or their names in the model.
       quantizers: The quantizer layers to switch; None finds all of them in the model.
+      optimizer: The optimizer that trains, where it is not `model.optimizer`.
+      step: Callable that returns the step, where no optimizer counts it.
+      on_switch: Called after the switch.
 
     Raises:
-      ValueError: if `step` is not an integer of at least 0; when training starts, if the model has
-        no quantizer, no layer or several layers of a name in `freeze`, if a layer is not a part of
-        it, or if its optimizer is a legacy one.
-      TypeError: if `quantizers` holds something else, or `freeze` is a single name.
+      ValueError: if `switch_step` is not an integer of at least 0; when training starts, if the
+        model has no quantizer, no layer or several layers of a name in `freeze`, if a layer is not
+        a part of it, or if the optimizer is a legacy one; at the end of an epoch in which the step
+        did not move before the switch.
+      TypeError: if `quantizers` holds something else, `freeze` is a single name, or as `optimizer`
+        and `step` are described.
     """
 
     def __init__(
         self,
-        step: int,
+        switch_step: int,
         freeze: Sequence[str | tf.keras.layers.Layer],
         quantizers: Sequence[Quantizer] | None = None,
+        optimizer=None,
+        step: Callable[[], int] | None = None,
+        on_switch: Callable[[], None] = lambda: None,
     ):
         super().__init__()
-        check_integer("step", step, 0)
+        self._step = StepReader(optimizer, step)
+        check_integer("switch_step", switch_step, 0)
         if isinstance(freeze, (str, tf.keras.layers.Layer)):
             raise TypeError(f"`freeze` must be a list. Received: freeze={freeze!r}")
         for layer in quantizers or ():
             if not isinstance(layer, Quantizer):
                 raise TypeError(f"`quantizers` must be quantizer layers. Received: {layer!r}")
-        self.step = int(step)
+        self.switch_step, self.on_switch = int(switch_step), on_switch
         self.freeze = list(freeze)
         self.quantizers = None if quantizers is None else list(quantizers)
         self._frozen: list[tf.keras.layers.Layer] = []
         self._hardened: list[Quantizer] = []
 
     def on_train_begin(self, logs=None):
+        self._step.begin(self.model)
         self._frozen = [self._resolved(item) for item in self.freeze]
         found = [part for part in self.model.submodules if isinstance(part, Quantizer)]
         self._hardened = found if self.quantizers is None else self.quantizers
@@ -75,9 +89,17 @@ class SoftThenHard(tf.keras.callbacks.Callback):
         if not self._hardened:
             raise ValueError(f"SoftThenHard found no quantizer in model {self.model.name!r}.")
 
+    def on_epoch_begin(self, epoch, logs=None):
+        self._step.begin_epoch()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if not self._is_switched():
+            self._step.end_epoch()
+
     def on_train_batch_begin(self, batch, logs=None):
+        self._step.begin_batch()
         # Only here the restored step is known.
-        if int(self.model.optimizer.iterations.numpy()) >= self.step and not self._is_switched():
+        if self._step() >= self.switch_step and not self._is_switched():
             self._switch()
 
     def _is_switched(self):
@@ -86,19 +108,22 @@ class SoftThenHard(tf.keras.callbacks.Callback):
         )
 
     def _switch(self):
-        # The optimizer's slots are numbered in the order of all variables, and are restored so.
-        self.model.optimizer.build(self.model.trainable_variables)
+        if self._step.is_of_model:
+            # Its slots are numbered in the order of all variables, and are restored so.
+            self.model.optimizer.build(self.model.trainable_variables)
         for quantizer in self._hardened:
             quantizer.hard = True
         for layer in self._frozen:
             layer.trainable = False
         replace_train_function(self.model)
+        self.on_switch()
 
     def _check_optimizer(self):
-        if isinstance(self.model.optimizer, tf.keras.optimizers.legacy.Optimizer):
+        optimizer = self._step.optimizer
+        if isinstance(optimizer, tf.keras.optimizers.legacy.Optimizer):
             raise ValueError(
                 "SoftThenHard needs one of the optimizers of `tf.keras.optimizers`, not of its "
-                f"`legacy` module. Received: {self.model.optimizer!r}"
+                f"`legacy` module. Received: {optimizer!r}"
             )
 
     def _check_in_model(self, name, layers):

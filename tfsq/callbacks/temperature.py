@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from tfsq.callbacks.steps import StepReader
 from tfsq.layers import AnnealedQuantizer
 from tfsq.layers.base import check_temperature
 
@@ -39,8 +41,10 @@ def replace_train_function(model) -> None:
     """Traces the training function anew, in the middle of `fit`; what is reported stays.
 
     Args:
-      model: Keras model that is being fitted.
+      model: Keras model that is being fitted; nothing happens to one that is trained otherwise.
     """
+    if getattr(model, "train_function", None) is None:
+        return
     reporting = model.train_function
     function = model.make_train_function(force=True)
     if isinstance(reporting, _ReportingTrainFunction):
@@ -54,7 +58,8 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
     It does so before each execution. The step is the optimizer's, so that a resumed run continues
     where it stopped. With `steps_per_execution > 1` the temperature is constant within an
     execution. It appears under `name` in the logs that all callbacks receive, whatever their order:
-    the progress bar, History and TensorBoard show it.
+    the progress bar, History and TensorBoard show it. In a loop of your own, call it through Keras'
+    `CallbackList`; logs are then yours.
 
     Example:
 
@@ -70,13 +75,19 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
       name: Name in the logs; that of the attribute if None.
       attribute: What to anneal, "temperature" or "shape" for instance. Two callbacks for two
         attributes may run side by side.
+      optimizer: The optimizer that trains, where it is not `model.optimizer`: of a GAN's generator
+        for instance.
+      step: Callable that returns the step, where no optimizer counts it.
 
     Raises:
-      TypeError: if `schedule` is not callable or a layer is not annealed.
+      TypeError: if `schedule` is not callable, a layer is not annealed, or as `optimizer` and
+        `step` are described.
       ValueError: if one of `layers` has no such attribute; when training starts, if the model has
         no layer with it, if `minimum` is outside of its domain, (0, 1] for the temperature, if
         another such callback has the same `name` or sets the same attribute of a layer, or if the
-        schedule leaves the domain at the first or last planned step.
+        schedule leaves the domain at the first or last planned step; at the end of an epoch in
+        which the step did not move. How many steps a batch is, is seen from the first two steps if
+        the model has a `train_step` of its own.
     """
 
     def __init__(
@@ -86,8 +97,11 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
         minimum: float | None = None,
         name: str | None = None,
         attribute: str = "temperature",
+        optimizer=None,
+        step: Callable[[], int] | None = None,
     ):
         super().__init__()
+        self._step = StepReader(optimizer, step)
         if not callable(schedule):
             raise TypeError(f"`schedule` must be a callable of the step. Received: {schedule!r}")
         for layer in layers or ():
@@ -105,6 +119,9 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
         self.name = attribute if name is None else name
         self._annealed: list[AnnealedQuantizer] = list(layers or ())
         self._planned, self._epoch = False, 0
+        self._seen: list[tuple[int, int]] = []
+        # What Keras tells of a `fit`, and a loop of one's own need not.
+        self.params: dict = {}
         if attribute == "temperature":
             self._check(minimum, "minimum")
 
@@ -125,6 +142,7 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
         return self._check(value, f"schedule({step})")
 
     def on_train_begin(self, logs=None):
+        self._step.begin(self.model)
         self._annealed = self._find_layers()
         if not self._annealed:
             raise ValueError(
@@ -132,20 +150,25 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
                 f"attribute {self.attribute!r} in model {self.model.name!r}."
             )
         self._check(self.minimum, "minimum")
-        self._planned = False
-        self._report_temperature()
+        self._planned, self._seen = False, []
+        # Absent in a loop of the user's own.
+        if getattr(self.model, "train_function", None) is not None:
+            self._report_temperature()
 
     def on_train_end(self, logs=None):
         self._stop_reporting()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
+        self._step.begin_epoch()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._step.end_epoch()
 
     def on_train_batch_begin(self, batch, logs=None):
-        # Only here the restored step and the place in the planned run are known.
+        self._step.begin_batch()
         if not self._planned:
-            self._planned = True
-            self._check_plan(batch)
+            self._plan(batch)
         temperature = self.temperature_at(self._step())
         for layer in self._annealed:
             setattr(layer, self.attribute, temperature)
@@ -170,16 +193,32 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
             value = check(value, name)
         return value
 
-    def _step(self):
-        return int(self.model.optimizer.iterations.numpy())
+    def _plan(self, batch):
+        """Checks the schedule at the last step, once it is known which one that is."""
+        # Only here the restored step and the place in the planned run are known.
+        if self._step.is_once_a_batch:
+            self._planned = True
+            self._check_plan(batch, 1.0)
+            return
+        # Gradients may be accumulated over batches: what lies between two steps is whole.
+        step, number = self._step(), self._batches_until(self._epoch, batch)
+        if not self._seen or step != self._seen[-1][0]:
+            self._seen.append((step, number))
+        if len(self._seen) == 3:
+            self._planned = True
+            (before, first), (after, last) = self._seen[1:]
+            self._check_plan(batch, (after - before) / max(1, last - first))
 
-    def _check_plan(self, batch):
-        first = self._step()
-        self.temperature_at(first)
+    def _batches_until(self, epoch, batch):
+        return epoch * (self.params.get("steps") or 0) + batch
+
+    def _check_plan(self, batch, steps_per_batch):
+        self.temperature_at(self._step())
         steps = self.params.get("steps")
-        if steps is not None:
-            planned = (self.params["epochs"] - self._epoch) * steps - batch
-            self.temperature_at(first + planned - 1)
+        if steps is not None and "epochs" in self.params:
+            left = self._batches_until(self.params["epochs"], 0)
+            left -= self._batches_until(self._epoch, batch)
+            self.temperature_at(self._step() + max(0, math.ceil(left * steps_per_batch) - 1))
 
     def _report_temperature(self):
         reporting = self.model.train_function

@@ -3,6 +3,7 @@
 from tfsq.codec.api import compress, compress_file, compress_latents, decompress, decompress_file
 from tfsq.codec.bd_rate import MIN_BD_RATE_POINTS, bd_rate, shared_psnr
 from tfsq.codec.comparison import (
+    Comparison,
     Curve,
     Measurement,
     check_figure_file,
@@ -24,13 +25,14 @@ from tfsq.codec.references import (
 )
 from tfsq.codec.refinement import refine_latents
 from tfsq.codec.saved_model import Codec, as_codec, export, load
-from tfsq.codec.shipped import shipped_codec, shipped_folder, shipped_qualities
+from tfsq.codec.shipped import shipped_codec, shipped_folder, shipped_model, shipped_qualities
 
 __all__ = [
     "MIN_BD_RATE_POINTS",
     "REFERENCES",
     "BitstreamError",
     "Codec",
+    "Comparison",
     "Container",
     "Curve",
     "Evaluation",
@@ -65,6 +67,7 @@ __all__ = [
     "shared_psnr",
     "shipped_codec",
     "shipped_folder",
+    "shipped_model",
     "shipped_qualities",
     "unpack",
     "write_comparison",

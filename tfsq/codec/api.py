@@ -13,17 +13,12 @@ from tfsq.architectures.base import DISTORTIONS
 from tfsq.codec import tiling
 from tfsq.codec.container import MAX_PIXELS, MAX_SIDE, Container, is_codable, pack, read, unpack
 from tfsq.codec.errors import BitstreamError
-from tfsq.codec.image_files import (
-    check_image,
-    check_image_name,
-    read_image,
-    write_image,
-    writing_whole,
-)
+from tfsq.codec.image_files import check_image, check_image_name, read_image, write_image
 from tfsq.codec.refinement import refine_latents
 from tfsq.codec.saved_model import Codec, load
 from tfsq.codec.shipped import shipped_codec_of
 from tfsq.codec.verification import check_in_second_process
+from tfsq.files import check_not_read, writing_whole
 
 Progress = Callable[[str, int, int], None]
 
@@ -235,11 +230,12 @@ def compress_file(
 
     Raises:
       OSError: if a file cannot be read or written.
-      ValueError: if `source` is not an image that tfsq codes, or if `verify` is asked of a `Codec`
-        that was not loaded from a folder.
+      ValueError: if `source` is not an image that tfsq codes, if it is `target`, or if `verify` is
+        asked of a `Codec` that was not loaded from a folder.
       ModelError: if `model` is not an exported codec.
       VerificationError: if the second process decodes other pixels, or none.
     """
+    check_not_read(target, [source])
     image, codec = check_image(read_image(source)), _as_codec(model)
     encoded = _encode(image, codec, refine_steps, progress)
     data = _packed(image.shape[:2], encoded, codec)
@@ -267,10 +263,11 @@ def decompress_file(source, target=None, model=None, progress: Progress = _ignor
       OSError: if a file cannot be read or written.
       BitstreamError: if `source` is damaged or made with another model.
       ModelError: if `model` is not an exported codec, or None and none of the shipped ones.
-      ValueError: if the ending of `target` names no image format.
+      ValueError: if the ending of `target` names no image format, or if it is `source`.
     """
     if target is not None:
         check_image_name(target)
+        check_not_read(target, [source])
     image = _decoded(read(source), model, progress)
     if target is not None:
         write_image(image, target)

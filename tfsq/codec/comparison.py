@@ -5,17 +5,20 @@ from __future__ import annotations
 import csv
 import dataclasses
 import itertools
+import math
 import os
 import pathlib
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from tfsq._extras import import_extra
 from tfsq.codec.api import compress, decompress
 from tfsq.codec.evaluation import RateDistortion, rate_distortion
-from tfsq.codec.image_files import read_image, writing_whole
+from tfsq.codec.image_files import read_image
 from tfsq.codec.references import REFERENCES, evaluate_reference, reference
 from tfsq.codec.saved_model import load
+from tfsq.files import writing_whole
 
 # The name of the curve of all models, beside those of the references.
 _MODELS = "tfsq"
@@ -45,6 +48,9 @@ class Measurement:
 
 
 _COLUMNS = tuple(field.name for field in dataclasses.fields(Measurement))
+_COUNT = "files"
+# Names of files may be any bytes.
+_ENCODING: Mapping[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +60,17 @@ class Curve:
     Attributes:
       name: "tfsq" for models, or that of the reference.
       measurements: One for each file and quality.
+      without: Files that means leave out, such as those of infinite PSNR.
     """
 
     name: str
     measurements: tuple[Measurement, ...]
+    without: frozenset[str] = frozenset()
+
+    def files(self) -> list[str]:
+        """Returns the files that means are over."""
+        files = dict.fromkeys(measurement.file for measurement in self.measurements)
+        return [file for file in files if file not in self.without]
 
     def groups(self) -> list[list[Measurement]]:
         """Returns the measurements of each model or setting, in the order they were asked for."""
@@ -68,7 +81,7 @@ class Curve:
 
     def means(self) -> list[Measurement]:
         """Returns the mean over the files for each model or setting."""
-        return [_mean(group) for group in self.groups()]
+        return [_mean([m for m in g if m.file not in self.without]) for g in self.groups()]
 
     def points(self) -> list[tuple[float, float]]:
         """Returns mean bits per pixel and mean PSNR in dB, by ascending rate."""
@@ -81,6 +94,15 @@ class Curve:
         if self.name == _MODELS:
             return f"tfsq, lambda {span}"
         return f"{REFERENCES[self.name].label}, quality {span}"
+
+
+def _curves(measured: Mapping[str, Sequence[Measurement]]) -> list[Curve]:
+    """Curves whose means are over the same files: those of finite PSNR, or all if there is none."""
+    everything = list(itertools.chain(*measured.values()))
+    exact = {m.file for m in everything if math.isinf(m.psnr)}
+    others = {m.file for m in everything} - exact
+    without = frozenset(exact) if others else frozenset()
+    return [Curve(name, tuple(found), without) for name, found in measured.items()]
 
 
 def _mean(group: Sequence[Measurement]) -> Measurement:
@@ -112,41 +134,83 @@ def _measurement(file, codec: str, quality: float, figures: RateDistortion) -> M
     return Measurement(str(file), codec, quality, figures.bpp, figures.psnr, figures.ms_ssim)
 
 
+class Comparison:
+    """Models and references, and what was measured of them so far.
+
+    Args:
+      models: Folders of exported codecs, one quality each.
+      references: Keys of `REFERENCES`; each is measured at its ladder of qualities.
+
+    Raises:
+      ValueError: if there is no model, one is given twice, or there is no such reference.
+      ModelError: if a folder is not an exported codec.
+    """
+
+    def __init__(self, models: Sequence, references: Sequence[str] = ()):
+        if not models:
+            raise ValueError("`models` must not be empty.")
+        self._ladders = {name: reference(name).qualities for name in references}
+        self._codecs = {name: load(model) for name, model in zip(_model_names(models), models)}
+        self._measured: dict[str, list[Measurement]] = {
+            name: [] for name in (_MODELS, *self._ladders)
+        }
+
+    def measure(self, file) -> None:
+        """Compresses, decompresses and measures an image file with all of them.
+
+        Args:
+          file: Image file, see `read_image`.
+
+        Raises:
+          OSError: if the file cannot be read.
+          ValueError: if it is not an image that tfsq codes.
+        """
+        image = read_image(file)
+        found: dict[str, list[Measurement]] = {name: [] for name in self._measured}
+        for name, codec in self._codecs.items():
+            data = compress(image, codec)
+            figures = rate_distortion(image, data, decompress(data, codec))
+            found[_MODELS].append(_measurement(file, name, codec.metadata["lmbda"], figures))
+        for name, qualities in self._ladders.items():
+            for quality in qualities:
+                of_reference = evaluate_reference(image, name, quality)
+                found[name].append(_measurement(file, name, quality, of_reference))
+        # All of a file or nothing.
+        for name, measurements in found.items():
+            self._measured[name] += measurements
+
+    def curves(self) -> list[Curve]:
+        """Returns the curve of the models and one for each reference; none if nothing was measured.
+
+        Means are over the same files for all of them: those that no codec reproduces exactly, whose
+        PSNR would be infinite, or all if there is no other.
+        """
+        return _curves(self._measured) if self._measured[_MODELS] else []
+
+
 def compare(files: Iterable, models: Sequence, references: Sequence[str] = ()) -> list[Curve]:
     """Compresses, decompresses and measures image files with models and references.
 
     Args:
       files: Image files, see `read_image`.
-      models: Folders of exported codecs, one quality each.
-      references: Keys of `REFERENCES`; each is measured at its ladder of qualities.
+      models: See `Comparison`.
+      references: See `Comparison`.
 
     Returns:
-      The curve of the models, and one for each reference.
+      What `Comparison.curves` returns.
 
     Raises:
       OSError: if a file cannot be read.
-      ValueError: if a file is not an image that tfsq codes, if there is none, or no model, if a
-        model is given twice, or if there is no such reference.
+      ValueError: if a file is not an image that tfsq codes, if there is none, or as `Comparison`.
       ModelError: if a folder is not an exported codec.
     """
-    if not models:
-        raise ValueError("`models` must not be empty.")
-    ladders = {name: reference(name).qualities for name in references}
-    codecs = {name: load(model) for name, model in zip(_model_names(models), models)}
-    measured: dict[str, list[Measurement]] = {name: [] for name in (_MODELS, *ladders)}
+    comparison = Comparison(models, references)
     for file in files:
-        image = read_image(file)
-        for name, codec in codecs.items():
-            data = compress(image, codec)
-            figures = rate_distortion(image, data, decompress(data, codec))
-            measured[_MODELS].append(_measurement(file, name, codec.metadata["lmbda"], figures))
-        for name, qualities in ladders.items():
-            for quality in qualities:
-                reference_figures = evaluate_reference(image, name, quality)
-                measured[name].append(_measurement(file, name, quality, reference_figures))
-    if not measured[_MODELS]:
+        comparison.measure(file)
+    curves = comparison.curves()
+    if not curves:
         raise ValueError("`files` must not be empty.")
-    return [Curve(name, tuple(measurements)) for name, measurements in measured.items()]
+    return curves
 
 
 def read_comparison(path: str | os.PathLike) -> list[Curve]:
@@ -163,9 +227,9 @@ def read_comparison(path: str | os.PathLike) -> list[Curve]:
       ValueError: if it has other columns.
     """
     curves: dict[str, list[Measurement]] = {}
-    with pathlib.Path(path).open(newline="", encoding="utf-8") as file:
+    with pathlib.Path(path).open(newline="", **_ENCODING) as file:
         reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != _COLUMNS:
+        if not set(_COLUMNS) <= set(reader.fieldnames or ()):
             raise ValueError(
                 f"{path} must have the columns {_COLUMNS}. Received: {reader.fieldnames}"
             )
@@ -173,7 +237,7 @@ def read_comparison(path: str | os.PathLike) -> list[Curve]:
             if row["file"] != _MEAN:
                 name = row["codec"] if row["codec"] in REFERENCES else _MODELS
                 curves.setdefault(name, []).append(_measurement_of_row(row))
-    return [Curve(name, tuple(measurements)) for name, measurements in curves.items()]
+    return _curves(curves)
 
 
 def _measurement_of_row(row: dict[str, str]) -> Measurement:
@@ -185,14 +249,20 @@ def _measurement_of_row(row: dict[str, str]) -> Measurement:
 def write_comparison(curves: Sequence[Curve], path: str | os.PathLike) -> None:
     """Writes a CSV file: of each model and setting a row for each file, then their mean.
 
+    The column `files` says how many files a row is over. Names of files that are not UTF-8 are
+    written as their bytes.
+
     Args:
       curves: What `compare` returned.
       path: The file to write.
     """
-    groups = [group for curve in curves for group in curve.groups()]
-    rows = [dataclasses.astuple(m) for group in groups for m in (*group, _mean(group))]
-    with writing_whole(path) as whole, whole.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([_COLUMNS, *rows])
+    rows: list[tuple] = []
+    for curve in curves:
+        for group, mean in zip(curve.groups(), curve.means()):
+            rows += [(*dataclasses.astuple(m), 1) for m in group]
+            rows.append((*dataclasses.astuple(mean), len(curve.files())))
+    with writing_whole(path) as whole, whole.open("w", newline="", **_ENCODING) as file:
+        csv.writer(file).writerows([(*_COLUMNS, _COUNT), *rows])
 
 
 def _new_figure():
@@ -236,7 +306,7 @@ def draw_comparison(curves: Sequence[Curve]):
         models = curve.name == _MODELS
         style = {"lw": 2.5, "ms": 7, "zorder": 3} if models else {"lw": 1.2, "ms": 3, "ls": "--"}
         axes.plot(*zip(*curve.points()), marker="o", label=curve.label(), **style)
-    files = len({m.file for curve in curves for m in curve.measurements})
+    files = len(curves[0].files())
     over = "one image" if files == 1 else f"mean over {files} images"
     axes.set_title(f"Rate and distortion, {over}: better is up and to the left")
     axes.set_xlabel("bits per pixel, whole files")

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import pathlib
-import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from tfsq.codec.container import MAX_PIXELS, MAX_SIDE, is_codable
+from tfsq.files import writing_whole
 
 _PALETTE_OR_GRAY = ("1", "L", "P")
-_BITS_PER_SAMPLE = 258  # of TIFF
+# Tags of TIFF, the format of most cameras' raw files, and what they say.
+_SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _BITS_PER_SAMPLE, _SUB_IFDS = 254, 255, 258, 330
+_REDUCED_OR_MASK, _OLD_REDUCED = 1 | 4, 2
+# What a viewer shows of these is what was coded, to the eye.
+_SAVE_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": "4:4:4", "optimize": True},
+    "WEBP": {"lossless": True},
+    "AVIF": {"quality": 95, "subsampling": "4:4:4"},
+}
 # Cameras write previews and second views as further frames of such a file.
 _STILLS_OF_SEVERAL_FRAMES = ("MPO",)
 
@@ -54,14 +62,38 @@ def decode_image(file, name) -> np.ndarray:
     Raises:
       ValueError: as `read_image`.
     """
+    with _opened(file, name) as opened:
+        image = ImageOps.exif_transpose(opened)
+        image.load()
+    return np.asarray(_as_rgb(image, name))
+
+
+def stored_size(path) -> tuple[int, int]:
+    """Returns height and width of an image as they are stored; turned upright, they may be swapped.
+
+    Args:
+      path: See `read_image`.
+
+    Raises:
+      OSError: if the file cannot be read.
+      ValueError: as `read_image`, but for what is found in the pixels alone: damage to them,
+        transparency, a color profile that cannot be used.
+    """
+    with pathlib.Path(path).open("rb") as file, _opened(file, path) as opened:
+        width, height = opened.size
+        return height, width
+
+
+@contextlib.contextmanager
+def _opened(file, name) -> Iterator[Image.Image]:
+    """Opens an image of a kind that tfsq codes; errors of Pillow, in the block too, name it."""
     with warnings.catch_warnings():
         # Its limit is ours, which is checked before pixels are decoded.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
             with Image.open(file) as opened:
                 _check_kind(opened, name)
-                image = ImageOps.exif_transpose(opened)
-                image.load()
+                yield opened
         except UnidentifiedImageError as error:
             raise ValueError(f"Not an image file: {name}") from error
         except Image.DecompressionBombError as error:
@@ -71,7 +103,6 @@ def decode_image(file, name) -> np.ndarray:
         except Exception as error:
             # Decoders of damaged files raise errors of any kind.
             raise ValueError(f"Damaged image file: {name} ({error})") from error
-    return np.asarray(_as_rgb(image, name))
 
 
 class _RefusedError(ValueError):
@@ -85,6 +116,7 @@ def _check_kind(opened, path) -> None:
             f"{path} has {width}x{height} pixels; tfsq codes up to {MAX_PIXELS}, at most "
             f"{MAX_SIDE} a side."
         )
+    _check_whole(opened, path)
     if _has_more_than_8_bits(opened):
         raise _RefusedError(
             f"{path} has more than 8 bits a channel; tfsq codes 8-bit RGB and gray."
@@ -92,6 +124,19 @@ def _check_kind(opened, path) -> None:
     frames = getattr(opened, "n_frames", 1)
     if frames > 1 and opened.format not in _STILLS_OF_SEVERAL_FRAMES:
         raise _RefusedError(f"{path} has {frames} frames; tfsq codes single images.")
+
+
+def _check_whole(opened, path) -> None:
+    """Refuses a TIFF whose first image is a preview, or not all that the file holds."""
+    tags = getattr(opened, "tag_v2", {})
+    if _SUB_IFDS in tags:
+        raise _RefusedError(
+            f"{path} holds further images in SubIFDs, as a camera's raw file or a pyramid does; "
+            "tfsq codes single images. Develop or flatten it first."
+        )
+    is_preview = tags.get(_SUBFILE_TYPE, 0) & _REDUCED_OR_MASK
+    if is_preview or tags.get(_OLD_SUBFILE_TYPE) == _OLD_REDUCED:
+        raise _RefusedError(f"{path} begins with a preview or a mask, not with an image.")
 
 
 def _has_more_than_8_bits(opened) -> bool:
@@ -175,6 +220,9 @@ def check_image_name(path) -> str:
 def write_image(image: np.ndarray, path) -> None:
     """Writes an image file, whole or not at all.
 
+    PNG keeps every pixel. JPEG is written at quality 95 without subsampling of colors, WebP
+    without loss; other formats as Pillow does by default.
+
     Args:
       image: uint8 array [height, width, 3].
       path: File to write; its ending names the format.
@@ -185,44 +233,5 @@ def write_image(image: np.ndarray, path) -> None:
     """
     image_format = check_image_name(path)
     with writing_whole(path) as temporary, temporary.open("wb") as file:
-        Image.fromarray(image).save(file, format=image_format)
-
-
-@contextlib.contextmanager
-def writing_whole(path) -> Iterator[pathlib.Path]:
-    """Gives a temporary file beside `path` to write, and names it `path` at the end.
-
-    Args:
-      path: File to write. What was there stays, if the block raises. Of a link, it is what the
-        link points to.
-
-    Raises:
-      OSError: if there is no such folder, if it cannot be written to, or if `path` is a folder or
-        a device.
-    """
-    path = pathlib.Path(path).resolve()
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"No such folder: {path.parent}")
-    if path.is_dir():
-        raise IsADirectoryError(f"A folder, not a file to write: {path}")
-    if path.exists() and not path.is_file():
-        raise OSError(f"Not a regular file, which could be replaced: {path}")
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = pathlib.Path(name)
-    try:
-        yield temporary
-        temporary.chmod(_mode_of(path))
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink()
-        raise
-
-
-def _mode_of(path: pathlib.Path) -> int:
-    """The permissions of a file, or those that a new one gets."""
-    if path.exists():
-        return path.stat().st_mode & 0o777
-    umask = os.umask(0)
-    os.umask(umask)
-    return 0o666 & ~umask
+        options = _SAVE_OPTIONS.get(image_format, {})
+        Image.fromarray(image).save(file, format=image_format, **options)

@@ -20,6 +20,7 @@ from tfsq._version import __version__
 from tfsq.architectures import NETWORKS, CompressionModel
 from tfsq.codec.errors import ModelError
 from tfsq.codec.graphs import Graphs, batched
+from tfsq.files import name_for_tensorflow, writing_folder
 
 METADATA_FILE = "tfsq.json"
 _SIGNATURES = (
@@ -50,7 +51,7 @@ _LOADING_ERRORS = (
 class Codec:
     """A codec: the functions of a network over a single image of any size, and its metadata.
 
-    `compress` and `decompress` work on whole images, for use from anywhere that runs SavedModels;
+    `compress` and `decompress` work on whole images, wherever TFC's operations are loaded;
     `tfsq.codec.compress` and `decompress` work in tiles, with the others. Latents are float32
     [rows, columns, channels], a keyword argument for each part; images are uint8 [height, width,
     3]; strings and fingerprints of what they decode to are a string tensor [parts] and a uint8
@@ -192,27 +193,38 @@ def as_codec(model: CompressionModel) -> Codec:
 
 
 def export(model: CompressionModel, path) -> dict:
-    """Writes a SavedModel with the functions of a `Codec` as signatures.
+    """Writes a SavedModel with the functions of a `Codec` as signatures, whole or not at all.
 
     The coding tables are built from the present weights and frozen in it. Beside the SavedModel
     lies `tfsq.json` with the metadata, among it a hash of all weights and tables.
 
     Args:
       model: As for `as_codec`.
-      path: Folder to write.
+      path: Folder to write. A codec that is there is replaced; what lies beside it, such as a
+        card, stays.
 
     Returns:
       The metadata, see `Codec`.
 
     Raises:
+      OSError: if `path` cannot be written to, or holds something else than a codec.
       TypeError: as `as_codec`.
       ValueError: as `as_codec`.
       RuntimeError: as `as_codec`.
     """
     _check(model)
+    path = pathlib.Path(path)
+    _check_replaceable(path)
     # TensorFlow saves functions of distributed variables inside of their strategy only.
-    with model.distribute_strategy.scope():
-        return _export(model, pathlib.Path(path))
+    with model.distribute_strategy.scope(), writing_folder(path) as unfinished:
+        return _export(model, unfinished)
+
+
+def _check_replaceable(path: pathlib.Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(f"A file, not a folder to write: {path}")
+    if path.is_dir() and any(path.iterdir()) and not (path / METADATA_FILE).exists():
+        raise FileExistsError(f"Neither empty nor a codec, which would be replaced: {path}")
 
 
 def _export(model, path: pathlib.Path) -> dict:
@@ -223,7 +235,8 @@ def _export(model, path: pathlib.Path) -> dict:
     metadata = _metadata(model)
     # Nobody differentiates through a codec.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-    tf.saved_model.save(module, str(path), signatures=signatures, options=options)
+    with name_for_tensorflow(path) as folder:
+        tf.saved_model.save(module, str(folder), signatures=signatures, options=options)
     (path / METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n")
     return metadata
 
@@ -247,8 +260,8 @@ def load(path) -> Codec:
         missing = [name for name in _METADATA if name not in metadata]
         if missing:
             raise KeyError(f"{METADATA_FILE} lacks {missing}")
-        with _without_gradient_warnings():
-            module = tf.saved_model.load(str(path))
+        with _without_gradient_warnings(), name_for_tensorflow(path) as folder:
+            module = tf.saved_model.load(str(folder))
         functions = {name: module.signatures[name] for name in _SIGNATURES}
         model_hash = _hash_of(module.model_weights)
         network = _class_of(metadata)

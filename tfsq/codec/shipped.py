@@ -33,9 +33,8 @@ def shipped_qualities() -> dict[int, pathlib.Path]:
     return {int(folder.name.removeprefix("quality_")): folder for folder in folders}
 
 
-@functools.lru_cache(maxsize=8)
-def shipped_codec(quality: int) -> Codec:
-    """Loads a shipped codec.
+def shipped_model(quality: int) -> pathlib.Path:
+    """Returns the folder of a shipped codec.
 
     Args:
       quality: See `shipped_qualities`.
@@ -48,7 +47,21 @@ def shipped_codec(quality: int) -> Codec:
     if quality not in folders:
         raise ValueError(f"`quality` must be one of {sorted(folders)}. Received: quality={quality}")
     check_files(folders[quality])
-    return load(folders[quality])
+    return folders[quality]
+
+
+@functools.lru_cache(maxsize=8)
+def shipped_codec(quality: int) -> Codec:
+    """Loads a shipped codec.
+
+    Args:
+      quality: See `shipped_qualities`.
+
+    Raises:
+      ValueError: as `shipped_model`.
+      ModelError: as `shipped_model`.
+    """
+    return load(shipped_model(quality))
 
 
 def sums_of(folder: pathlib.Path) -> dict[str, str]:

@@ -340,7 +340,8 @@ class AnnealedQuantizer(Quantizer):
         value = self.annealed_attributes[attribute](value, attribute)
         setattr(self, f"_initial_{attribute}", value)
         return self.add_weight(
-            name=attribute,
+            # Weights of an HDF5 file are told apart by name, also those of two such layers.
+            name=f"{self.name}/{attribute}",
             shape=(),
             dtype=tf.float32,
             initializer=tf.keras.initializers.Constant(value),

@@ -4,7 +4,7 @@ from tfsq.training.data import crops_dataset, detail_of, training_images
 from tfsq.training.distribution import strategy_of
 from tfsq.training.muon import Muon
 from tfsq.training.program import collect, export_program
-from tfsq.training.runs import train
+from tfsq.training.runs import export_run, train
 from tfsq.training.settings import TrainingSettings, build_model
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "crops_dataset",
     "detail_of",
     "export_program",
+    "export_run",
     "strategy_of",
     "train",
     "training_images",

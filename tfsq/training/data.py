@@ -2,53 +2,130 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import collections.abc
+import hashlib
+import pathlib
+import threading
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from tfsq.codec import read_image
+from tfsq import codec
+from tfsq.codec.image_files import stored_size
 
+# Of decoded images, in bytes.
+CACHE_SIZE = 2 * 2**30
 _DRAWS_OF_A_CROP = 4
 
 
 def training_images(
-    paths: Sequence, crop_size: int, skipped: list[str] | None = None
-) -> list[np.ndarray]:
-    """Decodes images that crops can be taken from.
+    paths: Sequence,
+    crop_size: int,
+    on_skipped: Callable[[str], None] | None = None,
+    cache_size: int = CACHE_SIZE,
+) -> TrainingImages:
+    """Returns image files that crops can be taken from, by their headers.
 
     Args:
       paths: Image files, see `tfsq.codec.read_image`.
       crop_size: Smallest height and width that they may have.
-      skipped: If a list, files that do not serve are left out, and why is appended to it.
-
-    Returns:
-      uint8 arrays [height, width, 3].
+      on_skipped: Called with why a file is left out, now or when its pixels turn out to be damaged;
+        None raises instead.
+      cache_size: Bytes of decoded images that are kept in memory.
 
     Raises:
-      ValueError: if no file serves; unless `skipped`, if one is not an image or smaller than a
+      ValueError: if no file serves; without `on_skipped`, if one is not an image or smaller than a
         crop.
-      OSError: unless `skipped`, if a file cannot be read.
+      OSError: without `on_skipped`, if a file cannot be read.
     """
-    images = []
+    if cache_size < 0:
+        raise ValueError(f"`cache_size` must be at least 0. Received: cache_size={cache_size}")
+    found = []
     for path in paths:
         try:
-            images.append(_training_image(path, crop_size))
+            _check_size(path, stored_size(path), crop_size)
+            found.append(path)
         except (OSError, ValueError) as error:
-            if skipped is None:
+            if on_skipped is None:
                 raise
-            skipped.append(str(error))
-    if not images:
+            on_skipped(str(error))
+    if not found:
         raise ValueError(f"No images to train on, of {len(paths)} files.")
-    return images
+    return TrainingImages(found, crop_size, on_skipped, cache_size)
 
 
-def _training_image(path, crop_size: int) -> np.ndarray:
-    image = read_image(path)
-    height, width, _ = image.shape
+class TrainingImages(collections.abc.Sequence):
+    """Images that are decoded when they are needed, and kept as long as there is a place for them.
+
+    May be used by several threads. An image whose pixels turn out not to serve is None; without
+    `on_skipped` it raises what `training_images` does.
+
+    Attributes:
+      paths: The files.
+      error: Why training cannot go on, None if it can. TensorFlow would wrap it in one of its own.
+    """
+
+    def __init__(self, paths, crop_size, on_skipped, cache_size):
+        self.paths = list(paths)
+        self.error: Exception | None = None
+        self._crop_size, self._on_skipped = crop_size, on_skipped
+        self._lock, self._place_left = threading.Lock(), cache_size
+        self._decoded: dict[int, np.ndarray] = {}
+        self._damaged: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index):
+        if self.error is not None:
+            raise self.error
+        index = range(len(self.paths))[index]
+        image = self._decoded.get(index)
+        if image is not None or index in self._damaged:
+            return image
+        try:
+            image = codec.read_image(self.paths[index])
+            _check_size(self.paths[index], (image.shape[0], image.shape[1]), self._crop_size)
+        except (OSError, ValueError) as error:
+            self._leave_out(index, error)
+            return None
+        with self._lock:
+            if index not in self._decoded and image.nbytes <= self._place_left:
+                self._decoded[index] = image
+                self._place_left -= image.nbytes
+        return image
+
+    def _leave_out(self, index: int, error: Exception) -> None:
+        with self._lock:
+            is_new = index not in self._damaged
+            self._damaged.add(index)
+        if self._on_skipped is None:
+            self.error = error
+            raise error
+        if is_new:
+            self._on_skipped(str(error))
+        if len(self._damaged) == len(self.paths):
+            self.error = ValueError(f"No images to train on, of {len(self.paths)} files.")
+            raise self.error
+
+
+def digest_of(paths: Sequence) -> str:
+    """Returns what tells files from others, by their bytes and order.
+
+    Args:
+      paths: The files.
+    """
+    found = hashlib.sha256()
+    for path in paths:
+        found.update(hashlib.sha256(pathlib.Path(path).read_bytes()).digest())
+    return found.hexdigest()
+
+
+def _check_size(path, size: tuple[int, int], crop_size: int) -> None:
+    height, width = size
     if min(height, width) < crop_size:
         raise ValueError(f"{path} is {width}x{height}, smaller than a crop of {crop_size}.")
-    return image
 
 
 def detail_of(pixels: np.ndarray) -> float:
@@ -65,7 +142,7 @@ def detail_of(pixels: np.ndarray) -> float:
 
 
 def crops_dataset(
-    images: Sequence[np.ndarray],
+    images: Sequence,
     crop_size: int,
     batch_size: int,
     seed: int,
@@ -75,7 +152,8 @@ def crops_dataset(
     """Random crops, flipped left-right at random, forever.
 
     Args:
-      images: uint8 arrays [height, width, 3] of at least the size of a crop.
+      images: uint8 arrays [height, width, 3] of at least the size of a crop, or `TrainingImages`;
+        an image that is None is drawn again.
       crop_size: Height and width of the crops.
       batch_size: Crops per element.
       seed: Seed of images, places and flips.
@@ -87,7 +165,9 @@ def crops_dataset(
     """
 
     def draw(rng):
-        image = images[rng.integers(len(images))]
+        image = None
+        while image is None:
+            image = images[rng.integers(len(images))]
         row, column = (rng.integers(size - crop_size + 1) for size in image.shape[:2])
         return image[row : row + crop_size, column : column + crop_size]
 

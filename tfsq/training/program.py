@@ -6,7 +6,6 @@ comes back.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import gzip
 import hashlib
@@ -16,8 +15,7 @@ import math
 import pathlib
 import re
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -26,10 +24,11 @@ from PIL import Image
 from tfsq import layers
 from tfsq._version import __version__
 from tfsq.architectures import DCTShortcut
-from tfsq.codec import export
+from tfsq.files import name_for_tensorflow, writing_folder
 from tfsq.layers.base import AnnealedQuantizer, StochasticQuantizer
 from tfsq.training import run_folder, state_files
 from tfsq.training.data import crops_dataset, training_images
+from tfsq.training.runs import write_model
 from tfsq.training.settings import (
     TrainingSettings,
     build_model,
@@ -70,7 +69,7 @@ def export_program(
     start=None,
     max_size: float | None = None,
     half: bool = False,
-    skipped: list[str] | None = None,
+    on_skipped: Callable[[str], None] | None = None,
 ) -> dict:
     """Exports the training step of a network, with everything that it needs to be run elsewhere.
 
@@ -88,7 +87,7 @@ def export_program(
         `train`; or of a run of another program.
       max_size: MiB that `folder` may have; images that are too much are left out.
       half: Whether weights that are drawn at random travel as float16.
-      skipped: If a list, images that do not serve are left out, and why is appended to it.
+      on_skipped: Called with why an image is left out that does not serve; None raises.
 
     Returns:
       What `folder` holds: dict with "bytes", "images" and "left_out", the names of images that
@@ -102,12 +101,12 @@ def export_program(
     folder = pathlib.Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"`folder` must not exist, or be empty. Received: {folder}")
-    images = _packed_images(paths, settings, skipped)
+    images = _packed_images(paths, settings, on_skipped)
     model = _seeded_model(settings)
     # Before a part is frozen, which changes the order of Keras' lists.
     names = names_of(model)
     first_step = _start(model, names, start, settings)
-    with _new_folder(folder) as unfinished:
+    with writing_folder(folder) as unfinished:
         written = {
             "tfsq": __version__,
             "tensorflow": tf.__version__,
@@ -149,22 +148,25 @@ def collect(folder, result, output, run: str | None = None) -> dict:
         raise ValueError(f"`result` must be of the program in {folder}. Received: {found_in}")
     changed = {"lmbda": found["lmbda"], "steps": found["steps"]}
     settings = TrainingSettings(**{**program["settings"], **changed})
+    with writing_folder(output) as unfinished, name_for_tensorflow(unfinished) as named:
+        _write_run(named, settings, found, found_in)
+        run_folder.write_settings({**program["identity"], **changed}, unfinished)
+        shutil.copy(found_in / run_folder.HISTORY, unfinished / run_folder.HISTORY)
+    return {"step": found["step"], "steps": found["steps"]}
+
+
+def _write_run(folder: pathlib.Path, settings, found: dict, found_in: pathlib.Path) -> None:
+    """Writes a checkpoint, `model.keras` and the codec of what was brought back."""
     model = build_model(settings)
-    checkpoints = run_folder.Checkpoints(model, output / run_folder.CHECKPOINTS, saves=True)
+    checkpoints = run_folder.Checkpoints(model, folder / run_folder.CHECKPOINTS, saves=True)
     arrays = state_files.read(found_in, found["state"])
     for name, variable in names_of(model).values():
         if name in arrays:
             variable.assign(arrays[name])
     # The optimizer may have begun anew in the middle; what follows from the step does not.
     model.optimizer.iterations.assign(found["step"])
-    settle(model, settings, found["step"])
-    output.mkdir(parents=True, exist_ok=True)
-    run_folder.write_settings({**program["identity"], **changed}, output)
-    shutil.copy(found_in / run_folder.HISTORY, output / run_folder.HISTORY)
     checkpoints.save()
-    model.save(output / "model.keras")
-    export(model, output / "codec")
-    return {"step": found["step"], "steps": found["steps"]}
+    write_model(model, settings, found["step"], folder)
 
 
 def first_losses(folder, steps: int) -> list[float]:
@@ -399,27 +401,21 @@ def _lmbda_powers(model, names: dict) -> dict[str, float]:
     return {names[id(part.scale.handle)][0]: -0.5 if part.inverse else 0.5 for part in shortcuts}
 
 
-def _packed_images(paths, settings, skipped) -> dict:
-    """Name -> (bytes of a file that Pillow decodes to the pixels, the pixels)."""
+def _packed_images(paths, settings, on_skipped) -> dict:
+    """Name -> (bytes of a file that Pillow decodes to the pixels, the file they came from)."""
     packed = {}
-    for i, path in enumerate(paths):
-        found: list[str] | None = None if skipped is None else []
-        try:
-            (pixels,) = training_images([path], settings.crop_size, found)
-        except ValueError:
-            if not found:
-                raise
-            skipped += found
+    images = training_images(paths, settings.crop_size, on_skipped, cache_size=0)
+    for i, path in enumerate(images.paths):
+        pixels = images[i]
+        if pixels is None:
             continue
-        path = pathlib.Path(path)
-        data, suffix = path.read_bytes(), path.suffix.lower()
+        file = pathlib.Path(path)
+        data, suffix = file.read_bytes(), file.suffix.lower()
         if suffix not in _LOSSY or not _decodes_to(data, pixels):
             written = io.BytesIO()
             Image.fromarray(pixels).save(written, "WEBP", lossless=True, quality=50)
             data, suffix = written.getvalue(), ".webp"
-        packed[f"{IMAGES}/{i:05d}{suffix}"] = (data, pixels, str(path))
-    if not packed:
-        raise ValueError(f"No images to train on, of {len(paths)} files.")
+        packed[f"{IMAGES}/{i:05d}{suffix}"] = (data, path)
     return packed
 
 
@@ -434,11 +430,11 @@ def _write_images(images: dict, folder: pathlib.Path, written: dict, max_size) -
     left = math.inf
     if max_size is not None:
         left = max_size * _MIB - _size_of(folder) - len(json.dumps(written)) - _OF_IDENTITY
-    for name, (data, _, path) in images.items():
+    for name, (data, path) in images.items():
         entry = {"file": name, "sha256": hashlib.sha256(data).hexdigest()}
         cost = len(data) + len(json.dumps(entry)) + len(", ")
         if cost > left:
-            left_out.append(path)
+            left_out.append(str(path))
             continue
         left -= cost
         (folder / name).write_bytes(data)
@@ -446,17 +442,6 @@ def _write_images(images: dict, folder: pathlib.Path, written: dict, max_size) -
     if not written["images"]:
         raise ValueError(f"`max_size` has no place for an image. Received: max_size={max_size}")
     return left_out
-
-
-@contextlib.contextmanager
-def _new_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Gives a folder to fill, which becomes `folder` at the end, or goes if there is none."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-        unfinished = pathlib.Path(temporary) / folder.name
-        unfinished.mkdir()
-        yield unfinished
-        unfinished.replace(folder)
 
 
 def _size_of(folder: pathlib.Path) -> int:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import hashlib
+import fcntl
 import json
 import math
 import pathlib
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tfsq.architectures import CompressionModel, DCTShortcut
-from tfsq.codec.image_files import writing_whole
+from tfsq.files import name_for_tensorflow, writing_whole
+from tfsq.training.data import digest_of
 from tfsq.training.settings import TrainingSettings
 
 # What a run of an earlier build does not say: that its network sees centered pixels.
 _CENTERED = "centered"
 _SETTINGS_FILE, CHECKPOINTS, HISTORY = "settings.json", "checkpoints", "history.csv"
+MODEL, CODEC, LOGS, _LOCK = "model.keras", "codec", "logs", ".lock"
 
 
 class Checkpoints(tf.keras.callbacks.Callback):
@@ -31,7 +35,7 @@ class Checkpoints(tf.keras.callbacks.Callback):
         super().__init__()
         model.optimizer.build(model.trainable_variables)
         self.diverged = False
-        self._saves = saves
+        self._saves, self._batches = saves, 0
         self._weights = model.trainable_variables
         # Of a shortcut: with another scale, its weights would be those of another network.
         scales = [part.scale for part in model.submodules if isinstance(part, DCTShortcut)]
@@ -50,17 +54,23 @@ class Checkpoints(tf.keras.callbacks.Callback):
 
     def restore(self, start: pathlib.Path | None) -> None:
         """Restores the last checkpoint of this run, or else the one to start from."""
-        path = self.latest
-        if path is None and start is not None:
-            path = latest(start / CHECKPOINTS)
-        if path is None:
-            return
+        if self.latest is not None:
+            self._restore(self.latest)
+        elif start is not None:
+            with name_for_tensorflow(start) as folder:
+                self._restore(latest(folder / CHECKPOINTS))
+
+    def _restore(self, path: str | None) -> None:
         try:
             self._checkpoint.restore(path).assert_consumed()
         except (tf.errors.OpError, IndexError) as error:
             raise ValueError(f"The checkpoint {path} is damaged: {error}") from error
 
+    def on_epoch_begin(self, epoch, logs=None):
+        self._batches = 0
+
     def on_train_batch_end(self, batch, logs=None):
+        self._batches = batch + 1
         if not math.isfinite(logs["loss"]):
             self.diverged = self.model.stop_training = True
 
@@ -69,7 +79,7 @@ class Checkpoints(tf.keras.callbacks.Callback):
         if not all(np.isfinite(weight.numpy()).all() for weight in self._weights):
             self.diverged = self.model.stop_training = True
         # A callback may have stopped an epoch in the middle, where no run can begin.
-        is_whole = int(self.model.optimizer.iterations.numpy()) % self.params["steps"] == 0
+        is_whole = self._batches == self.params["steps"]
         if self._saves and is_whole and not self.diverged:
             self.save()
 
@@ -93,24 +103,59 @@ def latest(folder) -> str | None:
     return path
 
 
-def identity(settings: TrainingSettings, images: list[np.ndarray], first_step: int | None) -> dict:
+def identity(settings: TrainingSettings, paths: Sequence, first_step: int | None) -> dict:
     """What a run has to share with what its folder holds.
 
     Args:
       settings: Of the run.
-      images: What it is trained on.
+      paths: Files of the images that it is trained on.
       first_step: Step at which it began, or None where that is not known.
     """
-    digest = hashlib.sha256()
-    for image in images:
-        digest.update(repr(image.shape).encode())
-        digest.update(image.tobytes())
     return {
         **dataclasses.asdict(settings),
-        "images": f"{len(images)} of digest {digest.hexdigest()[:16]}",
+        "images": f"{len(paths)} files of digest {digest_of(paths)[:16]}",
         "first_step": first_step,
         _CENTERED: True,
     }
+
+
+@contextlib.contextmanager
+def locked(output: pathlib.Path) -> Iterator[None]:
+    """Keeps other processes out of the folder of a run; the system forgets one that is killed.
+
+    Args:
+      output: Folder of the run, created if need be; it goes again if nothing is put into it.
+
+    Raises:
+      ValueError: if another process has it, or it holds what is not of a run.
+    """
+    _check_is_run(output)
+    is_new = not output.exists()
+    output.mkdir(parents=True, exist_ok=True)
+    lock = output / _LOCK
+    with lock.open("a") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"Another process works on the run in {output}.") from error
+        try:
+            yield
+        finally:
+            if list(output.iterdir()) == [lock]:
+                lock.unlink()
+                if is_new:
+                    output.rmdir()
+
+
+def _check_is_run(output: pathlib.Path) -> None:
+    """Raises ValueError if a run would overwrite what is not of a run."""
+    if (output / _SETTINGS_FILE).exists():
+        return
+    others = [n for n in (HISTORY, MODEL, CODEC, CHECKPOINTS, LOGS) if (output / n).exists()]
+    if others:
+        raise ValueError(
+            f"{output} is not the folder of a run, and has what one would overwrite: {others}"
+        )
 
 
 def written_settings(output: pathlib.Path) -> dict | None:
@@ -135,6 +180,22 @@ def written_settings(output: pathlib.Path) -> dict | None:
             " 1. That build can go on with it; its model.keras and codec work here."
         )
     return written
+
+
+def settings_of(output: pathlib.Path) -> TrainingSettings:
+    """The settings of the run in a folder.
+
+    Args:
+      output: Folder of the run.
+
+    Raises:
+      ValueError: if there is no run, or it is as `written_settings` refuses.
+    """
+    written = written_settings(output)
+    if written is None:
+        raise ValueError(f"Not the folder of a run: {output}")
+    known = {field.name for field in dataclasses.fields(TrainingSettings)}
+    return TrainingSettings(**{name: written[name] for name in known & set(written)})
 
 
 def check_same(identity: dict, output: pathlib.Path) -> None:
@@ -202,7 +263,9 @@ def check_start(start: pathlib.Path, settings: TrainingSettings) -> None:
       ValueError: if there is no run of the same network.
     """
     before = written_settings(start)
-    if before is None or latest(start / CHECKPOINTS) is None:
+    with name_for_tensorflow(start) as folder:
+        has_checkpoint = latest(folder / CHECKPOINTS) is not None
+    if before is None or not has_checkpoint:
         raise ValueError(f"`start` must be the folder of a run. Received: {start}")
     for name in ("architecture", "num_filters", "num_latents", "hyper_width", "shortcut"):
         there, here = before.get(name), getattr(settings, name)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 
 from tfsq.architectures import CompressionModel
 from tfsq.callbacks import TrainTestGap
 from tfsq.codec import export
+from tfsq.files import name_for_tensorflow, writing_whole
 from tfsq.training import distribution, run_folder
-from tfsq.training.data import crops_dataset, training_images
+from tfsq.training.data import CACHE_SIZE, TrainingImages, crops_dataset, training_images
 from tfsq.training.settings import TrainingSettings, build_model, quantization_callbacks, settle
 
 
@@ -28,16 +30,48 @@ def _copy_of(model, settings) -> CompressionModel:
 def _recording_callbacks(output: pathlib.Path) -> list[tf.keras.callbacks.Callback]:
     return [
         tf.keras.callbacks.CSVLogger(str(output / run_folder.HISTORY), append=True),
-        tf.keras.callbacks.TensorBoard(str(output / "logs"), profile_batch=0),
+        tf.keras.callbacks.TensorBoard(str(output / run_folder.LOGS), profile_batch=0),
     ]
 
 
 def _check_step(step: int, end: int, settings: TrainingSettings, begins: bool) -> None:
-    if step % settings.steps_per_epoch or step > end or (begins and step == end):
+    is_between_epochs = step % settings.steps_per_epoch == 0 or step == end
+    if not is_between_epochs or step > end or (begins and step == end):
         raise ValueError(
             f"The run cannot go from step {step} to step {end}: it must begin before its end, with "
             f"an epoch of `steps_per_epoch`. Received: steps_per_epoch={settings.steps_per_epoch}"
         )
+
+
+def _check_arguments(settings: TrainingSettings, stop, strategy) -> None:
+    if stop is not None and (not 0 < stop <= settings.steps or stop % settings.steps_per_epoch):
+        raise ValueError(
+            "`stop` must be a multiple of `steps_per_epoch` of at most `steps`. Received: "
+            f"stop={stop}, {settings}"
+        )
+    if settings.batch_size % strategy.num_replicas_in_sync:
+        raise ValueError(
+            f"`batch_size` must be a multiple of the {strategy.num_replicas_in_sync} replicas. "
+            f"Received: batch_size={settings.batch_size}"
+        )
+
+
+@contextlib.contextmanager
+def _errors_of(images: TrainingImages) -> Iterator[None]:
+    """Raises what ended the reading of images, and not what TensorFlow makes of it."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise images.error or error from error
+
+
+def _epochs(step: int, end: int, length: int) -> Iterator[dict[str, int]]:
+    """Arguments of `fit` for the whole epochs, and for a shorter one at the end."""
+    whole = end // length
+    if step // length < whole:
+        yield {"steps_per_epoch": length, "initial_epoch": step // length, "epochs": whole}
+    if end % length and step < end:
+        yield {"steps_per_epoch": end % length, "initial_epoch": whole, "epochs": whole + 1}
 
 
 def train(
@@ -47,8 +81,9 @@ def train(
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
     start=None,
     stop: int | None = None,
-    skipped: list[str] | None = None,
+    on_skipped: Callable[[str], None] | None = None,
     strategy: tf.distribute.Strategy | None = None,
+    cache_size: int = CACHE_SIZE,
 ) -> CompressionModel:
     """Trains a network, and exports it.
 
@@ -56,7 +91,8 @@ def train(
     TensorBoard, `history.csv` (a row an epoch: loss, bpp, mse, psnr, temperature,
     train_test_gap) and, at the end, `model.keras` and `codec/`, the SavedModel. A run that was
     interrupted continues from its last epoch, with the crops that come next, when called again with
-    the same settings, and so does one that a callback of yours stopped.
+    the same settings, and so does one that a callback of yours stopped. One process at a time works
+    on a run.
 
     Args:
       paths: Image files to train on.
@@ -68,94 +104,167 @@ def train(
         lambda may be others.
       stop: Step at which to stop, without exporting if it is not the last one; a multiple of
         `settings.steps_per_epoch`. Another run can start from there.
-      skipped: See `training_images`. What a run skips, it skips when it is resumed, too.
+      on_skipped: See `training_images`. What a run skips, it skips when it is resumed, too.
       strategy: Where to train; None is the strategy in whose scope this is called. Its replicas
         share each batch, and each draws a noise of its own. With several workers, each calls this
         with the same arguments and sees the same `output`, which the chief alone writes to.
+      cache_size: Bytes of decoded images that are kept in memory; others are decoded again.
 
     Returns:
       The trained model.
 
     Raises:
       ValueError: if the images do not serve, `output` holds a run with other settings or images,
-        or a damaged one, `start` none of the same network that stopped early enough, the batch
-        cannot be shared evenly, or the workers do not see the same checkpoints.
+        or a damaged one, or is worked on by another process, `start` none of the same network that
+        stopped early enough, the batch cannot be shared evenly, or the workers do not see the same
+        checkpoints.
       FloatingPointError: if the loss or a weight is not finite. The last good checkpoint stays.
     """
     settings = settings or TrainingSettings()
     output = pathlib.Path(output)
-    if stop is not None and (not 0 < stop <= settings.steps or stop % settings.steps_per_epoch):
-        raise ValueError(
-            "`stop` must be a multiple of `steps_per_epoch` of at most `steps`. Received: "
-            f"stop={stop}, {settings}"
-        )
     strategy = strategy or tf.distribute.get_strategy()
-    if settings.batch_size % strategy.num_replicas_in_sync:
-        raise ValueError(
-            f"`batch_size` must be a multiple of the {strategy.num_replicas_in_sync} replicas. "
-            f"Received: batch_size={settings.batch_size}"
-        )
+    _check_arguments(settings, stop, strategy)
     run_folder.check_same(dataclasses.asdict(settings), output)
-    images = training_images(paths, settings.crop_size, skipped)
-    is_chief = distribution.is_chief(strategy)
-    with strategy.scope():
-        model = build_model(settings)
-        checkpoints = run_folder.Checkpoints(model, output / run_folder.CHECKPOINTS, is_chief)
-        if start is not None:
-            run_folder.check_start(pathlib.Path(start), settings)
-        begins = checkpoints.latest is None
-        checkpoints.restore(None if start is None else pathlib.Path(start))
-    step, end = int(model.optimizer.iterations.numpy()), stop or settings.steps
-    first_step = step if begins else (run_folder.written_settings(output) or {}).get("first_step")
-    identity = run_folder.identity(settings, images, first_step)
-    run_folder.check_same(identity, output)
-    _check_step(step, end, settings, begins)
-    distribution.seed_noise(model, settings.seed, step, strategy)
-    crops = functools.partial(
-        crops_dataset,
-        images,
-        settings.crop_size,
-        settings.batch_size,
-        settings.seed,
-        least_detail=settings.least_detail,
+    images = training_images(paths, settings.crop_size, on_skipped, cache_size)
+    alone = (
+        run_folder.locked(output) if distribution.is_chief(strategy) else contextlib.nullcontext()
     )
-    # What adds to the logs comes before what writes them.
-    measuring = [TrainTestGap(next(iter(crops()))), *quantization_callbacks(model, settings)]
-    steps = distribution.in_all_workers(strategy, step)
-    if len(steps) > 1:
-        raise ValueError(f"Every worker must see the checkpoints in {output}. Found: steps {steps}")
-    if is_chief:
-        # Not before everything that may refuse them has accepted them.
-        run_folder.write_settings(identity, output)
-        run_folder.forget_epochs(output / run_folder.HISTORY, step // settings.steps_per_epoch)
-    model.fit(
-        crops(step),
-        steps_per_epoch=settings.steps_per_epoch,
-        initial_epoch=step // settings.steps_per_epoch,
-        epochs=end // settings.steps_per_epoch,
-        verbose=0,
-        callbacks=[
-            *measuring,
-            *(_recording_callbacks(output) if is_chief else []),
-            checkpoints,
-            *callbacks,
-        ],
-    )
-    reached = int(model.optimizer.iterations.numpy())
-    if checkpoints.diverged:
-        good = (
-            checkpoints.latest or f"none, there is nothing in {output / run_folder.CHECKPOINTS} yet"
+    with alone, name_for_tensorflow(output) as folder, _errors_of(images):
+        run = _Run(images, folder, settings, strategy)
+        run.begin(None if start is None else pathlib.Path(start), stop or settings.steps, output)
+        run.fit(callbacks)
+        return run.finish()
+
+
+class _Run:
+    """A run from its last checkpoint to its end."""
+
+    def __init__(self, images, folder: pathlib.Path, settings: TrainingSettings, strategy):
+        self._folder, self._settings, self._strategy = folder, settings, strategy
+        self._images = images
+        self._is_chief = distribution.is_chief(strategy)
+        with strategy.scope():
+            self.model = build_model(settings)
+            place = folder / run_folder.CHECKPOINTS
+            self._checkpoints = run_folder.Checkpoints(self.model, place, self._is_chief)
+        self._step = self._end = 0
+
+    def _reached(self) -> int:
+        return int(self.model.optimizer.iterations.numpy())
+
+    def begin(self, start: pathlib.Path | None, end: int, output: pathlib.Path) -> None:
+        """Restores what there is, and checks that it is of this run."""
+        settings, checkpoints = self._settings, self._checkpoints
+        with self._strategy.scope():
+            if start is not None:
+                run_folder.check_start(start, settings)
+            begins = checkpoints.latest is None
+            checkpoints.restore(start)
+        self._step, self._end = self._reached(), end
+        written = run_folder.written_settings(output) or {}
+        first_step = self._step if begins else written.get("first_step")
+        identity = run_folder.identity(settings, self._images.paths, first_step)
+        run_folder.check_same(identity, output)
+        _check_step(self._step, end, settings, begins)
+        steps = distribution.in_all_workers(self._strategy, self._step)
+        if len(steps) > 1:
+            raise ValueError(
+                f"Every worker must see the checkpoints in {output}. Found: steps {steps}"
+            )
+        distribution.seed_noise(self.model, settings.seed, self._step, self._strategy)
+        if self._is_chief:
+            # Not before everything that may refuse them has accepted them.
+            run_folder.write_settings(identity, output)
+            epoch = -(-self._step // settings.steps_per_epoch)
+            run_folder.forget_epochs(output / run_folder.HISTORY, epoch)
+
+    def fit(self, callbacks: Sequence) -> None:
+        """Trains to the end, or to where a callback stops it."""
+        settings = self._settings
+        crops = functools.partial(
+            crops_dataset,
+            self._images,
+            settings.crop_size,
+            settings.batch_size,
+            settings.seed,
+            least_detail=settings.least_detail,
         )
+        chain = [
+            # What adds to the logs comes before what writes them.
+            TrainTestGap(next(iter(crops()))),
+            *quantization_callbacks(self.model, settings),
+            *(_recording_callbacks(self._folder) if self._is_chief else []),
+            self._checkpoints,
+            *callbacks,
+        ]
+        for epochs in _epochs(self._step, self._end, settings.steps_per_epoch):
+            self.model.fit(crops(self._reached()), **epochs, verbose=0, callbacks=chain)
+            if self.model.stop_training:
+                break
+
+    def finish(self) -> CompressionModel:
+        """Exports a run that has reached its end; the model."""
+        reached = self._reached()
+        self._check_finite(reached)
+        settle(self.model, self._settings, reached)
+        if reached == self._settings.steps and self._is_chief:
+            is_alone = self._strategy.cluster_resolver is None
+            saved = self.model if is_alone else _copy_of(self.model, self._settings)
+            write_model(saved, self._settings, reached, self._folder)
+        # The chief would take a worker that has gone for one that has failed.
+        distribution.in_all_workers(self._strategy, reached)
+        return self.model
+
+    def _check_finite(self, reached: int) -> None:
+        if not self._checkpoints.diverged:
+            return
+        place = self._folder / run_folder.CHECKPOINTS
+        good = self._checkpoints.latest or f"none, there is nothing in {place} yet"
         raise FloatingPointError(
-            f"The loss or a weight was not finite at step {reached} of {end}; the last good "
+            f"The loss or a weight was not finite at step {reached} of {self._end}; the last good "
             f"checkpoint is {good}"
         )
-    settle(model, settings, reached)
-    if reached == settings.steps and is_chief:
-        saved = model if strategy.cluster_resolver is None else _copy_of(model, settings)
-        settle(saved, settings, reached)
-        saved.save(output / "model.keras")
-        export(saved, output / "codec")
-    # The chief would take a worker that has gone for one that has failed.
-    distribution.in_all_workers(strategy, reached)
-    return model
+
+
+def write_model(
+    model: CompressionModel, settings: TrainingSettings, step: int, folder: pathlib.Path
+) -> None:
+    """Writes `model.keras` and the codec of a run, as they are at a step.
+
+    Args:
+      model: Of `build_model`.
+      settings: Of the run.
+      step: Optimizer step that it has reached.
+      folder: Of the run, by a name that TensorFlow takes.
+    """
+    settle(model, settings, step)
+    with writing_whole(folder / run_folder.MODEL) as file:
+        model.save(file)
+    export(model, folder / run_folder.CODEC)
+
+
+def export_run(output) -> dict[str, int]:
+    """Ends a run where its last checkpoint is: writes its `model.keras` and its codec.
+
+    The run can still be continued by `train`.
+
+    Args:
+      output: Folder of the run.
+
+    Returns:
+      Dict with "step", which the run has reached, and "steps", which it was to have.
+
+    Raises:
+      ValueError: if there is no run, it has no checkpoint yet, or another process works on it.
+    """
+    output = pathlib.Path(output)
+    settings = run_folder.settings_of(output)
+    with run_folder.locked(output), name_for_tensorflow(output) as folder:
+        model = build_model(settings)
+        checkpoints = run_folder.Checkpoints(model, folder / run_folder.CHECKPOINTS, saves=False)
+        if checkpoints.latest is None:
+            raise ValueError(f"The run in {output} has no checkpoint yet.")
+        checkpoints.restore(None)
+        step = int(model.optimizer.iterations.numpy())
+        write_model(model, settings, step, folder)
+    return {"step": step, "steps": settings.steps}

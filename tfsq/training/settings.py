@@ -49,8 +49,8 @@ class TrainingSettings:
       scale_lower_bound: Lower bound of the predicted scale; None is the network's default, and
         needed for a network that predicts none.
       stop_gradient: "partial" or "none", see `tfsq.layers.ZeroCenterQuantization`.
-      steps: Optimizer steps, a multiple of `steps_per_epoch`.
-      steps_per_epoch: Steps between two checkpoints.
+      steps: Optimizer steps.
+      steps_per_epoch: Steps between two checkpoints; the last epoch may have fewer.
       batch_size: Crops per step.
       crop_size: Height and width of the crops, a multiple of the network's `size_multiple`, 64 for
         most; at least 192 for "ms-ssim".
@@ -94,11 +94,6 @@ class TrainingSettings:
         for name in ("steps", "steps_per_epoch", "batch_size", "crop_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1. Received: {getattr(self, name)}")
-        if self.steps % self.steps_per_epoch:
-            raise ValueError(
-                "`steps` must be a multiple of `steps_per_epoch`. Received: "
-                f"steps={self.steps}, steps_per_epoch={self.steps_per_epoch}"
-            )
         network = NETWORKS.get(self.architecture)
         if network is None:
             raise ValueError(

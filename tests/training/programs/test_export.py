@@ -143,9 +143,9 @@ def test_images_that_do_not_serve_are_refused_or_named(files, tmp_path):
     (tmp_path / "bad.png").write_text("no image")
     with pytest.raises(ValueError, match="bad.png"):
         training.export_program([tmp_path / "bad.png"], tmp_path / "a", settings_of())
-    skipped: list = []
+    skipped: list[str] = []
     with pytest.raises(ValueError, match="No images to train on, of 1 files"):
         training.export_program(
-            [tmp_path / "bad.png"], tmp_path / "a", settings_of(), None, None, False, skipped
+            [tmp_path / "bad.png"], tmp_path / "a", settings_of(), None, None, False, skipped.append
         )
     assert "bad.png" in skipped[0]

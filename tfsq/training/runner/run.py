@@ -180,9 +180,9 @@ class Run:
         self.sums, self.counted = self.sums + sums, self.counted + steps
         self.broken = not np.isfinite(sums).all()
         length = self.program["settings"]["steps_per_epoch"]
-        if self.step % length == 0:
+        if self.step % length == 0 or self.step >= self.steps:
             means = self.sums / self.counted
-            row = [self.step // length - 1, self.step, *means, temperature, rate, self.seconds]
+            row = [-(-self.step // length) - 1, self.step, *means, temperature, rate, self.seconds]
             self.rows.append([f"{x:.9g}" if isinstance(x, float) else x for x in row])
             self.sums, self.counted = np.zeros_like(self.sums), 0
 
@@ -440,12 +440,11 @@ def main() -> None:
     check_versions()
     program = read_json(HERE / PROGRAM)
     program["digest"] = hashlib.sha256((HERE / PROGRAM).read_bytes()).hexdigest()
-    settings = {**program["settings"], "steps": arguments.steps or program["settings"]["steps"]}
-    if settings["steps"] < 1 or settings["steps"] % settings["steps_per_epoch"]:
-        sys.exit(
-            f"`--steps` must be a multiple of {settings['steps_per_epoch']}, the steps of an epoch."
-            f" Received: {settings['steps']}"
-        )
+    settings = dict(program["settings"])
+    if arguments.steps is not None:
+        settings["steps"] = arguments.steps
+    if settings["steps"] < 1:
+        sys.exit(f"`--steps` must be at least 1. Received: {settings['steps']}")
     runs, starts = [], {}
     for name, lmbda, start in parsed_runs(arguments, program):
         runs.append(Run(name, lmbda, arguments.output / name, program, settings["steps"]))

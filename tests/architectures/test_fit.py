@@ -1,0 +1,144 @@
+"""What `fit` takes, and what is saved of a network in each format."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.photographs import photograph
+from tfsq import architectures, layers
+
+IMAGES = np.stack([photograph()[:64, i : i + 64] for i in (0, 40, 80, 120)])
+
+
+def network(**compiled):
+    model = architectures.FactorizedPrior(4, 6)
+    model.compile("adam", lmbda=0.01, **compiled)
+    return model
+
+
+def unknown_rank():
+    data = tf.data.Dataset.range(2)
+
+    def images(_):
+        return tf.numpy_function(lambda: IMAGES, [], tf.uint8)
+
+    return data.map(images)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        IMAGES,
+        tf.data.Dataset.from_tensor_slices(IMAGES).batch(2),
+        tf.data.Dataset.from_tensor_slices((IMAGES,)).batch(2),
+        tf.data.Dataset.from_tensor_slices((IMAGES, IMAGES)).batch(2),
+        unknown_rank(),
+    ],
+    ids=["array", "x", "(x,)", "(x, x)", "unknown rank"],
+)
+def test_images_come_in_any_of_keras_ways(data):
+    model = network()
+    history = model.fit(data, verbose=0).history
+    assert sorted(history) == ["bpp", "loss", "mse", "psnr"]
+    assert np.isfinite(history["loss"]).all()
+    model.evaluate(data, verbose=0)
+    assert model.predict(data, verbose=0).shape[1:] == (64, 64, 3)
+
+
+def test_targets_are_what_reconstructions_are_compared_with():
+    model = network()
+    dark = IMAGES // 2
+    alone, same, other = (
+        model.evaluate(*given, verbose=0, return_dict=True)
+        for given in ((IMAGES,), (IMAGES, IMAGES), (IMAGES, dark))
+    )
+    assert alone == same
+    assert other["bpp"] == same["bpp"]
+    expected = np.mean((model.predict(IMAGES, verbose=0) - dark.astype(np.float32)) ** 2)
+    assert other["mse"] == pytest.approx(expected, rel=1e-5)
+    values = model.rate_distortion(IMAGES, training=False, target=dark)
+    assert float(tf.reduce_mean(values["mse"])) == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_is_not_served_is_refused_with_what_to_do():
+    rgba = np.concatenate([IMAGES, IMAGES[..., :1]], -1)
+    for data, message in (
+        ((IMAGES[..., :1],), "Gray images are `tf.image.grayscale_to_rgb"),
+        ((rgba,), r"Without its alpha channel, an image is `image\[..., :3\]`"),
+        ((IMAGES[..., 0],), r"must have shape \[batch, height, width, 3\]. Received"),
+        ((IMAGES, np.zeros(4)), r"must have shape \[batch, height, width, 3\]. Received"),
+        ((IMAGES, IMAGES[:, :32]), "`target` must have the shape of `image`"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            network().fit(*data, verbose=0)
+    with pytest.raises(ValueError, match="`sample_weight` is not used"):
+        network().fit(IMAGES, IMAGES, sample_weight=np.ones(4), verbose=0)
+    for name, value in (("metrics", ["mae"]), ("loss", "mse"), ("weighted_metrics", ["mse"])):
+        with pytest.raises(ValueError, match=f"`{name}` is not used: the loss is bits per pixel"):
+            network(**{name: value})
+
+
+@pytest.fixture
+def channels_first():
+    tf.keras.backend.set_image_data_format("channels_first")
+    yield
+    tf.keras.backend.set_image_data_format("channels_last")
+
+
+@pytest.mark.parametrize("name", architectures.NETWORKS)
+def test_networks_have_channels_last_whatever_keras_is_told(name, channels_first):
+    model = architectures.NETWORKS[name](4, 10, shortcut="dct")
+    model.compile("adam", lmbda=0.01)
+    assert model(IMAGES[:1], training=True)[0].shape == (1, 64, 64, 3)
+
+
+def two_annealed(seed=0):
+    tf.keras.utils.set_random_seed(seed)
+    model = architectures.FactorizedPrior(
+        4, 6, rate_quantizer=layers.get("unsr"), reconstruction_quantizer=layers.get("sua")
+    )
+    model.compile("adam", lmbda=0.01)
+    return model
+
+
+@pytest.mark.parametrize("coded", [False, True])
+@pytest.mark.parametrize("ending", ["h5", "weights.h5", "tf"])
+def test_weights_of_two_annealed_quantizers_survive_each_format(ending, coded, tmp_path):
+    model, other = two_annealed(), two_annealed(1)
+    model.latent_model.rate_quantizer.temperature = 0.5
+    model.latent_model.reconstruction_quantizer.temperature = 0.25
+    if coded:
+        strings = model.compress(IMAGES)
+    model.save_weights(tmp_path / f"w.{ending}")
+    other.load_weights(tmp_path / f"w.{ending}")
+    for mine, theirs in zip(model.weights, other.weights):
+        assert np.array_equal(mine.numpy(), theirs.numpy()), mine.name
+    assert float(other.latent_model.rate_quantizer.temperature) == 0.5
+    if coded:
+        assert np.array_equal(other.compress(IMAGES)["latent"], strings["latent"])
+
+
+def test_two_annealed_quantizers_in_a_layer_of_one_s_own_are_saved(tmp_path):
+    class Both(tf.keras.layers.Layer):
+        def __init__(self):
+            super().__init__(name="both")
+            self.a, self.b = layers.get("sua"), layers.get("unsr")
+
+        def call(self, y, training=None):
+            return self.a(y, training=training) + self.b(y, training=training)
+
+    models = [tf.keras.Sequential([tf.keras.Input([3]), Both()]) for _ in range(2)]
+    models[0].layers[0].a.temperature, models[0].layers[0].b.temperature = 0.5, 0.25
+    for by_name in (False, True):
+        models[0].save_weights(tmp_path / "w.h5")
+        models[1].layers[0].a.temperature = 1.0
+        models[1].load_weights(tmp_path / "w.h5", by_name=by_name)
+        found = models[1].layers[0]
+        assert (float(found.a.temperature), float(found.b.temperature)) == (0.5, 0.25)
+
+
+def test_by_name_is_refused_with_the_reason(tmp_path):
+    model = two_annealed()
+    model.save_weights(tmp_path / "w.h5")
+    with pytest.raises(ValueError, match="`by_name` must be False: Keras refuses coding tables"):
+        model.load_weights(tmp_path / "w.h5", by_name=True)

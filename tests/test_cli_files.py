@@ -1,0 +1,353 @@
+"""What the command line reads, and what it does not write to."""
+
+import csv
+import io
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from tests.photographs import photograph
+from tfsq import __version__, codec
+from tfsq.cli import app
+from tfsq.cli.paths import files_of
+
+
+def run(*arguments, **given):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], **given)
+
+
+def save(path, size=(20, 30)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        Image.fromarray(photograph()[: size[0], : size[1]]).save(file, "PNG")
+    return path
+
+
+@pytest.fixture
+def image(tmp_path):
+    return save(tmp_path / "image.png")
+
+
+def refused(result, message):
+    assert result.exit_code == 1, result.output
+    assert isinstance(result.exception, SystemExit)
+    assert message in result.output
+
+
+def test_photographs_are_not_overwritten(image, folder, tmp_path):
+    other = save(tmp_path / "other.png", (21, 31))
+    before = {path: path.read_bytes() for path in (image, other)}
+    model = ("--model", folder)
+    refused(run("compress", image, other, *model), "must end in .tfsq")
+    refused(run("compress", image, other, *model, "--force"), "must end in .tfsq")
+    refused(run("compress", image, image, *model, "--force"), "is the file to read")
+    # A photograph with the wrong ending, and links to it.
+    disguised = tmp_path / "photograph.tfsq"
+    shutil.copy(image, disguised)
+    (tmp_path / "link.tfsq").symlink_to(disguised)
+    for target in (disguised, tmp_path / "link.tfsq", tmp_path / "." / "photograph.tfsq"):
+        refused(run("compress", disguised, target, *model, "--force"), "is the file to read")
+    coded = tmp_path / "image.tfsq"
+    assert run("compress", image, coded, *model).exit_code == 0
+    first = coded.read_bytes()
+    refused(run("compress", other, coded, *model), "is there already; --force replaces it")
+    assert coded.read_bytes() == first
+    assert run("compress", other, coded, *model, "--force").exit_code == 0
+    assert coded.read_bytes() != first
+    refused(run("decompress", coded, other, *model), "is there already")
+    refused(run("decompress", coded, coded, *model, "--force"), "is the file to read")
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_tables_and_figures_do_not_replace_photographs(image, folder, tmp_path):
+    arguments = ("evaluate", image, "--model", folder)
+    for option in ("--csv", "--figure"):
+        refused(run(*arguments, option, image, "--force"), "is the file to read")
+    table = tmp_path / "table.csv"
+    table.write_text("of the user")
+    refused(run(*arguments, "--csv", table), "is there already")
+    assert table.read_text() == "of the user"
+    figure = tmp_path / "x.png"
+    refused(run(*arguments, "--csv", figure, "--figure", figure), "must be different files")
+    assert run(*arguments, "--csv", table, "--force").exit_code == 0
+    assert table.read_text().startswith("file,codec")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes").write_text("of the user")
+    refused(run("analyze", "--output", tmp_path / "full"), "is not empty; --force replaces")
+    refused(run("analyze", "--output", table), "A file, not a folder")
+
+
+def test_a_run_does_not_replace_what_is_of_no_run(image, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "history.csv").write_text("of the user")
+    save(tmp_path / "large.png", (64, 64))
+    result = run("train", tmp_path / "large.png", "--output", tmp_path / "run", "--crop-size", 64)
+    refused(result, "has what one would overwrite: ['history.csv']")
+    assert (tmp_path / "run" / "history.csv").read_text() == "of the user"
+    assert os.listdir(tmp_path / "run") == ["history.csv"]
+
+
+def test_evaluate_goes_on_past_files_that_do_not_serve(image, folder, tmp_path):
+    (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / "folder").mkdir()
+    save(tmp_path / "z.png")
+    table = tmp_path / "out" / "table.csv"
+    table.parent.mkdir()
+    arguments = ("evaluate", tmp_path / "*", "--model", folder, "--csv", table)
+    refused(run(*arguments), f"skipped: Not an image file: {tmp_path / 'notes.txt'}")
+    with table.open() as opened:
+        rows = list(csv.DictReader(opened))
+    assert [row["file"] for row in rows] == [str(image), str(tmp_path / "z.png"), "mean"]
+    assert [row["files"] for row in rows] == ["1", "1", "2"]
+    # What was measured before stays also where nothing goes on.
+    refused(run(*arguments, "--strict", "--force"), "error: Not an image file")
+    assert [row["file"] for row in csv.DictReader(io.StringIO(table.read_text()))] == [
+        str(image),
+        "mean",
+    ]
+    refused(run("evaluate", tmp_path / "notes.txt", "--model", folder), "None of the files serves")
+    result = run("evaluate", image, "missing.png", "--model", folder)
+    refused(result, "skipped: No such file, and nothing that matches: missing.png")
+    assert f"{image}" in result.stdout
+
+
+def test_an_evaluation_that_is_interrupted_keeps_what_it_has(image, folder, monkeypatch, tmp_path):
+    save(tmp_path / "z.png")
+    measure = codec.Comparison.measure
+
+    def interrupted(self, file):
+        if file.endswith("z.png"):
+            raise KeyboardInterrupt
+        measure(self, file)
+
+    monkeypatch.setattr(codec.Comparison, "measure", interrupted)
+    result = run("evaluate", tmp_path / "*.png", "--model", folder, "--csv", tmp_path / "t.csv")
+    assert result.exit_code != 0
+    assert len((tmp_path / "t.csv").read_text().splitlines()) == 3
+
+
+def test_folders_are_the_images_in_them(image, folder, tmp_path):
+    save(tmp_path / "sub" / "deep" / "b.png")
+    save(tmp_path / "sub" / "a.PNG")
+    save(tmp_path / "sub" / ".hidden.png")
+    (tmp_path / "sub" / "notes.txt").write_text("x")
+    (tmp_path / "sub" / "folder.png").mkdir()
+    sub = str(tmp_path / "sub")
+    assert files_of([sub]) == [f"{sub}/a.PNG"]
+    assert files_of([f"{sub}/**"]) == [f"{sub}/a.PNG", f"{sub}/deep/b.png", f"{sub}/notes.txt"]
+    assert files_of([f"{sub}/**/*.png"]) == [f"{sub}/deep/b.png"]
+    for item in (str(tmp_path / "sub" / "folder.png"), f"{sub}/folder*", ""):
+        with pytest.raises(ValueError, match="No image files in the folder|nothing that matches"):
+            files_of([item])
+    skipped = []
+    assert files_of([sub, "missing"], skipped.append) == [f"{sub}/a.PNG"]
+    assert skipped == ["No such file, and nothing that matches: missing"]
+    with pytest.raises(ValueError, match="There are no files"):
+        files_of(["missing"], skipped.append)
+    result = run("evaluate", sub, "--model", folder)
+    assert result.exit_code == 0, result.output
+    assert f"{sub}/a.PNG" in result.stdout
+
+
+ODD_NAMES = [
+    b"caf\xe9.png",
+    b"photo[crop].png",
+    b"photo[red].png",
+    b"[/y].png",
+    b"[bold]x[/bold].png",
+    b"a*b?.png",
+    b"set [1].png",
+    b"-leading.png",
+    "é中🎉.png".encode(),
+    b"two  spaces .png",
+    b"semi;quote'\"$(x).png",
+    b"\\.png",
+    b"x" * 251 + b".png",
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_files_of_any_name_are_coded_and_shown_as_they_are(name, folder, tmp_path):
+    path = save(tmp_path / os.fsdecode(name))
+    coded, decoded = tmp_path / "a.tfsq", tmp_path / "d" / os.fsdecode(name)
+    decoded.parent.mkdir(parents=True)
+    model = ("--model", folder)
+    process = [sys.executable, "-m", "tfsq"]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+
+    def bytes_of(*arguments):
+        command = [*process, *map(os.fspath, arguments)]
+        return subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path)
+
+    if name in (b"caf\xe9.png", b"[/y].png"):
+        # As processes, which are slow: what cannot be encoded is lost in a test's streams.
+        table = tmp_path / "table.csv"
+        found = bytes_of("evaluate", path, *model, "--csv", table)
+        assert found.returncode == 0, found.stderr
+        assert name in found.stdout
+        assert table.read_bytes().count(name) == 1
+        assert codec.read_comparison(table)[0].measurements[0].file == str(path)
+        found = bytes_of("compress", path, tmp_path / "no" / "x.tfsq", *model)
+        assert (found.returncode, found.stdout) == (1, b"")
+        found = bytes_of("info", path)
+        assert found.stderr.startswith(b"error: Not a .tfsq file")
+        found = bytes_of("decompress", path, decoded, *model)
+        assert b"Traceback" not in found.stderr
+    assert run("compress", path, coded, *model).exit_code == 0
+    result = run("decompress", coded, decoded, *model)
+    assert result.exit_code == 0, result.output
+    assert codec.read_image(decoded).shape == (20, 30, 3)
+    result = run("evaluate", path, *model)
+    assert result.exit_code == 0, result.output
+    assert files_of([str(path)]) == [str(path)]
+    missing = tmp_path / os.fsdecode(name[:100] + b"_missing")
+    refused(run("compress", missing, tmp_path / "b.tfsq", *model), "No such file")
+
+
+def test_globs_in_folders_whose_names_are_patterns(tmp_path):
+    path = save(tmp_path / "set [1]" / "a.png")
+    save(tmp_path / "set 1" / "b.png")
+    assert files_of([f"{tmp_path}/set [1]/*.png"]) == [str(path)]
+    assert files_of([f"{tmp_path}/set [2-9]*/*.png", f"{tmp_path}/set?1/*.png"][1:]) == [
+        f"{tmp_path}/set 1/b.png"
+    ]
+
+
+def test_control_characters_do_not_reach_the_terminal(folder, tmp_path):
+    path = save(tmp_path / "a\x1b[31mb\x07.png")
+    result = run("evaluate", path, "--model", folder)
+    assert result.exit_code == 0, result.output
+    assert "a\\x1b[31mb\\x07.png" in result.stdout
+    result = run("compress", path, tmp_path / "x\x1b.png", "--model", folder)
+    refused(result, "x\\x1b.png")
+    assert "\x1b" not in result.output
+
+
+def test_lossy_images_are_of_high_quality_and_said_to_be_lossy(folder, tmp_path):
+    path, coded = save(tmp_path / "image.png", (170, 180)), tmp_path / "image.tfsq"
+    assert run("compress", path, coded, "--model", folder).exit_code == 0
+    pixels = codec.decompress(coded.read_bytes(), folder)
+    for ending, is_lossy in (
+        ("png", 0),
+        ("webp", 0),
+        ("bmp", 0),
+        ("jpg", 1),
+        ("gif", 1),
+        ("pdf", 1),
+    ):
+        decoded = tmp_path / f"decoded.{ending}"
+        result = run("decompress", coded, decoded, "--model", folder)
+        assert result.exit_code == 0, result.output
+        assert ("is lossy" in result.output) == bool(is_lossy), ending
+        if not is_lossy:
+            assert np.array_equal(codec.read_image(decoded), pixels)
+    with Image.open(tmp_path / "decoded.jpg") as opened:
+        # 4:4:4, and the quantization of quality 95.
+        assert opened.layer[0][1:3] == opened.layer[1][1:3] == (1, 1)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "JPEG", quality=95)
+        assert opened.quantization == Image.open(buffer).quantization
+
+
+def test_standard_streams(folder, tmp_path):
+    path = save(tmp_path / "image.png")
+    process = [sys.executable, "-m", "tfsq"]
+    coded = subprocess.run(
+        [*process, "compress", "-", "-", "--model", folder],
+        input=path.read_bytes(),
+        capture_output=True,
+        check=True,
+    )
+    assert coded.stdout == codec.compress(codec.read_image(path), folder)
+    assert f"{len(coded.stdout)} bytes".encode() in coded.stderr
+    decoded = subprocess.run(
+        [*process, "decompress", "-", "/dev/stdout", "--model", folder],
+        input=coded.stdout,
+        capture_output=True,
+        check=True,
+    )
+    pixels = codec.decode_image(io.BytesIO(decoded.stdout), "stdout")
+    assert np.array_equal(pixels, codec.decompress(coded.stdout, folder))
+
+
+def test_images_that_are_coded_exactly_leave_means_finite(monkeypatch, folder, tmp_path):
+    save(tmp_path / "photograph.png", (64, 64))
+    Image.new("RGB", (64, 64)).save(tmp_path / "black.png")
+    table = tmp_path / "table.csv"
+    arguments = ("--model", folder, "--reference", "jpeg", "--csv", table)
+    result = run("evaluate", tmp_path / "*.png", *arguments)
+    assert result.exit_code == 0, result.output
+    assert f"infinite PSNR: {tmp_path / 'black.png'}" in result.output
+    assert "They are over 1 of the files" in result.output
+    with table.open() as opened:
+        rows = list(csv.DictReader(opened))
+    assert any(row["psnr"] == "inf" for row in rows)
+    means = [row for row in rows if row["file"] == "mean"]
+    assert {row["files"] for row in means} == {"1"}
+    for mean, row in zip(means, [r for r in rows if r["file"].endswith("photograph.png")]):
+        assert (mean["psnr"], mean["bpp"]) == (row["psnr"], row["bpp"])
+    again = codec.read_comparison(table)
+    assert np.isfinite([point for curve in again for point in curve.points()]).all()
+
+
+def test_version():
+    result = run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"tfsq {__version__}\n")
+
+
+def test_evaluate_by_quality(shipping, image):
+    result = run("evaluate", image, "--quality", 2)
+    assert result.exit_code == 0, result.output
+    assert str(image) in result.stdout
+    refused(run("evaluate", image, "--quality", 7), "`quality` must be one of [2]")
+    result = run("evaluate", image)
+    assert result.exit_code == 2
+    assert "give --model or --quality" in result.output
+
+
+def test_files_that_are_skipped_are_named_at_once_and_in_the_end(image, tmp_path):
+    save(tmp_path / "large.png", (64, 64))
+    (tmp_path / "bad.png").write_text("x")
+    files = [tmp_path / name for name in ("large.png", "bad.png", "image.png")]
+    options = ("--crop-size", 64, "--steps", 1, "--num-filters", 2, "--num-latents", 3)
+    result = run("train", *files, "--output", tmp_path / "run", *options)
+    assert result.exit_code == 1, result.output
+    lines = result.output.splitlines()
+    first = lines.index(f"skipped: Not an image file: {tmp_path / 'bad.png'}")
+    last = lines.index("2 files were skipped:")
+    assert first < last
+    assert lines[last + 1 :][:2] == [
+        f"Not an image file: {tmp_path / 'bad.png'}",
+        f"{image} is 30x20, smaller than a crop of 64.",
+    ]
+    assert (tmp_path / "run" / "codec").is_dir()
+    refused(
+        run("train", *files, "--output", tmp_path / "strict", *options, "--strict"),
+        "error: Not an image file",
+    )
+    assert not (tmp_path / "strict").exists()
+
+
+def test_runs_are_trained_and_analyzed_in_folders_of_any_name(tmp_path):
+    save(tmp_path / "large.png", (64, 64))
+    options = ("--crop-size", 64, "--num-filters", 2, "--num-latents", 3, "--batch-size", 1)
+    output = tmp_path / os.fsdecode(b"caf\xe9 [1]*")
+    steps = ("--steps", 3, "--steps-per-epoch", 2)
+    result = run("train", tmp_path / "large.png", "--output", output, *options, *steps)
+    assert result.exit_code == 0, result.output
+    expected = {"settings.json", "history.csv", "model.keras", "codec", "logs", "checkpoints"}
+    assert expected <= set(os.listdir(output))
+    assert len(list((output / "checkpoints").glob("*.index"))) == 1
+    rows = list(csv.DictReader((output / "history.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    result = run("evaluate", tmp_path / "large.png", "--model", output / "codec")
+    assert result.exit_code == 0, result.output
+    result = run("export", output)
+    assert result.exit_code == 0, result.output
+    assert "the run ended" not in result.output

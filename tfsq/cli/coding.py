@@ -1,0 +1,135 @@
+"""Commands on single files: compress, decompress, info."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from pathlib import Path
+from typing import Iterator, Optional
+
+import typer
+from rich.table import Table
+
+from tfsq.cli.paths import FORCE, STANDARD_STREAM, check_target
+from tfsq.cli.shell import app, cell, console, errors_as_sentences, imported, progress, say, shown
+
+_ENDING = ".tfsq"
+_STANDARD_INPUT = Path("/dev/stdin")
+_STANDARD_OUTPUTS = (STANDARD_STREAM, "/dev/stdout")
+
+
+def _source(name: str) -> Path:
+    return _STANDARD_INPUT if name == STANDARD_STREAM else Path(name)
+
+
+@contextlib.contextmanager
+def _target(
+    name: str, source: Path, force: bool, ending: Optional[str], streamed_as: str
+) -> Iterator[Path]:
+    """Gives the file to write; what standard output gets is a file until it is whole."""
+    if name not in _STANDARD_OUTPUTS:
+        check_target(Path(name), [source], force, ending)
+        yield Path(name)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, f"standard_output{streamed_as}")
+        yield file
+        sys.stdout.buffer.write(file.read_bytes())
+        sys.stdout.buffer.flush()
+
+
+def _tell(target: str, text: str):
+    """Prints a result, beside the file if that goes to standard output."""
+    if target in _STANDARD_OUTPUTS:
+        say(text)
+    else:
+        print(shown(text))
+
+
+@app.command()
+def compress(
+    source: str = typer.Argument(..., metavar="IN", help="Image file; '-' for standard input."),
+    target: str = typer.Argument(
+        ..., metavar="OUT", help=".tfsq file to write; '-' for standard output."
+    ),
+    model: Optional[Path] = typer.Option(None, "--model", help="Folder of an exported codec."),
+    quality: Optional[int] = typer.Option(
+        None, help="Quality of a codec that comes with tfsq, 1 to 4; instead of --model."
+    ),
+    refine: int = typer.Option(
+        0, metavar="STEPS", help="Steps of refining the latents: smaller files, more time."
+    ),
+    verify: bool = typer.Option(
+        False, "--verify", help="Decode the file in a second process, and compare the pixels."
+    ),
+    force: bool = FORCE,
+):
+    """Compress an image file to a .tfsq file."""
+    if (model is None) == (quality is None):
+        raise typer.BadParameter("give one of --model and --quality")
+    with errors_as_sentences():
+        codec = imported("codec")
+
+        path = _source(source)
+        with _target(target, path, force, _ENDING, _ENDING) as file:
+            chosen = codec.shipped_codec(quality) if model is None else model
+            with progress() as show:
+                size = codec.compress_file(path, file, chosen, refine, show, verify)
+    _tell(target, f"{target}: {size} bytes")
+
+
+@app.command()
+def decompress(
+    source: str = typer.Argument(..., metavar="IN", help=".tfsq file; '-' for standard input."),
+    target: str = typer.Argument(
+        ...,
+        metavar="OUT",
+        help="Image file to write, PNG to keep every pixel; '-' for a PNG to standard output.",
+    ),
+    model: Optional[Path] = typer.Option(
+        None, "--model", help="Folder of the codec; not needed for those that come with tfsq."
+    ),
+    force: bool = FORCE,
+):
+    """Decompress a .tfsq file to an image file."""
+    with errors_as_sentences():
+        codec = imported("codec")
+
+        path = _source(source)
+        with _target(target, path, force, None, ".png") as file:
+            with progress() as show:
+                image = codec.decompress_file(path, file, model, show)
+            keeps_pixels = _is_kept(codec, image, file)
+    if not keeps_pixels:
+        say(f"{target} is lossy: the pixels in it are not those decoded. PNG keeps them.")
+    _tell(target, target)
+
+
+def _is_kept(codec, image, file: Path) -> bool:
+    try:
+        written = codec.read_image(file)
+    except ValueError:
+        # Pillow writes formats that it does not read.
+        return False
+    return image.shape == written.shape and bool((image == written).all())
+
+
+@app.command()
+def info(file: Path = typer.Argument(..., help=".tfsq file.")):
+    """Show what a .tfsq file holds."""
+    with errors_as_sentences():
+        files = imported("codec.container")
+
+        container, size = files.read(file), file.stat().st_size
+    rows = {
+        "model": container.model_id.hex(),
+        "size": f"{container.width}x{container.height}",
+        "strings": ", ".join(f"{len(string)} bytes" for string in container.strings),
+        "file": f"{size} bytes",
+        "bits per pixel": f"{8 * size / (container.width * container.height):.4f}",
+    }
+    table = Table(title=cell(file), show_header=False)
+    for row in rows.items():
+        table.add_row(*row)
+    console().print(table)

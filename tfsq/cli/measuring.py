@@ -1,0 +1,160 @@
+"""Commands that measure: evaluate, analyze."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List, Optional
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, TextColumn
+from rich.table import Table
+
+from tfsq.cli.paths import FORCE, IMAGES, STRICT, check_new_folder, check_target, files_of
+from tfsq.cli.shell import (
+    PROGRESS_COLUMNS,
+    app,
+    cell,
+    console,
+    errors_as_sentences,
+    going_on,
+    imported,
+    is_expected,
+    say,
+    sentence,
+)
+
+
+def _comparison_table(curves):
+    """Of each model every file and the mean, of references the means."""
+    table = Table("file", "codec", "quality", "bpp", "PSNR (dB)", "MS-SSIM")
+    models, *references = curves
+    groups = [(*group, mean) for group, mean in zip(models.groups(), models.means())]
+    for rows in (*groups, *(reference.means() for reference in references)):
+        for row in rows:
+            values = (row.bpp, row.psnr, row.ms_ssim)
+            figures = ("n/a" if value is None else f"{value:.4f}" for value in values)
+            table.add_row(cell(row.file), cell(row.codec), f"{row.quality:g}", *figures)
+        table.add_section()
+    return table
+
+
+def _bd_rate_line(models, reference):
+    from tfsq import codec
+
+    anchor, test = reference.points(), models.points()
+    try:
+        low, high = codec.shared_psnr(anchor, test)
+        result = f"{codec.bd_rate(anchor, test):+.2f} %, over {low:.2f} to {high:.2f} dB"
+    except (ValueError, ImportError) as error:
+        # What was measured stands without it.
+        result = f"n/a: {error}"
+    return f"BD-rate of {models.name} against {reference.name}: {result}"
+
+
+def _show(codec, curves):
+    console().print(_comparison_table(curves))
+    models, *references = curves
+    if models.without:
+        names = ", ".join(sorted(models.without))
+        say(
+            "Means and BD-rates leave out what a codec reproduces exactly, with infinite PSNR: "
+            f"{names}. They are over {len(models.files())} of the files."
+        )
+    if len(models.points()) >= codec.MIN_BD_RATE_POINTS:
+        for reference in references:
+            print(_bd_rate_line(models, reference))
+
+
+def _measure(comparison, paths, on_skipped):
+    """Measures all files, going on past those that do not serve."""
+    with Progress(*PROGRESS_COLUMNS, console=Console(stderr=True), transient=True) as bar:
+        for path in bar.track(paths):
+            try:
+                comparison.measure(path)
+            except Exception as error:
+                if on_skipped is None or not is_expected(error):
+                    raise
+                on_skipped(sentence(error))
+
+
+@app.command()
+def evaluate(
+    files: List[str] = IMAGES,
+    models: Optional[List[Path]] = typer.Option(
+        None, "--model", help="Folder of an exported codec; repeat it for more qualities."
+    ),
+    qualities: Optional[List[int]] = typer.Option(
+        None, "--quality", help="Quality of a codec that comes with tfsq; may be repeated."
+    ),
+    references: Optional[List[str]] = typer.Option(
+        None, "--reference", help="'jpeg' or 'webp', at a ladder of qualities; may be repeated."
+    ),
+    csv_file: Optional[Path] = typer.Option(None, "--csv", help="CSV file to write."),
+    figure_file: Optional[Path] = typer.Option(
+        None, "--figure", help="Figure of PSNR against rate to write, such as figure.png."
+    ),
+    strict: bool = STRICT,
+    force: bool = FORCE,
+):
+    """Compress, decompress and measure image files, beside JPEG and WebP if asked for."""
+    if not models and not qualities:
+        raise typer.BadParameter("give --model or --quality, or several")
+    with errors_as_sentences(), going_on(strict) as on_skipped:
+        codec = imported("codec")
+
+        paths = files_of(files, on_skipped)
+        _check_targets(codec, csv_file, figure_file, paths, force)
+        folders = [*(models or ()), *map(codec.shipped_model, qualities or ())]
+        comparison = codec.Comparison(folders, references or ())
+        try:
+            _measure(comparison, paths, on_skipped)
+        finally:
+            # Also of an evaluation that was interrupted.
+            curves = comparison.curves()
+            if curves and csv_file:
+                codec.write_comparison(curves, csv_file)
+            if curves:
+                _show(codec, curves)
+        if not curves:
+            raise ValueError("None of the files serves.")
+        if figure_file:
+            codec.draw_comparison(curves).savefig(figure_file, dpi=110)
+
+
+def _check_targets(codec, csv_file, figure_file, sources, force):
+    for file, others in ((csv_file, sources), (figure_file, sources)):
+        check_target(file, others, force)
+    if csv_file and figure_file and csv_file.resolve() == figure_file.resolve():
+        raise ValueError(f"--csv and --figure must be different files. Received: {csv_file}")
+    if figure_file:
+        codec.check_figure_file(figure_file)
+
+
+@app.command()
+def analyze(
+    output: Path = typer.Option(..., "--output", help="Folder for tables and figures."),
+    model: Optional[Path] = typer.Option(
+        None, "--model", help="A .keras file, a run or an exported codec; shipped if none."
+    ),
+    images: Optional[List[str]] = typer.Option(
+        None, "--image", help="Image file, folder or glob; may be repeated."
+    ),
+    strict: bool = STRICT,
+    force: bool = FORCE,
+):
+    """Measure all surrogates: mismatch, gradient risk, limits, recommended settings."""
+    with errors_as_sentences(), going_on(strict) as on_skipped:
+        report, analysis = imported("report"), imported("analysis")
+
+        check_new_folder(output, force)
+        found = files_of(images, on_skipped) if images else None
+        batch = report.latent_batch(model, found, on_skipped)
+        columns = (TextColumn("{task.description}"), TextColumn("{task.completed:.0f}"))
+        with Progress(*columns) as bar:
+            results = report.analyze(
+                output, batch, lambda items, name: bar.track(items, description=name)
+            )
+        for name in ("limit", "recommendation"):
+            print(analysis.table(results[name]))
+        print(f"tables and figures of all measurements written to {output}")

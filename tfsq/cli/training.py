@@ -1,0 +1,198 @@
+"""Commands that train: train, program, collect, export."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+import typer
+from rich.progress import Progress
+
+from tfsq.cli.paths import IMAGES, STRICT, files_of
+from tfsq.cli.shell import (
+    PROGRESS_COLUMNS,
+    app,
+    errors_as_sentences,
+    going_on,
+    imported,
+    say,
+    shown,
+)
+
+_SHOWN_WHILE_TRAINING = ("loss", "bpp", "psnr", "temperature")
+_GIB = 2**30
+
+
+def _progress_callback(bar: Progress, steps: int):
+    import tensorflow as tf
+
+    task = bar.add_task("", total=steps)
+
+    class Show(tf.keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            shown = [name for name in _SHOWN_WHILE_TRAINING if name in logs]
+            text = "  ".join(f"{name} {float(logs[name]):.3f}" for name in shown)
+            step = int(self.model.optimizer.iterations.numpy())
+            bar.update(task, completed=step, description=text)
+
+    return Show()
+
+
+def _training_settings(
+    lmbda: float = typer.Option(0.01, help="Weight of the distortion against bits per pixel."),
+    distortion: str = typer.Option("mse", help="'mse' or 'ms-ssim'."),
+    architecture: str = typer.Option(
+        "MeanScaleHyperprior", help="Network of tfsq.architectures, by name."
+    ),
+    num_filters: int = typer.Option(32, help="Channels of the hidden layers."),
+    num_latents: int = typer.Option(48, help="Channels of the latent."),
+    hyper_width: Optional[int] = typer.Option(
+        None, help="Channels of the hyper synthesis' first layer; as published if none."
+    ),
+    shortcut: str = typer.Option(
+        "dct", help="'dct' for transforms that begin as a DCT, 'none' for the literature's."
+    ),
+    reconstruction_quantizer: str = typer.Option("sua", help="Surrogate, by short name."),
+    rate_quantizer: str = typer.Option(
+        "aun", help="Surrogate for the rate; 'same' is the reconstruction's, on the same noise."
+    ),
+    initial_temperature: float = typer.Option(1.0, help="Where annealing begins."),
+    final_temperature: float = typer.Option(0.05, help="Where annealing ends."),
+    annealing_start: float = typer.Option(
+        0.0, help="Part of the steps in which the temperature stays where it begins."
+    ),
+    hard_fraction: float = typer.Option(0.0, help="Part of the steps that trains on hard latents."),
+    scale_lower_bound: Optional[float] = typer.Option(
+        None, help="Lower bound of the predicted scale; the network's own if none."
+    ),
+    stop_gradient: str = typer.Option("partial", help="'partial' or 'none'."),
+    steps: int = typer.Option(10_000, help="Optimizer steps."),
+    steps_per_epoch: int = typer.Option(500, help="Steps between checkpoints."),
+    batch_size: int = typer.Option(4, help="Crops per step."),
+    crop_size: int = typer.Option(128, help="Height and width of the crops."),
+    least_detail: float = typer.Option(
+        0.0, help="Crops that are flatter, by the mean difference of neighbors, are drawn again."
+    ),
+    learning_rate: float = typer.Option(4e-3, help="Learning rate at the start."),
+    seed: int = typer.Option(0, help="Seed of weights, crops and noise."),
+    policy: str = typer.Option("float32", help="'float32' or 'mixed_bfloat16', which Keras knows."),
+) -> Dict[str, Any]:
+    """The arguments of `TrainingSettings`, from options that two commands share."""
+    settings: Dict[str, Any] = dict(locals())
+    settings["rate_quantizer"] = None if rate_quantizer == "same" else rate_quantizer
+    settings["shortcut"] = None if shortcut == "none" else shortcut
+    return settings
+
+
+def _with_training_settings(command):
+    """Gives a command the options of `_training_settings`, as its argument `settings`."""
+    own, shared = inspect.signature(command), inspect.signature(_training_settings)
+
+    @functools.wraps(command)
+    def run(**given):
+        settings = _training_settings(**{name: given.pop(name) for name in shared.parameters})
+        return command(**given, settings=settings)
+
+    parameters = [p for p in own.parameters.values() if p.name != "settings"]
+    parameters += shared.parameters.values()
+    # What Typer makes options of.
+    vars(run)["__signature__"] = own.replace(parameters=parameters)
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+@app.command()
+@_with_training_settings
+def train(
+    settings: Dict[str, Any],
+    images: List[str] = IMAGES,
+    output: Path = typer.Option(..., "--output", help="Folder of the run; resumed if it exists."),
+    strict: bool = STRICT,
+    cache_size: float = typer.Option(
+        2.0, help="GiB of decoded images that are kept in memory; others are decoded again."
+    ),
+    strategy: str = typer.Option(
+        "none",
+        help="'mirrored' for all GPUs of this machine, 'multi_worker' for those in TF_CONFIG; they "
+        "share each batch.",
+    ),
+):
+    """Train a network, a mean-scale hyperprior with SUA by default; run again to resume."""
+    with errors_as_sentences(), going_on(strict) as on_skipped:
+        training = imported("training")
+
+        # Before anything that TensorFlow does.
+        where = training.strategy_of(strategy)
+        paths = files_of(images, on_skipped)
+        run = training.TrainingSettings(**settings)
+        try:
+            with Progress(*PROGRESS_COLUMNS) as bar:
+                training.train(
+                    paths,
+                    output,
+                    run,
+                    callbacks=[_progress_callback(bar, run.steps)],
+                    on_skipped=on_skipped,
+                    strategy=where,
+                    cache_size=int(cache_size * _GIB),
+                )
+        except KeyboardInterrupt:
+            say("interrupted; the same command continues this run, tfsq export ends it")
+            raise typer.Exit(130) from None
+        print(shown(f"codec written to {output / 'codec'}"))
+
+
+@app.command()
+def export(run: Path = typer.Argument(..., help="Folder of a run that was interrupted.")):
+    """End a run where its last checkpoint is: write its model.keras and its codec."""
+    with errors_as_sentences():
+        found = imported("training").export_run(run)
+    if found["step"] < found["steps"]:
+        say(f"the run ended at step {found['step']} of {found['steps']}")
+    print(shown(f"codec written to {run / 'codec'}"))
+
+
+@app.command()
+@_with_training_settings
+def program(
+    settings: Dict[str, Any],
+    images: List[str] = IMAGES,
+    output: Path = typer.Option(..., "--output", help="Folder of the program."),
+    start: Optional[Path] = typer.Option(
+        None, help="Run that the program starts from, of `tfsq train` or of another program."
+    ),
+    max_size: Optional[float] = typer.Option(
+        None, help="MiB that the folder may have; images that are too much are left out."
+    ),
+    half: bool = typer.Option(False, "--half", help="Random first weights travel as float16."),
+    strict: bool = STRICT,
+):
+    """Export a training step, to be run by JAX on another device; see docs/elsewhere.md."""
+    with errors_as_sentences(), going_on(strict) as on_skipped:
+        training = imported("training")
+
+        paths = files_of(images, on_skipped)
+        run = training.TrainingSettings(**settings)
+        found = training.export_program(paths, output, run, start, max_size, half, on_skipped)
+        for path in found["left_out"]:
+            say(f"left out: {path}")
+        size = found["bytes"] / 2**20
+        print(shown(f"{output}: {found['images']} of {len(paths)} images, {size:.1f} MiB"))
+        print(shown(f"python {output / 'run.py'} --output RESULT"))
+
+
+@app.command()
+def collect(
+    folder: Path = typer.Argument(..., help="Folder of the program."),
+    result: Path = typer.Argument(..., help="What its run.py wrote."),
+    output: Path = typer.Option(..., "--output", help="Folder of the run to write."),
+    run: Optional[str] = typer.Option(None, help="Name of the run; not needed if there is one."),
+):
+    """Make a run folder, with its codec, of what a program brought back."""
+    with errors_as_sentences():
+        found = imported("training").collect(folder, result, output, run)
+    if found["step"] < found["steps"]:
+        say(f"the run ended at step {found['step']} of {found['steps']}")
+    print(shown(f"codec written to {output / 'codec'}"))
