@@ -33,6 +33,7 @@ results: $(INSTALLED)
 	$(BIN)/python -m benchmarks.recipe.learning
 	$(BIN)/python -m benchmarks.shortcut.energy
 	$(BIN)/python -m benchmarks.shortcut.cost
+	$(BIN)/python -m benchmarks.loading.run
 	for runs in results/rate_distortion/*_runs.csv; do \
 		$(BIN)/python benchmarks/rate_distortion/report.py $$(basename $$runs _runs.csv) || exit 1; \
 	done

@@ -21,6 +21,7 @@ REPORTS = [
     ("recipe", "learning", ()),
     ("shortcut", "energy", ()),
     ("shortcut", "cost", ()),
+    ("loading", "run", ()),
     *(("rate_distortion", "report", (study,)) for study in STUDIES),
 ]
 
