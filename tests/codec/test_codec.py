@@ -252,3 +252,29 @@ def test_network_of_a_class_with_the_name_of_another_is_that_class(tmp_path):
     model.compile("sgd", lmbda=0.01)
     codec.export(model, tmp_path / "codec")
     assert type(codec.load(tmp_path / "codec").network) is FactorizedPrior
+
+
+def test_export_replaces_codecs_alone_and_leaves_what_lies_beside(model, folder, tmp_path):
+    (tmp_path / "photographs").mkdir()
+    (tmp_path / "photographs" / "a.png").write_text("of the user")
+    with pytest.raises(FileExistsError, match="Neither empty nor a codec.*photographs"):
+        codec.export(model, tmp_path / "photographs")
+    (tmp_path / "file").write_text("of the user")
+    with pytest.raises(NotADirectoryError, match="A file, not a folder to write"):
+        codec.export(model, tmp_path / "file")
+    mine = shutil.copytree(folder, tmp_path / "mine")
+    (mine / "README.md").write_text("a card")
+    before = (mine / "tfsq.json").read_text()
+
+    def full_disk(*arguments, **others):
+        raise OSError(28, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(OSError, match="No space"):
+        patch.setattr(json, "dumps", full_disk)
+        codec.export(model, mine)
+    assert (mine / "tfsq.json").read_text() == before
+    assert codec.load(mine).model_id == codec.load(folder).model_id
+    codec.export(model, mine)
+    assert (mine / "README.md").read_text() == "a card"
+    assert codec.load(mine).model_id == codec.load(folder).model_id
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "mine", "photographs"]

@@ -94,3 +94,21 @@ def test_adam_warms_up_where_its_moments_did_not_come_along(
     again.begin(None)
     assert (again.step, again.warm_from) == (first_step, run.warm_from)
     assert json.loads((tmp_path / "a" / "result.json").read_text())["device"] == "a device"
+
+
+def test_results_belong_to_one_process(runner, tmp_path):
+    folder = tmp_path / "new" / "results"
+    runner.lock(folder)
+    assert list(folder.iterdir()) == []
+    # Another opening of the folder stands for another process.
+    with pytest.raises(SystemExit, match=r"Another process works in .*results"):
+        runner.lock(folder)
+
+
+def test_the_last_epoch_may_be_shorter(runner, tmp_path):
+    program = {"settings": {"steps_per_epoch": 4}, "metrics": ["loss"], "digest": ""}
+    run = runner.Run("a", 0.01, tmp_path, program, 10)
+    for steps in (4, 4, 2):
+        run.count(np.ones(1) * steps, steps, 1.0, 0.1)
+    assert [row[:2] for row in run.rows] == [[0, 4], [1, 8], [2, 10]]
+    assert [float(row[2]) for row in run.rows] == [1.0, 1.0, 1.0]

@@ -23,6 +23,7 @@ from tfsq.cli.shell import (
     say,
     sentence,
 )
+from tfsq.files import writing_whole
 
 
 def _comparison_table(curves):
@@ -119,7 +120,8 @@ def evaluate(
         if not curves:
             raise ValueError("None of the files serves.")
         if figure_file:
-            codec.draw_comparison(curves).savefig(figure_file, dpi=110)
+            with writing_whole(figure_file) as file:
+                codec.draw_comparison(curves).savefig(file, dpi=110)
 
 
 def _check_targets(codec, csv_file, figure_file, sources, force):

@@ -20,8 +20,10 @@ _PALETTE_OR_GRAY = ("1", "L", "P")
 _SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _BITS_PER_SAMPLE, _SUB_IFDS = 254, 255, 258, 330
 _REDUCED_OR_MASK, _OLD_REDUCED = 1 | 4, 2
 # What a viewer shows of these is what was coded, to the eye.
+_OF_JPEG = {"quality": 95, "subsampling": "4:4:4", "optimize": True}
 _SAVE_OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "JPEG": {"quality": 95, "subsampling": "4:4:4", "optimize": True},
+    "JPEG": _OF_JPEG,
+    "MPO": _OF_JPEG,
     "WEBP": {"lossless": True},
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
 }

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import argparse
 import csv
+import fcntl
 import hashlib
 import importlib.metadata
 import io
 import json
+import os
 import pathlib
 import re
 import signal
@@ -49,6 +51,18 @@ def check_versions() -> None:
         found = "none"
     if found != needed:
         sys.exit(f"This program needs jax {needed}, not {found}: pip install -r {REQUIREMENTS}")
+
+
+def lock(folder: pathlib.Path) -> None:
+    """Keeps other processes out of the results as long as this one lives, or ends the program."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        # The folder itself, so that no further file comes back; open until the process ends.
+        fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"Another process works in {folder}.")
+    except OSError as error:
+        print(f"{folder} cannot be locked: {error.strerror}. Let one process work in it.")
 
 
 def read_json(path: pathlib.Path) -> dict:
@@ -445,6 +459,7 @@ def main() -> None:
         settings["steps"] = arguments.steps
     if settings["steps"] < 1:
         sys.exit(f"`--steps` must be at least 1. Received: {settings['steps']}")
+    lock(arguments.output)
     runs, starts = [], {}
     for name, lmbda, start in parsed_runs(arguments, program):
         runs.append(Run(name, lmbda, arguments.output / name, program, settings["steps"]))
