@@ -178,27 +178,6 @@ def test_files_of_any_name_are_coded_and_shown_as_they_are(name, folder, tmp_pat
     coded, decoded = tmp_path / "a.tfsq", tmp_path / "d" / os.fsdecode(name)
     decoded.parent.mkdir(parents=True)
     model = ("--model", folder)
-    process = [sys.executable, "-m", "tfsq"]
-    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
-
-    def bytes_of(*arguments):
-        command = [*process, *map(os.fspath, arguments)]
-        return subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path)
-
-    if name in (b"caf\xe9.png", b"[/y].png"):
-        # As processes, which are slow: what cannot be encoded is lost in a test's streams.
-        table = tmp_path / "table.csv"
-        found = bytes_of("evaluate", path, *model, "--csv", table)
-        assert found.returncode == 0, found.stderr
-        assert name in found.stdout
-        assert table.read_bytes().count(name) == 1
-        assert codec.read_comparison(table)[0].measurements[0].file == str(path)
-        found = bytes_of("compress", path, tmp_path / "no" / "x.tfsq", *model)
-        assert (found.returncode, found.stdout) == (1, b"")
-        found = bytes_of("info", path)
-        assert found.stderr.startswith(b"error: Not a .tfsq file")
-        found = bytes_of("decompress", path, decoded, *model)
-        assert b"Traceback" not in found.stderr
     assert run("compress", path, coded, *model).exit_code == 0
     result = run("decompress", coded, decoded, *model)
     assert result.exit_code == 0, result.output
@@ -210,13 +189,29 @@ def test_files_of_any_name_are_coded_and_shown_as_they_are(name, folder, tmp_pat
     refused(run("compress", missing, tmp_path / "b.tfsq", *model), "No such file")
 
 
+@pytest.mark.parametrize("name", [b"caf\xe9.png", b"[/y].png"])
+def test_bytes_of_names_are_what_streams_and_tables_get(name, folder, tmp_path):
+    # As processes: what a strict stream cannot encode is lost in a test's own.
+    path, table = save(tmp_path / os.fsdecode(name)), tmp_path / "table.csv"
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    command = [sys.executable, "-m", "tfsq", "evaluate", path, "--model", folder, "--csv", table]
+    found = subprocess.run(command, capture_output=True, env=environment)
+    assert found.returncode == 0, found.stderr
+    assert name in found.stdout
+    assert table.read_bytes().count(name) == 1
+    assert codec.read_comparison(table)[0].measurements[0].file == str(path)
+    missing = [*command[:4], os.fsencode(path) + b"_missing", *command[5:7]]
+    found = subprocess.run(missing, capture_output=True, env=environment)
+    assert found.returncode == 1
+    assert name + b"_missing" in found.stderr
+    assert b"Traceback" not in found.stderr
+
+
 def test_globs_in_folders_whose_names_are_patterns(tmp_path):
     path = save(tmp_path / "set [1]" / "a.png")
     save(tmp_path / "set 1" / "b.png")
     assert files_of([f"{tmp_path}/set [1]/*.png"]) == [str(path)]
-    assert files_of([f"{tmp_path}/set [2-9]*/*.png", f"{tmp_path}/set?1/*.png"][1:]) == [
-        f"{tmp_path}/set 1/b.png"
-    ]
+    assert files_of([f"{tmp_path}/set?1/*.png"]) == [f"{tmp_path}/set 1/b.png"]
 
 
 def test_control_characters_do_not_reach_the_terminal(folder, tmp_path):
@@ -276,7 +271,7 @@ def test_standard_streams(folder, tmp_path):
     assert np.array_equal(pixels, codec.decompress(coded.stdout, folder))
 
 
-def test_images_that_are_coded_exactly_leave_means_finite(monkeypatch, folder, tmp_path):
+def test_images_that_are_coded_exactly_leave_means_finite(folder, tmp_path):
     save(tmp_path / "photograph.png", (64, 64))
     Image.new("RGB", (64, 64)).save(tmp_path / "black.png")
     table = tmp_path / "table.csv"

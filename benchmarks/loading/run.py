@@ -67,7 +67,7 @@ def measure_steps(folder: pathlib.Path) -> list[dict]:
 
 
 def write_photographs(folder: pathlib.Path) -> None:
-    """Smooth noise, as JPEG files; few of them are different, and each is a file of its own."""
+    """Smooth noise, as JPEG files; most are links, which training decodes and keeps like others."""
     rng = np.random.default_rng(0)
     for number in range(DISTINCT):
         small = rng.integers(256, size=(94, 125, 3), dtype=np.uint8)

@@ -198,10 +198,6 @@ def test_an_interrupted_run_is_exported_as_it_is(files, tmp_path):
     # It goes on as if nothing had happened.
     finished = training.train(files, run, settings)
     assert int(finished.optimizer.iterations) == 6
-    for one, other in zip(
-        weights_of(finished), weights_of(training.train(files, tmp_path / "other", settings))
-    ):
-        assert one.shape == other.shape
     (tmp_path / "empty").mkdir()
     (run / "settings.json").rename(tmp_path / "empty" / "settings.json")
     with pytest.raises(ValueError, match="has no checkpoint yet"):

@@ -50,9 +50,9 @@ class SoftThenHard(tf.keras.callbacks.Callback):
       ValueError: if `switch_step` is not an integer of at least 0; when training starts, if the
         model has no quantizer, no layer or several layers of a name in `freeze`, if a layer is not
         a part of it, or if the optimizer is a legacy one; at the end of an epoch in which the step
-        did not move before the switch.
-      TypeError: if `quantizers` holds something else, `freeze` is a single name, or as `optimizer`
-        and `step` are described.
+        did not move before the switch; if both `optimizer` and `step` are given.
+      TypeError: if `quantizers` holds something else, `freeze` is a single name, `optimizer` counts
+        no `iterations`, or `step` is not callable.
     """
 
     def __init__(

@@ -80,14 +80,14 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
       step: Callable that returns the step, where no optimizer counts it.
 
     Raises:
-      TypeError: if `schedule` is not callable, a layer is not annealed, or as `optimizer` and
-        `step` are described.
+      TypeError: if `schedule` or `step` is not callable, a layer is not annealed, or `optimizer`
+        counts no `iterations`.
       ValueError: if one of `layers` has no such attribute; when training starts, if the model has
         no layer with it, if `minimum` is outside of its domain, (0, 1] for the temperature, if
         another such callback has the same `name` or sets the same attribute of a layer, or if the
-        schedule leaves the domain at the first or last planned step; at the end of an epoch in
-        which the step did not move. How many steps a batch is, is seen from the first two steps if
-        the model has a `train_step` of its own.
+        schedule leaves the domain at the first or last planned step, which for a `train_step` of
+        the model's own is known after two steps; at the end of an epoch in which the step did not
+        move; if both `optimizer` and `step` are given.
     """
 
     def __init__(

@@ -141,7 +141,13 @@ def train(
         except KeyboardInterrupt:
             say("interrupted; the same command continues this run, tfsq export ends it")
             raise typer.Exit(130) from None
-        print(shown(f"codec written to {output / 'codec'}"))
+        _tell_of_codec(output, run.steps, run.steps)
+
+
+def _tell_of_codec(run: Path, step: int, steps: int):
+    if step < steps:
+        say(f"the run ended at step {step} of {steps}")
+    print(shown(f"codec written to {run / 'codec'}"))
 
 
 @app.command()
@@ -149,9 +155,7 @@ def export(run: Path = typer.Argument(..., help="Folder of a run that was interr
     """End a run where its last checkpoint is: write its model.keras and its codec."""
     with errors_as_sentences():
         found = imported("training").export_run(run)
-    if found["step"] < found["steps"]:
-        say(f"the run ended at step {found['step']} of {found['steps']}")
-    print(shown(f"codec written to {run / 'codec'}"))
+    _tell_of_codec(run, **found)
 
 
 @app.command()
@@ -193,6 +197,4 @@ def collect(
     """Make a run folder, with its codec, of what a program brought back."""
     with errors_as_sentences():
         found = imported("training").collect(folder, result, output, run)
-    if found["step"] < found["steps"]:
-        say(f"the run ended at step {found['step']} of {found['steps']}")
-    print(shown(f"codec written to {output / 'codec'}"))
+    _tell_of_codec(output, **found)
