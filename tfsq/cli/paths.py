@@ -28,8 +28,7 @@ def _endings() -> frozenset:
 
 
 def _images_in(folder: str) -> List[str]:
-    names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    paths = [os.path.join(folder, name) for name in names]
+    paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
     return [p for p in paths if Path(p).suffix.lower() in _endings() and Path(p).is_file()]
 
 
