@@ -16,6 +16,34 @@ from tfsq.analysis import markdown
 
 RESULTS = pathlib.Path("results/accelerator")
 FILES = ("device.txt", "speed.csv", "exactness.csv", "history.csv", "first_losses.csv")
+CODECS = "codecs.csv"
+# What a table calls the columns of a CSV file.
+HEADINGS = {
+    "speed": {
+        "program": "filters, latents, policy",
+        "precision": "precision",
+        "device": "device",
+        "ms": "a step (ms)",
+        "steps_per_s": "steps a second",
+        "compile_s": "compilation (s)",
+    },
+    "exactness": {
+        "network": "codec",
+        "device": "device",
+        "indexes": "table indexes",
+        "other_indexes": "that differ",
+        "means": "means",
+        "other_means": "that differ",
+    },
+    "codecs": {
+        "run": "codec",
+        "step": "steps",
+        "loss": "loss",
+        "bpp": "bits per pixel",
+        "psnr": "PSNR (dB)",
+        "seconds": "seconds, of all four",
+    },
+}
 
 
 def read(name: str) -> list[dict]:
@@ -24,6 +52,34 @@ def read(name: str) -> list[dict]:
         return []
     with (RESULTS / name).open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def take(folder: pathlib.Path) -> None:
+    """Copies what a job brought back; of runs, their histories as one file."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        if (folder / name).exists():
+            shutil.copy(folder / name, RESULTS / name)
+    histories = sorted((folder / "result").glob("*/history.csv"))
+    if not histories:
+        return
+    with (RESULTS / CODECS).open("w", newline="") as written:
+        for i, history in enumerate(histories):
+            with history.open(newline="") as file:
+                head, *rows = csv.reader(file)
+            writer = csv.writer(written, lineterminator="\n")
+            writer.writerows([["run", *head]] * (i == 0))
+            writer.writerows([history.parent.name, *row] for row in rows)
+
+
+def last_of_each_run(rows: list[dict]) -> list[dict]:
+    """The last row of each run, with fewer digits."""
+    last = {row["run"]: row for row in rows}.values()
+    digits = {"loss": ".4f", "bpp": ".4f", "psnr": ".2f", "seconds": ".0f"}
+    return [
+        {k: format(float(v), digits[k]) if k in digits else v for k, v in row.items()}
+        for row in last
+    ]
 
 
 def losses() -> list[list]:
@@ -40,12 +96,13 @@ def losses() -> list[list]:
 def main() -> None:
     """Copies what came back, and writes the tables."""
     if len(sys.argv) > 1:
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
-            shutil.copy(pathlib.Path(sys.argv[1]) / name, RESULTS / name)
-    for name in ("speed", "exactness"):
-        if rows := read(f"{name}.csv"):
-            table = markdown(list(rows[0]), [list(row.values()) for row in rows])
+        take(pathlib.Path(sys.argv[1]))
+    for name, headings in HEADINGS.items():
+        rows = read(f"{name}.csv")
+        if name == "codecs":
+            rows = last_of_each_run(rows)
+        if rows:
+            table = markdown(list(headings.values()), [[row[k] for k in headings] for row in rows])
             (RESULTS / f"{name}.md").write_text(table)
     if rows := losses():
         columns = ["step", "loss on the CPU", "on the device", "apart"]

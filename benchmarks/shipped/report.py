@@ -2,9 +2,10 @@
 
     python benchmarks/shipped/report.py
 
-Reads `results/shipped/kodak.csv`, `equal_bytes.csv` and `exactness.csv`; writes `qualities.md`,
-`bd_rates.md`, `equal_bytes.md`, `exactness.md` and `rate_distortion.png` beside them. The interval
-of a BD-rate is that of the mean over single images, by Student's t.
+Reads `results/shipped/kodak.csv`, `published.csv`, `equal_bytes.csv` and `exactness.csv`; writes
+`qualities.md`, `bd_rates.md`, `published.md`, `equal_bytes.md`, `exactness.md` and
+`rate_distortion.png` beside them. The interval of a BD-rate is that of the mean over single images,
+by Student's t.
 """
 
 from __future__ import annotations
@@ -49,6 +50,17 @@ def bd_rates(models: codec.Curve, references: list[codec.Curve]) -> list[list[st
             ]
         )
     return rows
+
+
+def published(models: codec.Curve, rows: list[dict]) -> list[list[str]]:
+    """A row for each codec whose mean curve others have published."""
+    lines = []
+    for name in dict.fromkeys(row["codec"] for row in rows):
+        curve = [(float(r["bpp"]), float(r["psnr_rgb"])) for r in rows if r["codec"] == name]
+        low, high = codec.shared_psnr(curve, models.points())
+        rate = codec.bd_rate(curve, models.points())
+        lines.append([name, f"{rate:.1f}", f"{low:.1f} to {high:.1f}"])
+    return lines
 
 
 def of(curve: codec.Curve, image: str) -> list[tuple[float, float]]:
@@ -111,6 +123,9 @@ def main() -> None:
     (RESULTS / "qualities.md").write_text(markdown(columns, qualities(curves[0])))
     columns = ["reference", "BD-rate (%)", "over (dB)", "mean over images (%)", "single images (%)"]
     (RESULTS / "bd_rates.md").write_text(markdown(columns, bd_rates(curves[0], curves[1:])))
+    columns = ["published curve", "BD-rate (%)", "over (dB)"]
+    table = published(curves[0], read_rows("published.csv"))
+    (RESULTS / "published.md").write_text(markdown(columns, table))
     columns = ["codec", "reference", "mean (dB)", "least", "most", "images above the reference"]
     rows = read_rows("equal_bytes.csv")
     (RESULTS / "equal_bytes.md").write_text(markdown(columns, equal_bytes(rows)))
