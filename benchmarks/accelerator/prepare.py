@@ -91,6 +91,41 @@ def prepare_codecs(folder: pathlib.Path, data: pathlib.Path) -> None:
     training.export_program(shipped.photographs(data), folder / "codecs", settings, half=True)
 
 
+def prepare_study(folder: pathlib.Path, data: pathlib.Path) -> None:
+    """Arms that differ in the temperature of the reconstruction alone: one program."""
+    settings = dataclasses.replace(shipped.BASE, lmbda=STUDY_LMBDAS[0], least_detail=0.0)
+    images = sorted((data / "bsds500" / "train").glob("*.jpg"))
+    training.export_program(images, folder / "study", settings, half=True)
+
+
+# Dithered SUA with the straight-through gradient has the law of additive noise at temperature 1,
+# and is straight-through rounding at 1e-6: name, first and last temperature, and how long it stays.
+STUDY_ARMS = (
+    ("aun", 1, 1, 0),
+    ("ste", 1e-6, 1e-6, 0),
+    ("sua_0.5", 1, 0.5, 0),
+    ("sua_0.2", 1, 0.2, 0),
+    ("sua_0.05", 1, 0.05, 0),
+    ("sua_late", 1, 0.05, 0.85),
+)
+STUDY_LMBDAS = (0.0018, 0.013)
+
+
+def study_command(lmbda: float) -> str:
+    """A common start with additive noise for two thirds of the steps, then the arms."""
+    begin = "python study/run.py --output result --steps STEPS"
+    arms = " ".join(
+        f"--run {name}:{lmbda}:result/start --anneal {name}:{first}:{last}:{stays}"
+        for name, first, last, stays in STUDY_ARMS
+    )
+    return (
+        f"{begin} --seconds 200 --stop START --run start:{lmbda} --anneal start:1:1:0;"
+        f" {begin} --seconds 320 {arms};"
+        " cp study/*.py .; python weights_only.py result final;"
+        " tar -c final | split -b 15M - $OUT/result_"
+    )
+
+
 JOBS = {
     "0": Job(
         "Is the device seen; steps a second; losses against a CPU's; exact predictions.",
@@ -110,6 +145,15 @@ JOBS = {
         + "; tar -c result | split -b 15M - $OUT/result_",
         8,
     ),
+    **{
+        f"study_{lmbda}": Job(
+            "Arms of the reconstruction from a common start: START steps of STEPS with noise.",
+            prepare_study,
+            study_command(lmbda),
+            9,
+        )
+        for lmbda in STUDY_LMBDAS
+    },
 }
 
 

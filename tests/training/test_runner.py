@@ -85,12 +85,12 @@ def test_adam_warms_up_where_its_moments_did_not_come_along(
         ],
     }
     monkeypatch.setattr(runner, "HERE", tmp_path)
-    run = runner.Run("a", 0.01, tmp_path / "a", program, 40)
+    run = runner.Run("a", {"lmbda": 0.01, "steps": 40}, tmp_path / "a", program, 40)
     run.begin(None)
     assert (run.warm_from is not None) == warms
     assert run.state["trained/1"].tolist() == [0.0, 0.0]
     run.save("a device")
-    again = runner.Run("a", 0.01, tmp_path / "a", program, 40)
+    again = runner.Run("a", {"lmbda": 0.01, "steps": 40}, tmp_path / "a", program, 40)
     again.begin(None)
     assert (again.step, again.warm_from) == (first_step, run.warm_from)
     assert json.loads((tmp_path / "a" / "result.json").read_text())["device"] == "a device"
@@ -106,9 +106,58 @@ def test_results_belong_to_one_process(runner, tmp_path):
 
 
 def test_the_last_epoch_may_be_shorter(runner, tmp_path):
-    program = {"settings": {"steps_per_epoch": 4}, "metrics": ["loss"], "digest": ""}
-    run = runner.Run("a", 0.01, tmp_path, program, 10)
+    settings = {"steps_per_epoch": 4, "hard_fraction": 0.0}
+    program = {"settings": settings, "metrics": ["loss"], "digest": ""}
+    run = runner.Run("a", {"lmbda": 0.01, "steps": 12}, tmp_path, program, 10)
     for steps in (4, 4, 2):
+        assert runner.chunk_length(run, 100.0) == steps
         run.count(np.ones(1) * steps, steps, 1.0, 0.1)
     assert [row[:2] for row in run.rows] == [[0, 4], [1, 8], [2, 10]]
     assert [float(row[2]) for row in run.rows] == [1.0, 1.0, 1.0]
+    assert run.is_done
+
+
+def test_runs_have_temperatures_of_their_own(runner):
+    settings = {**vars(training.TrainingSettings(**SETTINGS)), "annealing_start": 0.5}
+    texts = ["soft:1:1", "hard:1e-6:1e-6:0", "late:1:0.1:0.75"]
+    found = runner.parsed_annealing(texts, ["soft", "hard", "late", "other"], settings)
+    assert sorted(found) == ["hard", "late", "soft"]
+    assert found["soft"]["annealing_start"] == 0.5
+    for name, first, middle, last in (
+        ("soft", 1.0, 1.0, 1.0),
+        ("hard", 1e-6, 1e-6, 1e-6),
+        ("late", 1.0, 1.0, 0.1),
+    ):
+        given = runner.schedules({**settings, **found[name]}, 0, 41, None)["temperature"]
+        np.testing.assert_allclose(given[[0, 30, 40]], [first, middle, last], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a:1", "must be NAME:FROM:TO"),
+        ("b:1:0.1", "once for a run that `--run` names"),
+        ("a:1:x", "must be NAME:FROM:TO"),
+        ("a:0.1:1", "needs 0 < TO <= FROM <= 1"),
+        ("a:1:0.1:1", "0 <= STAYS < 1"),
+    ],
+)
+def test_other_temperatures_are_refused(runner, text, message):
+    with pytest.raises(SystemExit, match=message):
+        runner.parsed_annealing([text], ["a"], {"annealing_start": 0.0})
+
+
+def test_a_run_resumes_with_its_temperatures_alone(runner, tmp_path, monkeypatch):
+    settings = {"lmbda": 0.01, "steps": 40, "steps_per_epoch": 10}
+    program = {"digest": "", "metrics": ["loss"], "settings": settings, "lmbda_powers": {}}
+    program |= {"first_step": 0, "variables": [], "start": {"arrays": [], "files": []}}
+    monkeypatch.setattr(runner, "HERE", tmp_path)
+    changed = {"lmbda": 0.01, "steps": 40, "initial_temperature": 1.0, "final_temperature": 0.1}
+    run = runner.Run("a", changed, tmp_path / "a", program, 40)
+    run.begin(None)
+    run.save("a device")
+    other = {**changed, "final_temperature": 0.2}
+    for changes in (other, {"lmbda": 0.01, "steps": 40}):
+        with pytest.raises(SystemExit, match="holds another run: (final|initial)_temperature"):
+            runner.Run("a", changes, tmp_path / "a", program, 40).begin(None)
+    runner.Run("a", changed, tmp_path / "a", program, 10).begin(None)

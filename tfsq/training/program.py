@@ -58,6 +58,8 @@ _DTYPES = {
     "u32": "uint32",
     "u64": "uint64",
 }
+# Settings that a run may have of its own.
+_CHANGED = ("lmbda", "steps", "initial_temperature", "final_temperature", "annealing_start")
 _MIB = 1 << 20
 _OF_IDENTITY = 2048  # Bytes, at most: the settings again, and a digest.
 
@@ -146,7 +148,7 @@ def collect(folder, result, output, run: str | None = None) -> dict:
     found = _read_json(found_in / _RESULT)
     if found.get("program") != hashlib.sha256((folder / PROGRAM).read_bytes()).hexdigest():
         raise ValueError(f"`result` must be of the program in {folder}. Received: {found_in}")
-    changed = {"lmbda": found["lmbda"], "steps": found["steps"]}
+    changed = {name: found[name] for name in _CHANGED if name in found}
     settings = TrainingSettings(**{**program["settings"], **changed})
     with writing_folder(output) as unfinished, name_for_tensorflow(unfinished) as named:
         _write_run(named, settings, found, found_in)

@@ -1,6 +1,7 @@
 """Trains with a program that `tfsq program` exported, on whatever device JAX finds.
 
-    python run.py --output RESULT [--run NAME:LMBDA[:START]]... [--steps N] [--seconds S]
+    python run.py --output RESULT [--run NAME:LMBDA[:START]]... [--anneal NAME:FROM:TO[:STAYS]]...
+        [--steps N] [--stop STEP] [--seconds S]
 
 Needs what `requirements.txt` beside it names, no TensorFlow and no tfsq. Each run gets a folder in
 RESULT, with its weights, its history and what it goes on from: the same command resumes. It writes
@@ -37,6 +38,7 @@ PROGRAM, RESULT, HISTORY, REQUIREMENTS = (
     "history.csv",
     "requirements.txt",
 )
+ANNEALING = ("initial_temperature", "final_temperature", "annealing_start")
 SAVED_EVERY = 45.0  # Seconds, and a chunk of steps.
 LONGEST_CHUNK, CHUNK_SECONDS = 100, 5.0
 WARM_UP = 200  # Steps, where the optimizer's moments did not come along.
@@ -175,10 +177,12 @@ def schedules(settings: dict, first: int, rows: int, warm_from) -> dict:
 class Run:
     """One training run: where it is, and what it has written."""
 
-    def __init__(self, name: str, lmbda: float, folder: pathlib.Path, program: dict, steps: int):
-        self.name, self.lmbda, self.folder, self.steps = name, lmbda, folder, steps
-        self.program = program
-        self.identity = {"program": program["digest"], "lmbda": lmbda, "steps": steps}
+    def __init__(self, name: str, changed: dict, folder: pathlib.Path, program: dict, stop: int):
+        self.name, self.folder, self.program = name, folder, program
+        self.settings = {**program["settings"], **changed}
+        self.lmbda, self.steps = self.settings["lmbda"], self.settings["steps"]
+        self.stop = min(stop, self.steps)
+        self.identity = {"program": program["digest"], **changed}
         self.state: dict = {}
         self.step = 0
         self.rows: list[list] = []
@@ -201,13 +205,13 @@ class Run:
             found = read_json(start / RESULT)
             self.step = found["step"]
             self._take(read_state(start, found["state"]))
-        if self.step >= self.steps and not (self.folder / RESULT).exists():
-            sys.exit(f"Run {self.name} would begin at step {self.step} of {self.steps}.")
+        if self.step >= self.stop and not (self.folder / RESULT).exists():
+            sys.exit(f"Run {self.name} would begin at step {self.step}, and end at {self.stop}.")
 
     @property
     def is_done(self) -> bool:
         """Whether there is nothing left to do."""
-        return self.broken or self.step >= self.steps
+        return self.broken or self.step >= self.stop
 
     def count(self, sums: np.ndarray, steps: int, temperature: float, rate: float) -> None:
         """Takes note of steps that were done; `sums` are over them."""
@@ -215,7 +219,7 @@ class Run:
         self.sums, self.counted = self.sums + sums, self.counted + steps
         self.broken = not np.isfinite(sums).all()
         length = self.program["settings"]["steps_per_epoch"]
-        if self.step % length == 0 or self.step >= self.steps:
+        if self.step % length == 0 or self.step >= self.stop:
             means = self.sums / self.counted
             row = [-(-self.step // length) - 1, self.step, *means, temperature, rate, self.seconds]
             self.rows.append([f"{x:.9g}" if isinstance(x, float) else x for x in row])
@@ -260,9 +264,10 @@ class Run:
 
     def _resume(self):
         found = read_json(self.folder / RESULT)
-        for name, value in self.identity.items():
-            if found.get(name) != value:
-                sys.exit(f"{self.folder} holds another run: {name} {found.get(name)}, not {value}.")
+        for name in ("program", *ANNEALING, "lmbda", "steps"):
+            value, other = self.identity.get(name), found.get(name)
+            if other != value:
+                sys.exit(f"{self.folder} holds another run: {name} {other}, not {value}.")
         self.step, self.warm_from = found["step"], found["warm_from"]
         self.sums, self.counted = np.array(found["sums"]), found["counted"]
         self.seconds = found["seconds"]
@@ -314,9 +319,9 @@ class Trainer:
         device = jax.devices()[0]
         self.device = f"{device.device_kind} ({device.platform}), jax {jax.__version__}"
 
-    def dispatch(self, run: Run, settings: dict, inputs: dict, steps: int):
+    def dispatch(self, run: Run, inputs: dict, steps: int):
         """Starts steps of a run; what it returns is to be waited for."""
-        part = "hard" if run.step >= soft_steps(settings) else "soft"
+        part = "hard" if run.step >= soft_steps(run.settings) else "soft"
         if part not in self._compiled:
             self._compiled[part] = self._compile(part, run, inputs)
         lmbda = np.float32(run.lmbda)
@@ -324,13 +329,9 @@ class Trainer:
         run.state, sums = self._compiled[part](run.state, self._pixels, lmbda, count, inputs)
         return sums
 
-    def inputs(self, run: Run, settings: dict, steps: int) -> dict:
-        """What the next steps of a run get."""
-        places = self._crops.places(run.step, steps, LONGEST_CHUNK)
-        return {
-            "places": places,
-            **schedules(settings, run.step, LONGEST_CHUNK, run.warm_from),
-        }
+    def places(self, first: int, steps: int):
+        """The crops of the next steps, the same for all runs."""
+        return self._jax.device_put(self._crops.places(first, steps, LONGEST_CHUNK))
 
     def _compile(self, part, run, inputs):
         function = chunk_function(self._make(part), self._program["settings"]["crop_size"])
@@ -368,16 +369,17 @@ def chunk_function(step, size: int):
     return chunk
 
 
-def chunk_length(run: Run, settings: dict, speed: float) -> int:
+def chunk_length(run: Run, speed: float) -> int:
     """How many steps to do at once: to the end of an epoch or a part, and not for too long."""
-    ends = [run.steps, (run.step // settings["steps_per_epoch"] + 1) * settings["steps_per_epoch"]]
-    if run.step < soft_steps(settings):
-        ends.append(soft_steps(settings))
+    epoch = run.settings["steps_per_epoch"]
+    ends = [run.stop, (run.step // epoch + 1) * epoch]
+    if run.step < soft_steps(run.settings):
+        ends.append(soft_steps(run.settings))
     wanted = max(1, min(LONGEST_CHUNK, int(CHUNK_SECONDS * speed)))
     return min(wanted, min(ends) - run.step)
 
 
-def train(runs: list[Run], trainer: Trainer, settings: dict, seconds: float) -> str:
+def train(runs: list[Run], trainer: Trainer, seconds: float) -> str:
     """Trains until all is done, time is up or the process is asked to end; says which."""
     asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -395,15 +397,13 @@ def train(runs: list[Run], trainer: Trainer, settings: dict, seconds: float) -> 
             break
         first = min(run.step for run in runs if not run.is_done)
         group = [run for run in runs if run.step == first and not run.is_done]
-        steps = chunk_length(group[0], settings, speed)
+        steps = chunk_length(group[0], speed)
         done: list = []
-        shared: dict = {}
+        places = trainer.places(first, steps)
         for run in group:
-            # The same crops for all runs; the schedule differs where one warms up.
-            if run.warm_from not in shared:
-                shared[run.warm_from] = trainer.inputs(run, settings, steps)
-            inputs = shared[run.warm_from]
-            done.append((run, inputs, trainer.dispatch(run, settings, inputs, steps)))
+            given = schedules(run.settings, first, LONGEST_CHUNK, run.warm_from)
+            inputs = {"places": places, **given}
+            done.append((run, inputs, trainer.dispatch(run, inputs, steps)))
         for run, inputs, sums in done:
             values = np.asarray(sums, np.float64)
             run.seconds = time.monotonic() - begun[run.name]
@@ -434,9 +434,9 @@ def save_all(runs: list[Run], trainer: Trainer) -> float:
 def report(run: Run, means, group: int, speed: float) -> None:
     """A line of progress."""
     loss = dict(zip(run.program["metrics"], means))["loss"]
-    left = (run.steps - run.step) / max(speed, 1e-9)
+    left = (run.stop - run.step) / max(speed, 1e-9)
     print(
-        f"{run.name} step {run.step} of {run.steps}: loss {loss:.4f}, {group * speed:.1f} steps/s, "
+        f"{run.name} step {run.step} of {run.stop}: loss {loss:.4f}, {group * speed:.1f} steps/s, "
         f"{left / 60:.1f} min left",
         flush=True,
     )
@@ -463,36 +463,67 @@ def parsed_runs(arguments, program: dict) -> list[tuple[str, float, pathlib.Path
     return found
 
 
+def parsed_annealing(texts: list[str], names: list[str], settings: dict) -> dict[str, dict]:
+    """The temperatures of runs that are not those of the settings."""
+    found = {}
+    for text in texts:
+        name, *numbers = text.split(":")
+        try:
+            values = [float(number) for number in numbers]
+        except ValueError:
+            values = []
+        if name not in names or name in found or not 2 <= len(values) <= 3:
+            sys.exit(
+                "`--anneal` must be NAME:FROM:TO or NAME:FROM:TO:STAYS, once for a run that "
+                f"`--run` names. Received: {text}"
+            )
+        begin, end, stays = *values, *[settings["annealing_start"]][len(values) - 2 :]
+        if not 0.0 < end <= begin <= 1.0 or not 0.0 <= stays < 1.0:
+            sys.exit(f"`--anneal` needs 0 < TO <= FROM <= 1 and 0 <= STAYS < 1. Received: {text}")
+        found[name] = dict(zip(ANNEALING, (begin, end, stays)))
+    return found
+
+
 def main() -> None:
     """Trains all runs, and says how it ended."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=pathlib.Path, required=True, help="Folder of results.")
     parser.add_argument("--run", action="append", metavar="NAME:LMBDA[:START]")
+    parser.add_argument(
+        "--anneal",
+        action="append",
+        default=[],
+        metavar="NAME:FROM:TO[:STAYS]",
+        help="Temperatures of a run instead of those of the settings.",
+    )
     parser.add_argument("--steps", type=int, help="Instead of those of the settings.")
+    parser.add_argument("--stop", type=int, help="End at this step; schedules are those of all.")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="End after so many.")
     parser.add_argument("--precision", choices=("DEFAULT", "HIGH", "HIGHEST"))
     arguments = parser.parse_args()
     check_versions()
     program = read_json(HERE / PROGRAM)
     program["digest"] = hashlib.sha256((HERE / PROGRAM).read_bytes()).hexdigest()
-    settings = dict(program["settings"])
-    if arguments.steps is not None:
-        settings["steps"] = arguments.steps
-    if settings["steps"] < 1:
-        sys.exit(f"`--steps` must be at least 1. Received: {settings['steps']}")
+    settings = program["settings"]
+    steps = settings["steps"] if arguments.steps is None else arguments.steps
+    stop = steps if arguments.stop is None else arguments.stop
+    for option, value in (("--steps", steps), ("--stop", stop)):
+        if value < 1:
+            sys.exit(f"`{option}` must be at least 1. Received: {value}")
+    asked = parsed_runs(arguments, program)
+    annealing = parsed_annealing(arguments.anneal, [name for name, _, _ in asked], settings)
     lock(arguments.output)
-    runs, starts = [], {}
-    for name, lmbda, start in parsed_runs(arguments, program):
-        runs.append(Run(name, lmbda, arguments.output / name, program, settings["steps"]))
-        starts[name] = start
-    for run in runs:
-        run.begin(starts[run.name])
+    runs = []
+    for name, lmbda, start in asked:
+        changed = {"lmbda": lmbda, "steps": steps, **annealing.get(name, {})}
+        runs.append(Run(name, changed, arguments.output / name, program, stop))
+        runs[-1].begin(start)
     import jax
 
     try:
         trainer = Trainer(program, Crops(read_images(program), settings), arguments.precision)
         print(f"on {trainer.device}", flush=True)
-        print(train(runs, trainer, settings, arguments.seconds), flush=True)
+        print(train(runs, trainer, arguments.seconds), flush=True)
     except jax.errors.JaxRuntimeError as error:
         reason = str(error).strip().splitlines()[0][:300]
         if "RESOURCE_EXHAUSTED" in reason:
