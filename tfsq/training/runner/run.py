@@ -477,7 +477,7 @@ def parsed_annealing(texts: list[str], names: list[str], settings: dict) -> dict
                 "`--anneal` must be NAME:FROM:TO or NAME:FROM:TO:STAYS, once for a run that "
                 f"`--run` names. Received: {text}"
             )
-        begin, end, stays = *values, *[settings["annealing_start"]][len(values) - 2 :]
+        begin, end, stays = (*values, settings["annealing_start"])[:3]
         if not 0.0 < end <= begin <= 1.0 or not 0.0 <= stays < 1.0:
             sys.exit(f"`--anneal` needs 0 < TO <= FROM <= 1 and 0 <= STAYS < 1. Received: {text}")
         found[name] = dict(zip(ANNEALING, (begin, end, stays)))
