@@ -1,11 +1,13 @@
 """What the command line reads, and what it does not write to."""
 
 import csv
+import errno
 import io
 import os
 import shutil
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from typer.testing import CliRunner
 
 from tests.photographs import photograph
 from tfsq import __version__, codec
-from tfsq.cli import app
+from tfsq.cli import app, coding
 from tfsq.cli.paths import files_of
 
 
@@ -81,6 +83,86 @@ def test_tables_and_figures_do_not_replace_photographs(image, folder, tmp_path):
     (tmp_path / "full" / "notes").write_text("of the user")
     refused(run("analyze", "--output", tmp_path / "full"), "is not empty; --force replaces")
     refused(run("analyze", "--output", table), "A file, not a folder")
+
+
+def test_what_is_read_is_not_in_what_is_written(image, folder, tmp_path):
+    photograph_in = save(tmp_path / "an" / "staircase.png")
+    before = photograph_in.read_bytes()
+    arguments = ("analyze", "--output", tmp_path / "an", "--force")
+    refused(run(*arguments, "--image", photograph_in), "one is read, the other written")
+    refused(
+        run(*arguments, "--image", image, "--model", tmp_path / "an" / "x" / ".."),
+        "one is read, the other written",
+    )
+    assert photograph_in.read_bytes() == before
+    model = shutil.copytree(folder, tmp_path / "model")
+    for option, name in (("--csv", "tfsq.json"), ("--figure", "variables/new.png")):
+        result = run("evaluate", image, "--model", model, option, model / name, "--force")
+        refused(result, f"{model / name} lies in {model}: one is read, the other written")
+    codec.load(model)
+
+
+def test_a_table_that_cannot_be_written_is_shown(image, folder, monkeypatch, tmp_path):
+    arguments = ("evaluate", image, "--model", folder, "--csv")
+    refused(run(*arguments, "/dev/full", "--force"), "Not a regular file")
+
+    def full(curves, path):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(codec, "write_comparison", full)
+    result = run(*arguments, tmp_path / "table.csv")
+    refused(result, f"No space left on device: {tmp_path / 'table.csv'}")
+    assert str(image) in result.stdout
+
+
+def test_links_that_lead_to_themselves_are_refused_in_a_sentence(image, folder, tmp_path):
+    for name in ("loop.tfsq", "loop.png", "loop.csv", "loop"):
+        (tmp_path / name).symlink_to(name)
+    message = "Too many levels of symbolic links"
+    model = ("--model", folder)
+    refused(run("compress", image, tmp_path / "loop.tfsq", *model), message)
+    refused(run("evaluate", image, *model, "--csv", tmp_path / "loop.csv"), message)
+    refused(run("evaluate", image, *model, "--figure", tmp_path / "loop.png"), message)
+    refused(run("evaluate", image, "--model", tmp_path / "loop"), message)
+    refused(run("analyze", "--output", tmp_path / "loop", "--image", image), message)
+    assert all(path.is_symlink() for path in tmp_path.glob("loop*"))
+
+
+def test_a_file_counts_once_by_whatever_name(image, tmp_path):
+    (tmp_path / "link.png").symlink_to(image)
+    names = [image, f"{tmp_path}/./image.png", tmp_path / "link.png", tmp_path]
+    assert files_of([str(name) for name in names]) == [f"{tmp_path}/./image.png"]
+
+
+def test_info_of_what_comes_through_a_pipe(image, folder, tmp_path):
+    coded = tmp_path / "image.tfsq"
+    assert run("compress", image, coded, "--model", folder).exit_code == 0
+    expected = run("info", coded).stdout
+    assert f"{coded.stat().st_size} bytes" in expected
+    pipe = tmp_path / "pipe.tfsq"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(coded.read_bytes()))
+    writer.start()
+    found = run("info", pipe).stdout
+    # But for the title, which is its name.
+    rows, of_file = ([x for x in text.splitlines() if "│" in x] for text in (found, expected))
+    assert rows == of_file
+    writer.join()
+
+
+def test_results_for_a_standard_output_that_takes_none(image, folder, monkeypatch, tmp_path):
+    coded = tmp_path / "image.tfsq"
+    assert run("compress", image, coded, "--model", folder).exit_code == 0
+    command = [sys.executable, "-m", "tfsq", "info", str(coded)]
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        found = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (found.returncode, found.stderr) == (1, "error: [Errno 28] No space left on device\n")
+    monkeypatch.setattr(sys, "stdout", None)
+    with (
+        pytest.raises(OSError, match="Standard output is closed"),
+        coding._target("-", image, False, None, ".png"),
+    ):
+        pass
 
 
 def test_a_run_does_not_replace_what_is_of_no_run(image, tmp_path):
@@ -290,6 +372,12 @@ def test_images_that_are_coded_exactly_leave_means_finite(folder, tmp_path):
         assert (mean["psnr"], mean["bpp"]) == (row["psnr"], row["bpp"])
     again = codec.read_comparison(table)
     assert np.isfinite([point for curve in again for point in curve.points()]).all()
+
+
+def test_images_that_are_all_coded_exactly_are_said_to_be(folder, tmp_path):
+    Image.new("RGB", (64, 64)).save(tmp_path / "black.png")
+    result = run("evaluate", tmp_path, "--model", folder, "--reference", "webp")
+    assert "Each file is reproduced exactly by a codec" in result.output
 
 
 def test_version():

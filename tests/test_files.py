@@ -1,4 +1,6 @@
+import errno
 import os
+import pathlib
 import sys
 import threading
 
@@ -91,6 +93,53 @@ def test_what_else_is_in_a_folder_stays(tmp_path):
         (unfinished / "a").write_text("4")
         raise KeyError
     assert contents(folder) == {"a": "2", "b": "3", "card": "of the user"}
+
+
+def test_what_was_private_stays_so_and_mount_points_stay(tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    (folder / "a").mkdir(parents=True)
+    folder.chmod(0o700)
+    rename = pathlib.Path.rename
+
+    def busy(self, target):
+        if self == folder:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        return rename(self, target)
+
+    for is_mounted in (False, True):
+        if is_mounted:
+            monkeypatch.setattr(pathlib.Path, "rename", busy)
+            inode = folder.stat().st_ino
+        with writing_folder(folder) as unfinished:
+            (unfinished / "a").mkdir()
+            (unfinished / "a" / str(is_mounted)).write_text("x")
+            (unfinished / "b").write_text(str(is_mounted))
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert os.listdir(folder / "a") == [str(is_mounted)]
+        assert (folder / "b").read_text() == str(is_mounted)
+        assert sorted(os.listdir(folder)) == ["a", "b"]
+        assert os.listdir(tmp_path) == ["folder"]
+    assert folder.stat().st_ino == inode
+
+
+def test_errors_of_the_system_name_the_file(tmp_path):
+    for given in (None, "temporary"):
+        with pytest.raises(OSError) as caught, writing_whole(tmp_path / "file") as temporary:
+            raise OSError(errno.ENOSPC, "No space left", given and str(temporary))
+        assert caught.value.filename == str(tmp_path / "file")
+    with pytest.raises(OSError) as caught, writing_whole(tmp_path / "file"):
+        raise OSError(errno.ENOENT, "No such file", "another")
+    assert caught.value.filename == "another"
+
+
+def test_links_that_lead_to_themselves_are_refused(tmp_path):
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    with pytest.raises(OSError, match="symbolic links.*loop"), writing_whole(loop):
+        pass
+    with pytest.raises(OSError, match="symbolic links.*loop"), writing_folder(loop):
+        pass
+    assert os.listdir(tmp_path) == ["loop"]
 
 
 def test_what_is_read_is_not_written_to(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pathlib
 import secrets
@@ -27,7 +28,7 @@ def writing_whole(path) -> Iterator[pathlib.Path]:
       OSError: if there is no such folder, if it cannot be written to, or if `path` is a folder or
         a device.
     """
-    path = pathlib.Path(path).resolve()
+    path = resolved(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"No such folder: {path.parent}")
     if path.is_dir():
@@ -41,11 +42,39 @@ def writing_whole(path) -> Iterator[pathlib.Path]:
     try:
         if mode is not None:
             temporary.chmod(mode)
-        yield temporary
-        temporary.replace(path)
+        with _named(path, temporary):
+            yield temporary
+            temporary.replace(path)
     except BaseException:
         temporary.unlink()
         raise
+
+
+@contextlib.contextmanager
+def _named(path: pathlib.Path, temporary: pathlib.Path) -> Iterator[None]:
+    """Names the file to write in errors of the system that name none, or the temporary one."""
+    try:
+        yield
+    except OSError as error:
+        is_of_file = error.filename is None or os.fspath(error.filename) == str(temporary)
+        if error.errno is not None and is_of_file:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
+def resolved(path) -> pathlib.Path:
+    """Returns what a path is, links seen through.
+
+    Args:
+      path: A path, of something that need not exist.
+
+    Raises:
+      OSError: if it is a link that leads to itself.
+    """
+    found = pathlib.Path(os.path.realpath(path))
+    if found.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return found
 
 
 @contextlib.contextmanager
@@ -59,7 +88,7 @@ def writing_folder(folder) -> Iterator[pathlib.Path]:
     Raises:
       OSError: if it cannot be written to.
     """
-    folder = pathlib.Path(folder).resolve()
+    folder = resolved(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = _beside(folder)
     unfinished.mkdir()
@@ -74,13 +103,30 @@ def _put_in_place(unfinished: pathlib.Path, folder: pathlib.Path) -> None:
     if not folder.exists():
         unfinished.rename(folder)
         return
+    shutil.copymode(folder, unfinished)
     replaced = _beside(folder)
-    folder.rename(replaced)
+    try:
+        folder.rename(replaced)
+    except OSError as error:
+        if error.errno not in (errno.EBUSY, errno.EXDEV):
+            raise
+        # Where something is mounted, as a container's volume is.
+        _move_entries(unfinished, folder)
+        return
     unfinished.rename(folder)
     for entry in replaced.iterdir():
         if not (folder / entry.name).exists():
             entry.rename(folder / entry.name)
     shutil.rmtree(replaced)
+
+
+def _move_entries(unfinished: pathlib.Path, folder: pathlib.Path) -> None:
+    for entry in unfinished.iterdir():
+        target = folder / entry.name
+        moved = shutil.move(entry, _beside(target))
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        pathlib.Path(moved).replace(target)
 
 
 def _beside(path: pathlib.Path) -> pathlib.Path:
@@ -105,6 +151,22 @@ def check_not_read(target, sources: Iterable) -> None:
     for source in sources:
         if os.path.exists(source) and os.path.samefile(source, target):
             raise ValueError(f"{target} is the file to read; write to another one.")
+
+
+def check_not_inside(target, folder) -> None:
+    """Checks that what is to be written is not in a folder that is read, nor the other way round.
+
+    Args:
+      target: File or folder.
+      folder: Folder that it must not be in.
+
+    Raises:
+      OSError: if one of them is a link that leads to itself.
+      ValueError: if it is.
+    """
+    inner, outer = resolved(target), resolved(folder)
+    if outer == inner or outer in inner.parents:
+        raise ValueError(f"{target} lies in {folder}: one is read, the other written.")
 
 
 @contextlib.contextmanager

@@ -85,6 +85,26 @@ def channels_first():
     tf.keras.backend.set_image_data_format("channels_last")
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("shape", [(4, 64, 64, 1), (1, 64, 64, 3), (4, 1, 1, 3)])
+def test_targets_of_another_shape_are_not_broadcast(shape, jit_compile):
+    model = network(jit_compile=jit_compile)
+
+    def batches():
+        yield IMAGES, np.zeros(shape, np.uint8)
+
+    unknown = tf.TensorSpec([None] * 4, tf.uint8)
+    data = tf.data.Dataset.from_generator(batches, output_signature=(unknown, unknown))
+    with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
+        model.fit(data, verbose=0)
+
+
+def test_dicts_are_refused_by_name():
+    data = tf.data.Dataset.from_tensors({"image": IMAGES})
+    with pytest.raises(ValueError, match=r"must be images.*a dict with \['image'\]"):
+        network().fit(data, verbose=0)
+
+
 @pytest.mark.parametrize("name", architectures.NETWORKS)
 def test_networks_have_channels_last_whatever_keras_is_told(name, channels_first):
     model = architectures.NETWORKS[name](4, 10, shortcut="dct")

@@ -209,3 +209,27 @@ def test_steps_that_a_scaled_loss_leaves_out_count():
     model.fit(data, data, verbose=0, callbacks=[TemperatureCallback(lambda step: 0.5)])
     assert int(optimizer.iterations) == 1
     assert np.isfinite(model.layers[0].kernel).all()
+
+
+def test_what_is_no_keras_model_needs_a_step_alone():
+    quantizer, step = layers.get("sua"), iter(range(9))
+    callback = TemperatureCallback(
+        lambda step: 1.0 - step / 10, layers=[quantizer], step=lambda: next(step)
+    )
+    callbacks = tf.keras.callbacks.CallbackList([callback])
+    callbacks.on_train_begin()
+    callbacks.on_epoch_begin(0)
+    callbacks.on_train_batch_begin(0)
+    assert 0.0 < quantizer.temperature.numpy() < 1.0
+
+
+def test_an_optimizer_without_a_name_that_stands_still_is_named_by_its_class():
+    model = tf.keras.Sequential([tf.keras.layers.Dense(2), layers.get("sua")])
+    model.build((None, 3))
+    callback = TemperatureCallback(lambda step: 0.5, optimizer=tf.keras.optimizers.legacy.SGD())
+    callback.set_model(model)
+    callback.on_train_begin()
+    callback.on_epoch_begin(0)
+    callback.on_train_batch_begin(0)
+    with pytest.raises(ValueError, match="The step by 'SGD' stayed at 0 for an epoch of 1 batches"):
+        callback.on_epoch_end(0)

@@ -153,3 +153,16 @@ def test_missing_matplotlib_is_named(monkeypatch, curves):
     ):
         with pytest.raises(ImportError, match=message):
             function()
+
+
+def test_names_of_files_and_codecs_are_read_as_written(tmp_path, folder):
+    names = ("a.png", "mean")
+    found = [
+        codec.Measurement(name, model, 0.01, 1.0, 30.0, None) for model in "ab" for name in names
+    ]
+    reference = [codec.Measurement(name, "jpeg", 50.0, 2.0, 31.0, None) for name in names]
+    curves = [codec.Curve("tfsq", tuple(found)), codec.Curve("jpeg", tuple(reference))]
+    codec.write_comparison(curves, tmp_path / "table.csv")
+    assert codec.read_comparison(tmp_path / "table.csv") == curves
+    named = shutil.copytree(folder, tmp_path / "runs" / "jpeg")
+    assert list(codec.Comparison([named])._codecs) == ["runs/jpeg"]

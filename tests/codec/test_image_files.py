@@ -182,18 +182,31 @@ def test_damaged_files_are_refused_by_name(tmp_path, ending):
             assert "image." in str(error)
 
 
+def linear_by_the_name_of(profile: bytes) -> bytes:
+    """A profile whose three curves are replaced by straight lines."""
+    changed = bytearray(profile)
+    (count,) = struct.unpack_from(">I", profile, 128)
+    for entry in range(132, 132 + 12 * count, 12):
+        if profile[entry : entry + 4] in (b"rTRC", b"gTRC", b"bTRC"):
+            (offset,) = struct.unpack_from(">I", profile, entry + 4)
+            struct.pack_into(">4sIHHi", changed, offset, b"para", 0, 0, 0, 1 << 16)
+    return bytes(changed)
+
+
 def test_colors_are_converted_by_the_profile(tmp_path):
     image = Image.fromarray(photograph()[:20, :30])
-    # Linear light: what is dark in its numbers is brighter to the eye.
-    linear = ImageCms.createProfile("XYZ")
     path = save(image, tmp_path / "plain.png")
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     same = save(image, tmp_path / "srgb.png", icc_profile=srgb)
     assert np.array_equal(read_image(same), read_image(path))
-    other = ImageCms.ImageCmsProfile(linear).tobytes()
+    other = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
     assert np.array_equal(
         read_image(save(image, tmp_path / "xyz.png", icc_profile=other)), read_image(path)
     )
+    # Linear light under the name of sRGB: what is dark in its numbers is brighter to the eye.
+    profile = linear_by_the_name_of(srgb)
+    linear = read_image(save(image, tmp_path / "linear.png", icc_profile=profile))
+    assert linear.mean() > read_image(path).mean() + 20
     with pytest.raises(ValueError, match=r"broken\.png has a color profile that cannot be used"):
         read_image(save(image, tmp_path / "broken.png", icc_profile=b"no profile"))
 

@@ -1,6 +1,7 @@
 """Runs that are interrupted, diverge, or are called again."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import tensorflow as tf
 
 from tests.training.small import SMALL, weights_of
 from tfsq import codec, training
+from tfsq.training import run_folder
 
 
 def test_a_deterministic_run_that_was_interrupted_ends_as_if_it_was_not(files, tmp_path):
@@ -202,3 +204,29 @@ def test_an_interrupted_run_is_exported_as_it_is(files, tmp_path):
     (run / "settings.json").rename(tmp_path / "empty" / "settings.json")
     with pytest.raises(ValueError, match="has no checkpoint yet"):
         training.export_run(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"steps": "many"}, {"steps": None}, {"seed": [1]}, {"architecture": ["a"]}, {"lmbda": -1}],
+)
+def test_damaged_settings_are_refused(changed, tmp_path):
+    written = {**vars(training.TrainingSettings()), "centered": True, **changed}
+    (tmp_path / "settings.json").write_text(json.dumps(written))
+    with pytest.raises(ValueError, match=r"settings\.json is damaged: "):
+        training.export_run(tmp_path)
+    (tmp_path / "settings.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"settings\.json is damaged: it holds no settings"):
+        training.export_run(tmp_path)
+
+
+def test_damaged_histories_and_files_in_place_of_runs_are_refused(files, tmp_path):
+    history = tmp_path / "history.csv"
+    history.write_text("epoch,loss\n0,1\ngarbage,2\n")
+    with pytest.raises(ValueError, match=r"history\.csv is damaged"):
+        run_folder.forget_epochs(history, 1)
+    history.write_text("epoch,loss\n0,1\n1,2\n2,")
+    run_folder.forget_epochs(history, 1)
+    assert history.read_text() == "epoch,loss\n0,1\n"
+    with pytest.raises(OSError, match="A file, not the folder of a run"):
+        training.train(files, history, training.TrainingSettings(**SMALL))

@@ -452,12 +452,7 @@ class CompressionModel(tf.keras.Model):
         if not self._is_compiled:
             raise RuntimeError("The model must be compiled first: its loss depends on `lmbda`.")
         image = self._checked(image)
-        target = image if target is None else self._checked(target)
-        if not target.shape.is_compatible_with(image.shape):
-            raise ValueError(
-                f"`target` must have the shape of `image`, {image.shape}. "
-                f"Received: shape={target.shape}"
-            )
+        target = image if target is None else _of_same_shape(self._checked(target), image)
         reconstruction, bits = self(image, training=training)
         return self.loss_of(target, reconstruction, bits, self.lmbda if lmbda is None else lmbda)
 
@@ -573,9 +568,9 @@ class CompressionModel(tf.keras.Model):
 
     def _checked(self, image):
         image = tf.convert_to_tensor(image)
-        if image.shape.rank is None:
+        if image.shape.rank is None or (image.shape.rank == 4 and image.shape[-1] is None):
             return tf.ensure_shape(image, [None, None, None, 3])
-        if image.shape.rank != 4 or image.shape[-1] not in (3, None):
+        if image.shape.rank != 4 or image.shape[-1] != 3:
             hint = _HINTS.get(image.shape[-1], "") if image.shape.rank == 4 else ""
             raise ValueError(
                 f"`image` must have shape [batch, height, width, 3].{hint} "
@@ -584,9 +579,31 @@ class CompressionModel(tf.keras.Model):
         return image
 
 
+def _of_same_shape(target, image):
+    """`target`, unless it has another shape than `image`, to which it would be broadcast."""
+    if not target.shape.is_compatible_with(image.shape):
+        raise ValueError(
+            f"`target` must have the shape of `image`, {image.shape}. "
+            f"Received: shape={target.shape}"
+        )
+    if target.shape.is_fully_defined() and image.shape.is_fully_defined():
+        return target
+    same = tf.debugging.assert_equal(
+        tf.shape(target), tf.shape(image), "`target` must have the shape of `image`."
+    )
+    # XLA knows no assertions, but refuses this.
+    with tf.control_dependencies([same]):
+        return tf.reshape(target, tf.shape(image))
+
+
 def _unpacked(data) -> tuple:
     """Images, and what they are compared with or None, of what Keras passes to a step."""
     image, target, weight = tf.keras.utils.unpack_x_y_sample_weight(data)
+    if isinstance(image, dict):
+        raise ValueError(
+            "Batches must be images, (images,) or (images, targets). "
+            f"Received: a dict with {sorted(image)}"
+        )
     if weight is not None:
         raise ValueError("`sample_weight` is not used: all images of a batch weigh the same.")
     return image, target

@@ -53,7 +53,8 @@ class StepReader:
     @property
     def is_once_a_batch(self) -> bool:
         """Whether the step is known to move by one with every batch."""
-        place = getattr(self._model.train_step, "__module__", "")
+        # Absent from what is no Keras model.
+        place = getattr(getattr(self._model, "train_step", None), "__module__", "")
         return self.is_of_model and place.partition(".")[0] in _KNOWN
 
     def begin(self, model: tf.keras.Model) -> None:
@@ -88,9 +89,12 @@ class StepReader:
           ValueError: if it has not: what depends on it would never happen.
         """
         if self._batches and self() == self._first:
-            source = "`step`" if self._step is not None else f"{self.optimizer.name!r}"
+            # Keras' legacy optimizers have no public name.
+            name = getattr(self.optimizer, "name", type(self.optimizer).__name__)
+            source = "`step`" if self._step is not None else repr(name)
             raise ValueError(
-                f"The step by {source} stayed at {self._first} for an epoch, so nothing follows "
-                "it. Pass `optimizer=`, the one that trains, or `step=`, a callable that returns "
-                "the step."
+                f"The step by {source} stayed at {self._first} for an epoch of {self._batches} "
+                "batches, so nothing follows it. Pass `optimizer=`, the one that trains, or "
+                "`step=`, a callable that returns the step; if gradients are accumulated, let an "
+                "epoch have as many batches as a step takes."
             )

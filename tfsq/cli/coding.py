@@ -32,6 +32,8 @@ def _target(
         check_target(Path(name), [source], force, ending)
         yield Path(name)
         return
+    if sys.stdout is None:
+        raise OSError("Standard output is closed.")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, f"standard_output{streamed_as}")
         yield file
@@ -76,7 +78,7 @@ def compress(
             chosen = codec.shipped_codec(quality) if model is None else model
             with progress() as show:
                 size = codec.compress_file(path, file, chosen, refine, show, verify)
-    _tell(target, f"{target}: {size} bytes")
+        _tell(target, f"{target}: {size} bytes")
 
 
 @app.command()
@@ -101,9 +103,9 @@ def decompress(
             with progress() as show:
                 image = codec.decompress_file(path, file, model, show)
             keeps_pixels = _is_kept(codec, image, file)
-    if not keeps_pixels:
-        say(f"{target} is lossy: the pixels in it are not those decoded. PNG keeps them.")
-    _tell(target, target)
+        if not keeps_pixels:
+            say(f"{target} is lossy: the pixels in it are not those decoded. PNG keeps them.")
+        _tell(target, target)
 
 
 def _is_kept(codec, image, file: Path) -> bool:
@@ -121,15 +123,17 @@ def info(file: Path = typer.Argument(..., help=".tfsq file.")):
     with errors_as_sentences():
         files = imported("codec.container")
 
-        container, size = files.read(file), file.stat().st_size
-    rows = {
-        "model": container.model_id.hex(),
-        "size": f"{container.width}x{container.height}",
-        "strings": ", ".join(f"{len(string)} bytes" for string in container.strings),
-        "file": f"{size} bytes",
-        "bits per pixel": f"{8 * size / (container.width * container.height):.4f}",
-    }
-    table = Table(title=cell(file), show_header=False)
-    for row in rows.items():
-        table.add_row(*row)
-    console().print(table)
+        container = files.read(file)
+        # What was read of a pipe has no size of its own.
+        size = len(files.pack(container))
+        rows = {
+            "model": container.model_id.hex(),
+            "size": f"{container.width}x{container.height}",
+            "strings": ", ".join(f"{len(string)} bytes" for string in container.strings),
+            "file": f"{size} bytes",
+            "bits per pixel": f"{8 * size / (container.width * container.height):.4f}",
+        }
+        table = Table(title=cell(file), show_header=False)
+        for row in rows.items():
+            table.add_row(*row)
+        console().print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import List, Optional
 
@@ -23,7 +24,7 @@ from tfsq.cli.shell import (
     say,
     sentence,
 )
-from tfsq.files import writing_whole
+from tfsq.files import check_not_inside, resolved, writing_whole
 
 
 def _comparison_table(curves):
@@ -62,6 +63,8 @@ def _show(codec, curves):
             "Means and BD-rates leave out what a codec reproduces exactly, with infinite PSNR: "
             f"{names}. They are over {len(models.files())} of the files."
         )
+    elif any(math.isinf(psnr) for curve in curves for _, psnr in curve.points()):
+        say("Each file is reproduced exactly by a codec: its mean PSNR is infinite.")
     if len(models.points()) >= codec.MIN_BD_RATE_POINTS:
         for reference in references:
             print(_bd_rate_line(models, reference))
@@ -76,7 +79,8 @@ def _measure(comparison, paths, on_skipped):
             except Exception as error:
                 if on_skipped is None or not is_expected(error):
                     raise
-                on_skipped(sentence(error))
+                reason = sentence(error)
+                on_skipped(reason if str(path) in reason else f"{path}: {reason}")
 
 
 @app.command()
@@ -105,18 +109,20 @@ def evaluate(
         codec = imported("codec")
 
         paths = files_of(files, on_skipped)
-        _check_targets(codec, csv_file, figure_file, paths, force)
         folders = [*(models or ()), *map(codec.shipped_model, qualities or ())]
+        _check_targets(codec, csv_file, figure_file, paths, folders, force)
         comparison = codec.Comparison(folders, references or ())
         try:
             _measure(comparison, paths, on_skipped)
         finally:
             # Also of an evaluation that was interrupted.
             curves = comparison.curves()
-            if curves and csv_file:
-                codec.write_comparison(curves, csv_file)
-            if curves:
-                _show(codec, curves)
+            try:
+                if curves and csv_file:
+                    codec.write_comparison(curves, csv_file)
+            finally:
+                if curves:
+                    _show(codec, curves)
         if not curves:
             raise ValueError("None of the files serves.")
         if figure_file:
@@ -124,13 +130,19 @@ def evaluate(
                 codec.draw_comparison(curves).savefig(file, dpi=110)
 
 
-def _check_targets(codec, csv_file, figure_file, sources, force):
-    for file, others in ((csv_file, sources), (figure_file, sources)):
-        check_target(file, others, force)
-    if csv_file and figure_file and csv_file.resolve() == figure_file.resolve():
+def _check_targets(codec, csv_file, figure_file, sources, folders, force):
+    for file in filter(None, (csv_file, figure_file)):
+        check_target(file, sources, force)
+        for folder in folders:
+            check_not_inside(file, folder)
+    if csv_file and figure_file and _is_same(csv_file, figure_file):
         raise ValueError(f"--csv and --figure must be different files. Received: {csv_file}")
     if figure_file:
         codec.check_figure_file(figure_file)
+
+
+def _is_same(a: Path, b: Path) -> bool:
+    return resolved(a) == resolved(b) or (a.exists() and b.exists() and a.samefile(b))
 
 
 @app.command()
@@ -149,8 +161,8 @@ def analyze(
     with errors_as_sentences(), going_on(strict) as on_skipped:
         report, analysis = imported("report"), imported("analysis")
 
-        check_new_folder(output, force)
         found = files_of(images, on_skipped) if images else None
+        check_new_folder(output, force, [*(found or ()), *([model] if model else ())])
         batch = report.latent_batch(model, found, on_skipped)
         columns = (TextColumn("{task.description}"), TextColumn("{task.completed:.0f}"))
         with Progress(*columns) as bar:

@@ -6,11 +6,11 @@ import functools
 import glob
 import os
 from pathlib import Path
-from typing import Callable, Iterable, List, Optional
+from typing import Callable, Dict, Iterable, List, Optional, Tuple
 
 import typer
 
-from tfsq.files import check_not_read
+from tfsq.files import check_not_inside, check_not_read, resolved
 
 STANDARD_STREAM = "-"
 IMAGES = typer.Argument(..., help="Image files, folders of such, or globs, '**' included.")
@@ -69,17 +69,21 @@ def files_of(items: Iterable[str], on_skipped: Optional[Callable[[str], None]] =
     Raises:
       ValueError: if an item gives none, or if there are none at all.
     """
-    found = set()
+    found: Dict[Tuple[int, int], str] = {}
     for item in items:
         try:
-            found.update(_files_of(item))
+            for path in _files_of(item):
+                status = os.stat(path)
+                # By any path or link.
+                key = (status.st_dev, status.st_ino)
+                found[key] = min(path, found.get(key, path))
         except (OSError, ValueError) as error:
             if on_skipped is None:
                 raise
             on_skipped(str(error))
     if not found:
         raise ValueError("There are no files.")
-    return sorted(found)
+    return sorted(found.values())
 
 
 def check_target(
@@ -101,8 +105,10 @@ def check_target(
         return
     if not file.parent.is_dir():
         raise FileNotFoundError(f"No such folder: {file.parent}")
-    if file.is_dir():
+    if resolved(file).is_dir():
         raise IsADirectoryError(f"A folder, not a file to write: {file}")
+    if file.exists() and not file.is_file():
+        raise OSError(f"Not a regular file, which could be replaced: {file}")
     check_not_read(file, sources)
     if ending and file.suffix.lower() != ending:
         raise ValueError(f"The file to write must end in {ending}. Received: {file}")
@@ -110,12 +116,20 @@ def check_target(
         raise FileExistsError(f"{file} is there already; --force replaces it.")
 
 
-def check_new_folder(folder: Path, force: bool):
+def check_new_folder(folder: Path, force: bool, sources: Iterable):
     """Checks that a folder to write is not there, is empty, or may be written to.
+
+    Args:
+      folder: Folder to write.
+      force: Whether files in it may be replaced.
+      sources: Files and folders that are read.
 
     Raises:
       OSError: if not.
+      ValueError: if one of the sources is in it.
     """
+    for source in sources:
+        check_not_inside(source, folder)
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"A file, not a folder to write: {folder}")
     if folder.is_dir() and any(folder.iterdir()) and not force:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import errno
 import gc
 import importlib
 import io
@@ -125,9 +126,14 @@ def errors_as_sentences() -> Iterator[None]:
     """Ends a command with a sentence and exit code 1, at errors that are expected."""
     try:
         yield
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except Exception as error:
         if not is_expected(error):
             raise
+        if isinstance(error, OSError) and error.filename is None and error.errno == errno.ENOSPC:
+            # Python would try to write it again in the end.
+            sys.stdout = io.StringIO()
         say(f"error: {sentence(error)}")
         raise typer.Exit(1) from error
 

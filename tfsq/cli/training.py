@@ -22,7 +22,7 @@ from tfsq.cli.shell import (
 )
 
 _SHOWN_WHILE_TRAINING = ("loss", "bpp", "psnr", "temperature")
-_GIB = 2**30
+_GIB, _LARGEST_CACHE = 2**30, 2**20
 
 
 def _progress_callback(bar: Progress, steps: int):
@@ -123,6 +123,10 @@ def train(
     with errors_as_sentences(), going_on(strict) as on_skipped:
         training = imported("training")
 
+        if not 0.0 <= cache_size < _LARGEST_CACHE:
+            raise ValueError(
+                f"--cache-size must be 0 to {_LARGEST_CACHE} GiB. Received: {cache_size}"
+            )
         # Before anything that TensorFlow does.
         where = training.strategy_of(strategy)
         paths = files_of(images, on_skipped)
@@ -155,7 +159,7 @@ def export(run: Path = typer.Argument(..., help="Folder of a run that was interr
     """End a run where its last checkpoint is: write its model.keras and its codec."""
     with errors_as_sentences():
         found = imported("training").export_run(run)
-    _tell_of_codec(run, **found)
+        _tell_of_codec(run, **found)
 
 
 @app.command()
@@ -197,4 +201,4 @@ def collect(
     """Make a run folder, with its codec, of what a program brought back."""
     with errors_as_sentences():
         found = imported("training").collect(folder, result, output, run)
-    _tell_of_codec(output, **found)
+        _tell_of_codec(output, **found)

@@ -18,7 +18,7 @@ from tfsq.codec.evaluation import RateDistortion, rate_distortion
 from tfsq.codec.image_files import read_image
 from tfsq.codec.references import REFERENCES, evaluate_reference, reference
 from tfsq.codec.saved_model import load
-from tfsq.files import writing_whole
+from tfsq.files import resolved, writing_whole
 
 # The name of the curve of all models, beside those of the references.
 _MODELS = "tfsq"
@@ -117,15 +117,15 @@ def _mean(group: Sequence[Measurement]) -> Measurement:
 
 
 def _model_names(models: Sequence) -> list[str]:
-    """The folders' names, with as many of their parents as tell them apart."""
-    paths = [pathlib.Path(model).resolve() for model in models]
+    """The folders' names, with as many parents as tell them apart, and from the references."""
+    paths = [resolved(model) for model in models]
     if len(set(paths)) < len(paths):
         raise ValueError(
             f"`models` must be different folders. Received: {[str(path) for path in paths]}"
         )
     for depth in itertools.count(1):
         names = [pathlib.Path(*path.parts[-depth:]).as_posix() for path in paths]
-        if len(set(names)) == len(names):
+        if len(set(names)) == len(names) and not set(names) & set(REFERENCES):
             break
     return names
 
@@ -233,10 +233,11 @@ def read_comparison(path: str | os.PathLike) -> list[Curve]:
             raise ValueError(
                 f"{path} must have the columns {_COLUMNS}. Received: {reader.fieldnames}"
             )
-        for row in reader:
-            if row["file"] != _MEAN:
-                name = row["codec"] if row["codec"] in REFERENCES else _MODELS
-                curves.setdefault(name, []).append(_measurement_of_row(row))
+        for (name, _), rows in itertools.groupby(reader, lambda r: (r["codec"], r["quality"])):
+            # The last one is their mean.
+            *of_files, _ = rows
+            measurements = curves.setdefault(name if name in REFERENCES else _MODELS, [])
+            measurements += map(_measurement_of_row, of_files)
     return _curves(curves)
 
 

@@ -27,6 +27,8 @@ _SAVE_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "WEBP": {"lossless": True},
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
 }
+# Levels by which the profiles of sRGB that are around differ.
+_SAME_COLOR = 2
 # Cameras write previews and second views as further frames of such a file.
 _STILLS_OF_SEVERAL_FRAMES = ("MPO",)
 
@@ -176,11 +178,18 @@ def _as_srgb(image, path):
         profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
         if profile.profile.xcolor_space.strip() != "RGB":
             return image
-        if "sRGB" in ImageCms.getProfileDescription(profile):
-            return image
-        return ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"))
+        to_srgb = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), "RGB", "RGB")
+        return image if _keeps_colors(to_srgb) else ImageCms.applyTransform(image, to_srgb)
     except (OSError, ImageCms.PyCMSError) as error:
         raise ValueError(f"{path} has a color profile that cannot be used: {error}") from error
+
+
+def _keeps_colors(transform) -> bool:
+    """Whether a conversion is that from sRGB: names of profiles are no guide."""
+    levels = np.arange(0, 256, 15, dtype=np.uint8)
+    colors = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
+    converted = np.asarray(ImageCms.applyTransform(Image.fromarray(colors), transform))
+    return int(np.abs(converted.astype(int) - colors).max()) <= _SAME_COLOR
 
 
 def check_image(image) -> np.ndarray:

@@ -260,6 +260,8 @@ def load(path) -> Codec:
         missing = [name for name in _METADATA if name not in metadata]
         if missing:
             raise KeyError(f"{METADATA_FILE} lacks {missing}")
+        if not isinstance(metadata["parts"], list):
+            raise TypeError(f"{METADATA_FILE} names no parts: {metadata['parts']}")
         with _without_gradient_warnings(), name_for_tensorflow(path) as folder:
             module = tf.saved_model.load(str(folder))
         functions = {name: module.signatures[name] for name in _SIGNATURES}

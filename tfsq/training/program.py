@@ -100,6 +100,8 @@ def export_program(
         `start` is no run of the same network, or the step has operations that only TensorFlow has.
     """
     settings = settings or TrainingSettings()
+    if max_size is not None and not max_size > 0.0:
+        raise ValueError(f"`max_size` must be positive. Received: max_size={max_size}")
     folder = pathlib.Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"`folder` must not exist, or be empty. Received: {folder}")
@@ -149,6 +151,8 @@ def collect(folder, result, output, run: str | None = None) -> dict:
     if found.get("program") != hashlib.sha256((folder / PROGRAM).read_bytes()).hexdigest():
         raise ValueError(f"`result` must be of the program in {folder}. Received: {found_in}")
     changed = {name: found[name] for name in _CHANGED if name in found}
+    _check_fields(folder / PROGRAM, program, ("settings", "identity"))
+    _check_fields(found_in / _RESULT, found, ("lmbda", "steps", "step", "state"))
     settings = TrainingSettings(**{**program["settings"], **changed})
     with writing_folder(output) as unfinished, name_for_tensorflow(unfinished) as named:
         _write_run(named, settings, found, found_in)
@@ -415,9 +419,19 @@ def _packed_images(paths, settings, on_skipped) -> dict:
         data, suffix = file.read_bytes(), file.suffix.lower()
         if suffix not in _LOSSY or not _decodes_to(data, pixels):
             written = io.BytesIO()
-            Image.fromarray(pixels).save(written, "WEBP", lossless=True, quality=50)
+            try:
+                Image.fromarray(pixels).save(written, "WEBP", lossless=True, quality=50)
+            except ValueError as error:
+                # It has a largest side, below that of tfsq.
+                reason = f"{path} cannot travel as WebP: {error}"
+                if on_skipped is None:
+                    raise ValueError(reason) from error
+                on_skipped(reason)
+                continue
             data, suffix = written.getvalue(), ".webp"
         packed[f"{IMAGES}/{i:05d}{suffix}"] = (data, path)
+    if not packed:
+        raise ValueError(f"No images to train on, of {len(paths)} files.")
     return packed
 
 
@@ -464,6 +478,12 @@ def _run_in(result: pathlib.Path, run: str | None) -> pathlib.Path:
             f"Received: run={run!r}"
         )
     return named[0]
+
+
+def _check_fields(path: pathlib.Path, written: dict, names: Sequence[str]) -> None:
+    missing = [name for name in names if name not in written]
+    if missing:
+        raise ValueError(f"{path} is damaged: it lacks {missing}.")
 
 
 def _read_json(path: pathlib.Path) -> dict:

@@ -127,8 +127,11 @@ def locked(output: pathlib.Path) -> Iterator[None]:
       output: Folder of the run, created if need be; it goes again if nothing is put into it.
 
     Raises:
+      OSError: if it is a file.
       ValueError: if another process has it, or it holds what is not of a run.
     """
+    if output.exists() and not output.is_dir():
+        raise NotADirectoryError(f"A file, not the folder of a run: {output}")
     _check_is_run(output)
     is_new = not output.exists()
     output.mkdir(parents=True, exist_ok=True)
@@ -171,9 +174,11 @@ def written_settings(output: pathlib.Path) -> dict | None:
     if not file.exists():
         return None
     try:
-        written = dict(json.loads(file.read_text()))
-    except (ValueError, TypeError) as error:
+        written = json.loads(file.read_text())
+    except ValueError as error:
         raise ValueError(f"{file} is damaged: {error}") from error
+    if not isinstance(written, dict):
+        raise ValueError(f"{file} is damaged: it holds no settings.")
     if _CENTERED not in written:
         raise ValueError(
             f"{output} holds a run of an earlier build of tfsq, whose network sees pixels from 0 to"
@@ -195,7 +200,10 @@ def settings_of(output: pathlib.Path) -> TrainingSettings:
     if written is None:
         raise ValueError(f"Not the folder of a run: {output}")
     known = {field.name for field in dataclasses.fields(TrainingSettings)}
-    return TrainingSettings(**{name: written[name] for name in known & set(written)})
+    try:
+        return TrainingSettings(**{name: written[name] for name in known & set(written)})
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{output / _SETTINGS_FILE} is damaged: {error}") from error
 
 
 def check_same(identity: dict, output: pathlib.Path) -> None:
@@ -242,12 +250,16 @@ def forget_epochs(history: pathlib.Path, first: int) -> None:
     """
     if not history.exists():
         return
-    header, *rows = history.read_text().splitlines(keepends=True) or [""]
+    try:
+        header, *rows = history.read_text().splitlines(keepends=True) or [""]
+        epochs = [int(row.split(",")[0]) for row in rows if row.endswith("\n")]
+    except ValueError as error:
+        raise ValueError(f"{history} is damaged: {error}") from error
     if not header.endswith("\n"):
         history.unlink()
         return
     # A row that was being written has no end.
-    kept = [row for row in rows if row.endswith("\n") and int(row.split(",")[0]) < first]
+    kept = [row for row, epoch in zip(rows, epochs) if epoch < first]
     with writing_whole(history) as file:
         file.write_text("".join((header, *kept)))
 

@@ -19,6 +19,8 @@ from tfsq.training.muon import Muon
 # What CompressAI weighs 1 - MS-SSIM with, over what it weighs the squared error with for the same
 # rate: 1220 to 1330, from one quality to the next.
 _MS_SSIM_LMBDA = 1270.0
+# What TensorFlow counts with in places.
+_LARGEST_COUNT = 2**31
 _POLICIES = ("float32", "mixed_bfloat16")
 _OF_HYPERPRIORS = ("scale_lower_bound", "hyper_width")
 
@@ -92,8 +94,10 @@ class TrainingSettings:
     def __post_init__(self):
         check_positive("lmbda", self.lmbda)
         for name in ("steps", "steps_per_epoch", "batch_size", "crop_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1. Received: {getattr(self, name)}")
+            if not 1 <= getattr(self, name) < _LARGEST_COUNT:
+                raise ValueError(
+                    f"`{name}` must be at least 1, and below 2^31. Received: {getattr(self, name)}"
+                )
         network = NETWORKS.get(self.architecture)
         if network is None:
             raise ValueError(

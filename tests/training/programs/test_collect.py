@@ -1,6 +1,7 @@
 """What programs wrote, as runs of `tfsq train`."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -122,3 +123,12 @@ def test_states_come_back_and_damage_is_noticed(tmp_path, monkeypatch):
     file.unlink()
     with pytest.raises(state_files.DamagedError, match="cannot be read"):
         state_files.read(tmp_path, listed)
+
+
+def test_damaged_descriptions_are_refused(exported, result, tmp_path):
+    broken = shutil.copytree(result, tmp_path / "result")
+    written = json.loads((broken / "one" / "result.json").read_text())
+    del written["step"]
+    (broken / "one" / "result.json").write_text(json.dumps(written))
+    with pytest.raises(ValueError, match=r"result.json is damaged: it lacks \['step'\]"):
+        training.collect(exported, broken, tmp_path / "run")

@@ -1,6 +1,7 @@
 """Training steps as programs: what is exported, and how it is described."""
 
 import gzip
+import math
 import pathlib
 
 import numpy as np
@@ -149,3 +150,12 @@ def test_images_that_do_not_serve_are_refused_or_named(files, tmp_path):
             [tmp_path / "bad.png"], tmp_path / "a", settings_of(), None, None, False, skipped.append
         )
     assert "bad.png" in skipped[0]
+
+
+def test_what_cannot_travel_is_refused_or_named(files, tmp_path):
+    wide = tmp_path / "wide.png"
+    Image.new("RGB", (17000, 64)).save(wide)
+    with pytest.raises(ValueError, match=r"wide\.png cannot travel as WebP"):
+        training.export_program([*files, wide], tmp_path / "a", settings_of())
+    with pytest.raises(ValueError, match="`max_size` must be positive. Received: max_size=nan"):
+        training.export_program(files, tmp_path / "a", settings_of(), max_size=math.nan)
