@@ -1,6 +1,6 @@
 """Makes tables and figures of the rate-distortion study from its CSV files alone.
 
-    python benchmarks/rate_distortion/report.py stage1
+    python benchmarks/rate_distortion/report.py surrogates
 
 Reads `results/rate_distortion/<experiment>.csv` and `<experiment>_runs.csv`; writes
 `<experiment>_losses.md` and `.png`, and with four lambdas `<experiment>_bd_rates.md` and `.png`.
@@ -245,7 +245,8 @@ def draw_curves(images: list[dict], path: pathlib.Path) -> None:
             points = _points(_cube([row for row in found if row["arm"] == arm], axes_of))
             axis.plot(*zip(*points), marker="o", label=arm)
         axis.set_title(network)
-        axis.set_xlabel("bits per pixel, whole files, Kodak 1-12")
+        count = len({row["image"] for row in found})
+        axis.set_xlabel(f"bits per pixel, whole files, Kodak, {count} images")
         axis.set_ylabel("PSNR (dB)")
         axis.grid(alpha=0.3)
         axis.legend()

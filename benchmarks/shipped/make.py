@@ -45,6 +45,7 @@ BASE = training.TrainingSettings(
     steps_per_epoch=1000,
     least_detail=4.0,
     learning_rate=1.5e-3,
+    annealing_start=0.0,
 )
 MODELS, RESULTS = pathlib.Path("saved_models"), pathlib.Path("results/shipped")
 AUTHORS_FILE = MODELS / "AUTHORS.md"

@@ -37,7 +37,13 @@ def test_mixed_precision_trains_and_decodes_exactly(name, policy):
     assert np.array_equal(decoded, reconstruction)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+# XLA takes up to a minute for a network; .ci/slow compiles the others.
+QUICK = ("FactorizedPrior", "MeanScaleHyperprior")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in NETWORKS]
+)
 def test_training_step_compiles_under_xla(name):
     model = make_model(name)
     model.compile(tf.keras.optimizers.Adam(1e-3), lmbda=0.01, jit_compile=True)

@@ -61,7 +61,7 @@ def _training_settings(
     initial_temperature: float = typer.Option(1.0, help="Where annealing begins."),
     final_temperature: float = typer.Option(0.05, help="Where annealing ends."),
     annealing_start: float = typer.Option(
-        0.0, help="Part of the steps in which the temperature stays where it begins."
+        0.75, help="Part of the steps in which the temperature stays where it begins."
     ),
     hard_fraction: float = typer.Option(0.0, help="Part of the steps that trains on hard latents."),
     scale_lower_bound: Optional[float] = typer.Option(

@@ -20,6 +20,8 @@ from tfsq.training.settings import TrainingSettings
 
 # What a run of an earlier build does not say: that its network sees centered pixels.
 _CENTERED = "centered"
+# What settings were before they were some, where it is not their default.
+_BEFORE = {"annealing_start": 0.0}
 _SETTINGS_FILE, CHECKPOINTS, HISTORY = "settings.json", "checkpoints", "history.csv"
 MODEL, CODEC, LOGS, _LOCK = "model.keras", "codec", "logs", ".lock"
 
@@ -201,7 +203,8 @@ def settings_of(output: pathlib.Path) -> TrainingSettings:
         raise ValueError(f"Not the folder of a run: {output}")
     known = {field.name for field in dataclasses.fields(TrainingSettings)}
     try:
-        return TrainingSettings(**{name: written[name] for name in known & set(written)})
+        found = {name: written[name] for name in known & set(written)}
+        return TrainingSettings(**{**_BEFORE, **found})
     except (TypeError, ValueError) as error:
         raise ValueError(f"{output / _SETTINGS_FILE} is damaged: {error}") from error
 
@@ -219,8 +222,7 @@ def check_same(identity: dict, output: pathlib.Path) -> None:
     before = written_settings(output)
     if before is None:
         return
-    # What a setting was before it was one.
-    before = {**dataclasses.asdict(TrainingSettings()), **before}
+    before = {**dataclasses.asdict(TrainingSettings()), **_BEFORE, **before}
     changed = [name for name in identity if before.get(name) != identity[name]]
     if changed:
         raise ValueError(

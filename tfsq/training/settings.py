@@ -78,7 +78,7 @@ class TrainingSettings:
     rate_quantizer: str | dict | None = "aun"
     initial_temperature: float = 1.0
     final_temperature: float = 0.05
-    annealing_start: float = 0.0
+    annealing_start: float = 0.75
     hard_fraction: float = 0.0
     scale_lower_bound: float | None = None
     stop_gradient: str = "partial"

@@ -63,7 +63,15 @@ def test_order_of_parameters_is_checked_against_the_program(exported):
         program_module._check_parameters(text, parameters[::-1])
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "MeanScaleHyperprior"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Half a minute of tracing.
+        pytest.param(n, marks=pytest.mark.slow if n == "ChannelwiseAutoregressive" else ())
+        for n in NETWORKS
+        if n != "MeanScaleHyperprior"
+    ],
+)
 def test_every_network_is_exported(name, files, tmp_path):
     more = {} if name != "ChannelwiseAutoregressive" else {"num_latents": 10}
     settings = settings_of(name, **more, hard_fraction=0.0)
