@@ -87,11 +87,11 @@ def losses(images: list[dict], runs: list[dict]) -> list[dict]:
         gap = row["hard_loss"] / row["surrogate_loss"] - 1.0
         gap_of[row["architecture"], row["lmbda"], row["arm"]].append(100.0 * gap)
     rows = []
-    for (architecture, lmbda), arms in found.items():
+    for (architecture, lmbda), arms in sorted(found.items()):
         if ANCHORS[0] not in arms:
             raise ValueError(f"Runs are missing: no {ANCHORS[0]} of {architecture} at {lmbda}.")
-        for arm, measured in arms.items():
-            anchor = arms[ANCHORS[0]]
+        for arm in in_order(arms):
+            measured, anchor = arms[arm], arms[ANCHORS[0]]
             seeds = sorted({seed for seed, _ in measured} & {seed for seed, _ in anchor})
             pairs = _paired_losses(measured, anchor, seeds, sorted(pictures))
             halves = [interval_of(_relative(pairs.mean(axis))) for axis in (1, 0)]
@@ -113,6 +113,12 @@ def losses(images: list[dict], runs: list[dict]) -> list[dict]:
                 }
             )
     return rows
+
+
+def in_order(arms) -> list[str]:
+    """Arms as every table and panel lists them, whichever run was done first."""
+    places = {name: place for place, name in enumerate(ANCHORS)}
+    return sorted(set(arms), key=lambda arm: (places.get(arm, len(places)), arm.lower()))
 
 
 def _paired_losses(measured, anchor, seeds, images) -> np.ndarray:
@@ -139,7 +145,7 @@ def bd_rates(images: list[dict]) -> list[dict]:
     rows = []
     for architecture in dict.fromkeys(row["architecture"] for row in images):
         found = complete([row for row in images if row["architecture"] == architecture])
-        arms = dict.fromkeys(row["arm"] for row in found)
+        arms = in_order(row["arm"] for row in found)
         axes = [sorted({row[name] for row in found}) for name in _AXES]
         cubes = {arm: _cube([row for row in found if row["arm"] == arm], axes) for arm in arms}
         if ANCHORS[0] not in cubes:
@@ -204,12 +210,14 @@ def _rates_along(anchor, test, axis) -> list[float]:
 
 def write_table(rows: list[dict], path: pathlib.Path) -> None:
     """Writes rows as a Markdown table."""
-    shown = [[_shown(value) for value in row.values()] for row in rows]
+    shown = [[_shown(name, value) for name, value in row.items()] for row in rows]
     path.write_text(markdown(list(rows[0]), shown))
 
 
-def _shown(value) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _shown(name, value) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.2f}" if "%" in name or "interval" in name else f"{value:.4g}"
 
 
 def draw_losses(rows: list[dict], path: pathlib.Path) -> None:
@@ -241,7 +249,7 @@ def draw_curves(images: list[dict], path: pathlib.Path) -> None:
     for axis, network in zip(axes[0], networks):
         found = complete([row for row in images if row["architecture"] == network])
         axes_of = [sorted({row[name] for row in found}) for name in _AXES]
-        for arm in dict.fromkeys(row["arm"] for row in found):
+        for arm in in_order(row["arm"] for row in found):
             points = _points(_cube([row for row in found if row["arm"] == arm], axes_of))
             axis.plot(*zip(*points), marker="o", label=arm)
         axis.set_title(network)
