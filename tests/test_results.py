@@ -15,6 +15,7 @@ RESULTS = ROOT / "results"
 STUDIES = sorted(
     file.name.removesuffix("_runs.csv") for file in (RESULTS / "rate_distortion").glob("*_runs.csv")
 )
+LATE, ANCHORS = "MeanScaleHyperprior | mixed AUN/SUA, late", ("AUN", "mixed AUN/STE")
 REPORTS = [
     ("shipped", "report", ()),
     ("refinement", "run", ()),
@@ -50,6 +51,7 @@ def test_readme_quotes_the_tables():
         ("shipped/bd_rates.md", "webp", 4),
         ("shipped/published.md", "mbt2018_mean", 2),
         ("refinement/bd_rates.md", "noisy soft rounding | 500", 4),
+        *(("rate_distortion/surrogates_bd_rates.md", f"{LATE} | {other}", 5) for other in ANCHORS),
     ):
         (row,) = re.findall(rf"^\| {re.escape(first)} \|.*$", (RESULTS / file).read_text(), re.M)
         value = row.split(" | ")[column - 1]
