@@ -261,6 +261,7 @@ def test_train_interrupted_and_resumed(tmp_path):
         "--num-filters": 3,
         "--num-latents": 4,
         "--final-temperature": 0.25,
+        "--annealing-start": 0,
         "--hard-fraction": 0.2,
         "--rate-quantizer": "same",
     }

@@ -11,7 +11,13 @@ from tfsq.entropy_models import FactorizedEntropyModel
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.slow if n == "ChannelwiseAutoregressive" else ())
+        for n in NETWORKS
+    ],
+)
 def test_mixed_precision_trains_and_decodes_exactly(name, policy):
     model = make_model(name, dtype=policy)
     for part in model.submodules:

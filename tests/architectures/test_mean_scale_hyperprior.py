@@ -88,7 +88,11 @@ def test_weight_files_keep_every_variable(model, tmp_path, name):
     assert temperature(loaded) == 0.25
 
 
-@pytest.mark.parametrize("name", ["model.keras", "saved_model"])
+@pytest.mark.parametrize(
+    "name",
+    # Keras traces every method of every layer for the latter.
+    ["model.keras", pytest.param("saved_model", marks=pytest.mark.slow)],
+)
 def test_model_files_keep_every_variable(model, tmp_path, name):
     model.save(tmp_path / name)
     loaded = tf.keras.models.load_model(tmp_path / name)
@@ -261,6 +265,7 @@ def test_trains_in_mixed_precision(policy):
     assert all(np.isfinite(value).all() for value in history.values())
 
 
+@pytest.mark.slow  # Two replicas on two cores; `tests/training` has them every day.
 def test_trains_and_exports_under_a_strategy(tmp_path):
     strategy = two_replicas()
     with strategy.scope():

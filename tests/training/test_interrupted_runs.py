@@ -143,6 +143,7 @@ def test_layer_with_a_seed_does_not_repeat_its_noise_when_resumed(files, tmp_pat
     assert not set(first) & set(second)
 
 
+@pytest.mark.slow  # Four runs.
 def test_the_last_epoch_may_be_shorter(files, tmp_path):
     settings = training.TrainingSettings(**{**SMALL, "steps": 5})
 
