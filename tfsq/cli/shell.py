@@ -31,6 +31,7 @@ app = typer.Typer(
     help="Learned image compression with annealed quantization.",
 )
 _ERRORS = (OSError, ValueError, FloatingPointError, ImportError, MemoryError)
+_OF_STREAMS = (errno.ENOSPC, errno.EPIPE)
 PROGRESS_COLUMNS = (
     BarColumn(),
     MofNCompleteColumn(),
@@ -131,8 +132,8 @@ def errors_as_sentences() -> Iterator[None]:
     except Exception as error:
         if not is_expected(error):
             raise
-        if isinstance(error, OSError) and error.filename is None and error.errno == errno.ENOSPC:
-            # Python would try to write it again in the end.
+        if isinstance(error, OSError) and error.filename is None and error.errno in _OF_STREAMS:
+            # Python would try to write in the end what standard output has not taken.
             sys.stdout = io.StringIO()
         say(f"error: {sentence(error)}")
         raise typer.Exit(1) from error

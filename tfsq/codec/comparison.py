@@ -234,8 +234,9 @@ def read_comparison(path: str | os.PathLike) -> list[Curve]:
                 f"{path} must have the columns {_COLUMNS}. Received: {reader.fieldnames}"
             )
         for (name, _), rows in itertools.groupby(reader, lambda r: (r["codec"], r["quality"])):
-            # The last one is their mean.
-            *of_files, _ = rows
+            found = list(rows)
+            # The last one is their mean; a file may be called so, too.
+            of_files = found[:-1] if found[-1]["file"] == _MEAN else found
             measurements = curves.setdefault(name if name in REFERENCES else _MODELS, [])
             measurements += map(_measurement_of_row, of_files)
     return _curves(curves)

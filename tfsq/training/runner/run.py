@@ -15,6 +15,7 @@ import argparse
 import concurrent.futures
 import csv
 import fcntl
+import functools
 import hashlib
 import importlib.metadata
 import io
@@ -104,7 +105,8 @@ class Crops:
         self._size, self._batch = settings["crop_size"], settings["batch_size"]
         self._seed, self._least = settings["seed"], settings["least_detail"]
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            self._sums = list(pool.map(_sums_of_steps, images)) if self._least else []
+            sums_of = functools.partial(_sums_of_steps, size=self._size)
+            self._sums = list(pool.map(sums_of, images)) if self._least else []
 
     def places(self, first: int, steps: int, rows: int) -> np.ndarray:
         """Offset, width of the image and flip of each crop: int64 [rows, batch, 3], steps of it."""
@@ -134,20 +136,22 @@ class Crops:
             # Within the crop: one step less along the axis than there are pixels.
             bottom, right = row + size - (axis == 0), column + size - (axis == 1)
             a, b, c, d = map(int, sums[[row, row, bottom, bottom], [column, right, column, right]])
-            means.append((a - b - c + d) % 2**32 / (3 * size * (size - 1)))
+            total = (a - b - c + d) % 2 ** (8 * sums.itemsize)
+            means.append(total / (3 * size * (size - 1)))
         return float(np.mean(means))
 
 
-def _sums_of_steps(image: np.ndarray) -> list[np.ndarray]:
+def _sums_of_steps(image: np.ndarray, size: int) -> list[np.ndarray]:
     """Absolute steps between neighbours, summed over all above and to the left: one array an axis.
 
     A crop's detail is then four look-ups; a crop of 256x256 would take longer than a training step.
     """
+    # Sums wrap around, of which differences know nothing as long as a crop has less.
+    dtype = np.uint32 if 3 * 255 * size**2 < 2**32 else np.uint64
     sums = []
     for axis in (0, 1):
         steps = np.abs(np.diff(image.astype(np.int16), axis=axis)).sum(axis=2)
-        # Modulo 2^32, of which differences know nothing as long as a crop has less.
-        summed = steps.astype(np.uint32).cumsum(0, dtype=np.uint32).cumsum(1, dtype=np.uint32)
+        summed = steps.astype(dtype).cumsum(0, dtype=dtype).cumsum(1, dtype=dtype)
         sums.append(np.pad(summed, ((1, 0), (1, 0))))
     return sums
 
