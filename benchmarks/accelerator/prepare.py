@@ -138,9 +138,9 @@ JOBS = {
         4,
     ),
     "codecs": Job(
-        "The networks that ship; STEPS are those that the speed of job 0 leaves time for.",
+        "The networks that ship.",
         prepare_codecs,
-        "python codecs/run.py --output result --steps STEPS --seconds 400 "
+        "python codecs/run.py --output result --seconds 525 "
         + " ".join(f"--run quality_{quality}:{lmbda}" for quality, lmbda in shipped.LMBDAS.items())
         + "; tar -c result | split -b 15M - $OUT/result_",
         8,

@@ -49,7 +49,7 @@ BASE = training.TrainingSettings(
 )
 MODELS, RESULTS = pathlib.Path("saved_models"), pathlib.Path("results/shipped")
 AUTHORS_FILE = MODELS / "AUTHORS.md"
-LARGEST_BYTES = 12 * 10**6
+LARGEST_BYTES = 9 * 10**6
 EQUAL_BYTES = "equal_bytes.csv"
 
 
