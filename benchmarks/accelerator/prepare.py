@@ -39,13 +39,14 @@ class Job:
     Attributes:
       about: What it is for.
       prepare: Fills the folder; takes the folder and the data.
-      command: What to run in it; `$OUT` is where results go.
+      commands: What to run in it, a call each; `$OUT` is where results go. What a call leaves in
+        `/tmp` is there for the next one, if that follows at once.
       minutes: Of work, start and compilation included.
     """
 
     about: str
     prepare: Callable
-    command: str
+    commands: tuple[str, ...]
     minutes: int
 
 
@@ -93,64 +94,97 @@ def prepare_codecs(folder: pathlib.Path, data: pathlib.Path) -> None:
 
 def prepare_study(folder: pathlib.Path, data: pathlib.Path) -> None:
     """Arms that differ in the temperature of the reconstruction alone: one program."""
-    settings = dataclasses.replace(shipped.BASE, lmbda=STUDY_LMBDAS[0], least_detail=0.0)
-    images = sorted((data / "bsds500" / "train").glob("*.jpg"))
-    training.export_program(images, folder / "study", settings, half=True)
+    images = [
+        path
+        for part in ("bsds500", "free")
+        for path in sorted((data / part / "train").glob("*.jpg"))
+    ]
+    training.export_program(images, folder / "study", STUDY, half=True, max_size=LARGEST_STUDY)
 
 
-# Dithered SUA with the straight-through gradient has the law of additive noise at temperature 1,
-# and is straight-through rounding at 1e-6: name, first and last temperature, and how long it stays.
-STUDY_ARMS = (
-    ("aun", 1, 1, 0),
-    ("ste", 1e-6, 1e-6, 0),
-    ("sua_0.5", 1, 0.5, 0),
-    ("sua_0.2", 1, 0.2, 0),
-    ("sua_0.05", 1, 0.05, 0),
-    ("sua_late", 1, 0.05, 0.85),
+# The literature's network, so without a shortcut. The learning rate is below the default, at which
+# so many latents are not stable.
+STUDY = training.TrainingSettings(
+    lmbda=0.0018,
+    num_filters=128,
+    num_latents=192,
+    shortcut=None,
+    batch_size=8,
+    crop_size=256,
+    steps=39_000,
+    steps_per_epoch=1000,
+    learning_rate=1e-3,
 )
+STUDY_START = 26_000
+LARGEST_STUDY = 50  # MiB
 STUDY_LMBDAS = (0.0018, 0.013)
+# First and last temperature, and the part of the steps in which it stays. Dithered SUA with the
+# straight-through gradient has the law of additive noise at temperature 1, and is straight-through
+# rounding at 1e-6. As many arms in a call as come back.
+STUDY_ARMS = (
+    {
+        "AUN": (1, 1, 0),
+        "mixed_AUN-STE": (1e-6, 1e-6, 0),
+        "mixed_AUN-SUA_to_0.2": (1, 0.2, 0.6667),
+        "mixed_AUN-SUA_to_0.05": (1, 0.05, 0.6667),
+    },
+    {
+        "mixed_AUN-SUA_to_0.5": (1, 0.5, 0.6667),
+        "mixed_AUN-SUA_to_0.05_late": (1, 0.05, 0.85),
+        "mixed_AUN-SUA_to_0.5_late": (1, 0.5, 0.85),
+    },
+)
 
 
-def study_command(lmbda: float) -> str:
+def study_commands(lmbda: float) -> tuple[str, ...]:
     """A common start with additive noise for two thirds of the steps, then the arms."""
-    begin = "python study/run.py --output result --steps STEPS"
-    arms = " ".join(
-        f"--run {name}:{lmbda}:result/start --anneal {name}:{first}:{last}:{stays}"
-        for name, first, last, stays in STUDY_ARMS
-    )
-    return (
-        f"{begin} --seconds 200 --stop START --run start:{lmbda} --anneal start:1:1:0;"
-        f" {begin} --seconds 320 {arms};"
-        " cp study/*.py .; python weights_only.py result final;"
-        " tar -c final | split -b 15M - $OUT/result_"
-    )
+    cache = "export JAX_COMPILATION_CACHE_DIR=/tmp/compiled; cp study/*.py ."
+    run = "python study/run.py --output /tmp/result"
+    start = f"{run} --seconds 215 --stop {STUDY_START} --run start:{lmbda} --anneal start:1:1:0"
+    commands = []
+    for arms, seconds in zip(STUDY_ARMS, (368, 285)):
+        chosen = " ".join(
+            f"--run {name}:{lmbda}:/tmp/result/start --anneal {name}:{':'.join(map(str, numbers))}"
+            for name, numbers in arms.items()
+        )
+        back = f"rm -rf final; python weights_only.py /tmp/result final {' '.join(arms)}"
+        packed = "tar -c final | split -b 15M - $OUT/result_"
+        commands.append(f"{run} --seconds {seconds} {chosen}; {back}; {packed}")
+    return (f"{cache}; {start}; {commands[0]}", f"{cache}; {commands[1]}")
 
 
 JOBS = {
     "0": Job(
         "Is the device seen; steps a second; losses against a CPU's; exact predictions.",
         prepare_first,
-        "cp losses/*.py . && nvidia-smi --query-gpu=name --format=csv,noheader > $OUT/device.txt;"
-        " python exactness.py exactness $OUT/exactness.csv;"
-        " timeout 160 python speed.py speed $OUT/speed.csv;"
-        " python losses/run.py --output result --precision HIGHEST --seconds 60;"
-        " cp result/run/history.csv first_losses.csv $OUT",
+        (
+            "cp losses/*.py . &&"
+            " nvidia-smi --query-gpu=name --format=csv,noheader > $OUT/device.txt;"
+            " python exactness.py exactness $OUT/exactness.csv;"
+            " timeout 160 python speed.py speed $OUT/speed.csv;"
+            " python losses/run.py --output result --precision HIGHEST --seconds 60;"
+            " cp result/run/history.csv first_losses.csv $OUT",
+        ),
         4,
     ),
     "codecs": Job(
         "The networks that ship.",
         prepare_codecs,
-        "python codecs/run.py --output result --seconds 525 "
-        + " ".join(f"--run quality_{quality}:{lmbda}" for quality, lmbda in shipped.LMBDAS.items())
-        + "; tar -c result | split -b 15M - $OUT/result_",
+        (
+            "python codecs/run.py --output result --seconds 525 "
+            + " ".join(
+                f"--run quality_{quality}:{lmbda}" for quality, lmbda in shipped.LMBDAS.items()
+            )
+            + "; tar -c result | split -b 15M - $OUT/result_",
+        ),
         8,
     ),
     **{
         f"study_{lmbda}": Job(
-            "Arms of the reconstruction from a common start: START steps of STEPS with noise.",
+            "Arms of the reconstruction from a common start, at the papers' size.",
             prepare_study,
-            study_command(lmbda),
-            9,
+            study_commands(lmbda),
+            14,
         )
         for lmbda in STUDY_LMBDAS
     },
@@ -173,7 +207,9 @@ def main() -> None:
     if size > LARGEST:
         raise ValueError(f"{FOLDER} has {size} bytes, more than {LARGEST}.")
     print(f"{job.about}\n{size / 2**20:.1f} MiB; {job.minutes} minutes")
-    print(f"carry: {FOLDER}\ncommand: cd {FOLDER} && {job.command}")
+    print(f"carry: {FOLDER}")
+    for command in job.commands:
+        print(f"command: cd {FOLDER} && {command}")
 
 
 if __name__ == "__main__":

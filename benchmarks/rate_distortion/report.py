@@ -217,6 +217,8 @@ def write_table(rows: list[dict], path: pathlib.Path) -> None:
 def _shown(name, value) -> str:
     if not isinstance(value, float):
         return str(value)
+    if not math.isfinite(value):
+        return ""
     return f"{value:.2f}" if "%" in name or "interval" in name else f"{value:.4g}"
 
 

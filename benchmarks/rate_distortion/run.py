@@ -4,7 +4,9 @@
 
 Every arm of a network, lambda and seed begins with the same weights, and sees the same crops in the
 same order for the same number of steps. Each run is a process of its own, with one thread, since
-two of them at a time train more steps in an hour than one with two threads.
+two of them at a time train more steps in an hour than one with two threads. Runs of an experiment
+that names a job of `benchmarks/accelerator` are not trained here but measured alone: they are what
+the job brought back, collected into the folders that `prepare` names.
 
 Writes two files to `results/rate_distortion`: `<experiment>.csv` with a row for each image, and
 `<experiment>_runs.csv` with a row for each run; `report.py` makes tables and figures from them. Run
@@ -119,13 +121,16 @@ def missing(experiment: dict, run_rows: list[dict]) -> list[Run]:
 
 
 def perform(experiment: dict, run: Run, data: pathlib.Path, runs: pathlib.Path) -> dict:
-    """Trains one run to its end and measures it."""
+    """Trains one run to its end, unless a job has, and measures it."""
     from tfsq import training
 
     folder = runs / run.folder
     started = time.monotonic()
-    paths = sorted((data / "bsds500" / "train").glob("*.jpg"))
-    model = training.train(paths, folder, settings_of(experiment, run))
+    if "job" in experiment:
+        model = collected(folder, settings_of(experiment, run))
+    else:
+        paths = sorted((data / "bsds500" / "train").glob("*.jpg"))
+        model = training.train(paths, folder, settings_of(experiment, run))
     return {
         "run": dataclasses.asdict(run),
         "settings": digest_of(experiment, run),
@@ -133,6 +138,25 @@ def perform(experiment: dict, run: Run, data: pathlib.Path, runs: pathlib.Path) 
         **validate(model, sorted((data / "bsds500" / "validation").glob("*.jpg"))),
         "images": measure(folder / "codec", sorted((data / "kodak").glob("*.png"))),
     }
+
+
+def collected(folder: pathlib.Path, settings):
+    """The network of a run that was trained elsewhere.
+
+    Raises:
+      ValueError: if it was trained with other settings, or not to the end.
+    """
+    import tensorflow as tf
+
+    found = json.loads((folder / "settings.json").read_text())
+    for name, value in dataclasses.asdict(settings).items():
+        if found[name] != value:
+            raise ValueError(f"{folder} was trained with {name} {found[name]}, not {value}.")
+    with (folder / "history.csv").open(newline="") as file:
+        last = list(csv.DictReader(file))[-1]
+    if int(last["step"]) != settings.steps:
+        raise ValueError(f"{folder} ends at step {last['step']} of {settings.steps}.")
+    return tf.keras.models.load_model(folder / "model.keras")
 
 
 def validate(model, paths) -> dict:
