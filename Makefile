@@ -35,6 +35,7 @@ results: $(INSTALLED)
 	$(BIN)/python -m benchmarks.shortcut.cost
 	$(BIN)/python -m benchmarks.loading.run
 	$(BIN)/python -m benchmarks.accelerator.report
+	$(BIN)/python -m benchmarks.accelerator.agreement
 	for runs in results/rate_distortion/*_runs.csv; do \
 		$(BIN)/python benchmarks/rate_distortion/report.py $$(basename $$runs _runs.csv) || exit 1; \
 	done

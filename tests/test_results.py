@@ -25,6 +25,7 @@ REPORTS = [
     ("shortcut", "cost", ()),
     ("loading", "run", ()),
     ("accelerator", "report", ()),
+    ("accelerator", "agreement", ()),
     *(("rate_distortion", "report", (study,)) for study in STUDIES),
 ]
 

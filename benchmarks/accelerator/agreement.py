@@ -4,8 +4,9 @@
     python -m benchmarks.accelerator.agreement --data ../shared/data/bsds500
 
 The noise of the two is drawn by other generators, so that they agree as two seeds do, not step by
-step (`tests/training/test_program.py` has that). Writes `results/accelerator/agreement.csv`; table
-and figure are made from it, alone without `--data`. Run again to resume.
+step (`tests/training/programs/test_in_jax.py` has that). Writes
+`results/accelerator/agreement.csv`; table and figure are made from it, alone without `--data`. Run
+again to resume.
 """
 
 from __future__ import annotations
@@ -31,8 +32,7 @@ from tfsq.analysis import markdown
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-RESULTS = pathlib.Path("results/accelerator")
-CSV = RESULTS / "agreement.csv"
+RESULTS, CSV = pathlib.Path("results/accelerator"), "agreement.csv"
 JAX = pathlib.Path(".jax/bin/python")
 COLUMNS = ("seed", "by", "loss", "bpp", "psnr")
 SEEDS = (0, 1, 2, 3)
@@ -75,16 +75,16 @@ def measure(data: pathlib.Path) -> None:
 
 def read() -> list[dict]:
     """The rows that are measured already."""
-    if not CSV.exists():
+    if not (RESULTS / CSV).exists():
         return []
-    with CSV.open(newline="") as file:
+    with (RESULTS / CSV).open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def write(rows: list[dict]) -> None:
     """Writes the CSV file."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    with CSV.open("w", newline="") as file:
+    with (RESULTS / CSV).open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
