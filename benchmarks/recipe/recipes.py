@@ -50,6 +50,7 @@ RECIPES = (
     Recipe("Adam, 4e-3", optimizer="adam"),
     Recipe("kernels of the shortcut orthogonal, too", excluded=()),
     Recipe("updates of kernels twice as large", rms_rate=0.2),
+    Recipe("learning rate 1e-3", learning_rate=1e-3),
     Recipe("learning rate 2e-3", learning_rate=2e-3),
     Recipe("learning rate 8e-3", learning_rate=8e-3),
     Recipe("warm-up", schedule="warm-up"),

@@ -59,7 +59,8 @@ class TrainingSettings:
       least_detail: Crops of less detail, see `detail_of`, are drawn again, up to three times: it
         thins out skies and walls, of which photographs have more than they need bits for. 0 takes
         every crop.
-      learning_rate: Of `Muon` at the start; it falls to zero along a cosine.
+      learning_rate: Of `Muon` at the start; it falls to zero along a cosine. 2e-3 is better than
+        the default for tens of thousands of steps.
       seed: Seeds weights, crops and noise; in [0, 2^32).
       policy: Keras dtype policy of the network, "float32" or "mixed_bfloat16".
 
