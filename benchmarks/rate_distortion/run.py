@@ -6,7 +6,7 @@ Every arm of a network, lambda and seed begins with the same weights, and sees t
 same order for the same number of steps. Each run is a process of its own, with one thread, since
 two of them at a time train more steps in an hour than one with two threads. Runs of an experiment
 that names a job of `benchmarks/accelerator` are not trained here but measured alone: they are what
-the job brought back, collected into the folders that `prepare` names.
+the job brought back, collected as its README says.
 
 Writes two files to `results/rate_distortion`: `<experiment>.csv` with a row for each image, and
 `<experiment>_runs.csv` with a row for each run; `report.py` makes tables and figures from them. Run
