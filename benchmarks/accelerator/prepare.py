@@ -20,6 +20,7 @@ from collections.abc import Callable
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from benchmarks.accelerator import exactness
+from benchmarks.rate_distortion import run as study
 from benchmarks.shipped import make as shipped
 from tfsq import codec, training
 from tfsq.training import program as programs
@@ -99,41 +100,19 @@ def prepare_study(folder: pathlib.Path, data: pathlib.Path) -> None:
         for part in ("bsds500", "free")
         for path in sorted((data / part / "train").glob("*.jpg"))
     ]
-    training.export_program(images, folder / "study", STUDY, half=True, max_size=LARGEST_STUDY)
+    settings = study.settings_of(STUDY, STUDY_RUNS[0])
+    training.export_program(images, folder / "study", settings, half=True, max_size=LARGEST_STUDY)
 
 
-# The literature's network, so without a shortcut. The learning rate is below the default, at which
-# so many latents are not stable.
-STUDY = training.TrainingSettings(
-    lmbda=0.0018,
-    num_filters=128,
-    num_latents=192,
-    shortcut=None,
-    batch_size=8,
-    crop_size=256,
-    steps=39_000,
-    steps_per_epoch=1000,
-    learning_rate=1e-3,
-)
+# Dithered SUA with the straight-through gradient has the law of additive noise at temperature 1,
+# and is straight-through rounding at 1e-6: one program for all arms.
+STUDY = study.experiment_of("papers_size")
+STUDY_RUNS = study.runs_of(STUDY)
 STUDY_START = 26_000
 LARGEST_STUDY = 50  # MiB
 STUDY_LMBDAS = (0.0018, 0.013)
-# First and last temperature, and the part of the steps in which it stays. Dithered SUA with the
-# straight-through gradient has the law of additive noise at temperature 1, and is straight-through
-# rounding at 1e-6. As many arms in a call as come back.
-STUDY_ARMS = (
-    {
-        "AUN": (1, 1, 0),
-        "mixed_AUN-STE": (1e-6, 1e-6, 0),
-        "mixed_AUN-SUA_to_0.2": (1, 0.2, 0.6667),
-        "mixed_AUN-SUA_to_0.05": (1, 0.05, 0.6667),
-    },
-    {
-        "mixed_AUN-SUA_to_0.5": (1, 0.5, 0.6667),
-        "mixed_AUN-SUA_to_0.05_late": (1, 0.05, 0.85),
-        "mixed_AUN-SUA_to_0.5_late": (1, 0.5, 0.85),
-    },
-)
+# As many arms in a call as come back, and seconds.
+STUDY_CALLS = ((slice(4), 368), (slice(4, None), 285))
 
 
 def study_commands(lmbda: float) -> tuple[str, ...]:
@@ -142,15 +121,22 @@ def study_commands(lmbda: float) -> tuple[str, ...]:
     run = "python study/run.py --output /tmp/result"
     start = f"{run} --seconds 215 --stop {STUDY_START} --run start:{lmbda} --anneal start:1:1:0"
     commands = []
-    for arms, seconds in zip(STUDY_ARMS, (368, 285)):
+    for part, seconds in STUDY_CALLS:
+        arms = {pathlib.Path(r.folder).name: STUDY["arms"][r.arm] for r in STUDY_RUNS[part]}
         chosen = " ".join(
-            f"--run {name}:{lmbda}:/tmp/result/start --anneal {name}:{':'.join(map(str, numbers))}"
-            for name, numbers in arms.items()
+            f"--run {name}:{lmbda}:/tmp/result/start --anneal {name}:{annealing_of(arm)}"
+            for name, arm in arms.items()
         )
         back = f"rm -rf final; python weights_only.py /tmp/result final {' '.join(arms)}"
         packed = "tar -c final | split -b 15M - $OUT/result_"
         commands.append(f"{run} --seconds {seconds} {chosen}; {back}; {packed}")
     return (f"{cache}; {start}; {commands[0]}", f"{cache}; {commands[1]}")
+
+
+def annealing_of(arm: dict) -> str:
+    """What `--anneal` takes after a name."""
+    names = ("initial_temperature", "final_temperature", "annealing_start")
+    return ":".join(str(arm[name]) for name in names)
 
 
 JOBS = {
