@@ -47,6 +47,8 @@ TRAINING_OPTIONS = {
     # More than the default, which leaves out more than quantization does at this rate.
     "--num-latents": 64,
     "--steps": STEPS,
+    # Twice the default, since steps are few.
+    "--learning-rate": 4e-3,
     "--steps-per-epoch": STEPS_PER_EPOCH,
     "--batch-size": 8,
     "--crop-size": 64,

@@ -206,13 +206,13 @@ def test_recipes_of_equal_cost_have_equal_steps(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "step_times", lambda paths: times)
     steps = {job["name"]: job["steps"] for job in module.jobs_of(tmp_path, [0])}
     assert steps["reference"] == module.STEPS
-    assert steps["learning rate 2e-3"] == steps["warm-up"] == steps["reference"]
+    assert steps["learning rate 4e-3"] == steps["warm-up"] == steps["reference"]
     # Timed once, for good.
     reference = next(j for j in module.jobs_of(tmp_path, [0]) if j["name"] == "reference")
     row = module.Row("reference", 0.003, 0, reference["step_ms"], 123, *[1.0] * 5)
     module.write([row], tmp_path / module.CSV)
     again = {job["name"]: job["steps"] for job in module.jobs_of(tmp_path, [0])}
-    assert again["learning rate 2e-3"] == again["reference"] == 123
+    assert again["learning rate 4e-3"] == again["reference"] == 123
 
 
 def test_recipes_begin_where_they_say():

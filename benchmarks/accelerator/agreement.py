@@ -38,7 +38,7 @@ COLUMNS = ("seed", "by", "loss", "bpp", "psnr")
 SEEDS = (0, 1, 2, 3)
 TRAIN, JAX_NAME = "tfsq train", "JAX"
 SIZES = {"num_filters": 16, "num_latents": 24, "crop_size": 64, "lmbda": 0.01}
-STEPS = {"steps": 600, "steps_per_epoch": 100}
+STEPS = {"steps": 600, "steps_per_epoch": 100, "learning_rate": 4e-3}
 
 
 def by_jax(paths, folder: pathlib.Path, settings) -> tf.keras.Model:

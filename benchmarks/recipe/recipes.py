@@ -16,6 +16,7 @@ SCHEDULES = tf.keras.optimizers.schedules
 REFERENCE = "reference"
 BEFORE = "before: no shortcut, pixels 0 to 1, Adam, 1e-3"
 ADAM = "Adam, 2e-3"
+TWICE = "learning rate 4e-3"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Recipe:
     optimizer: str = "muon"
     rms_rate: float = 0.1
     excluded: tuple[str, ...] = ("shortcut",)
-    learning_rate: float = 4e-3
+    learning_rate: float = 2e-3
     schedule: str = "cosine"
     clipnorm: float | None = 1.0
     epsilon: float = 1e-5
@@ -45,13 +46,13 @@ RECIPES = (
     Recipe(REFERENCE),
     Recipe(BEFORE, None, False, optimizer="adam", learning_rate=1e-3, epsilon=1e-7),
     Recipe("no shortcut", None),
-    Recipe(ADAM, optimizer="adam", learning_rate=2e-3),
-    Recipe("Adam, 2e-3, epsilon 1e-7", optimizer="adam", learning_rate=2e-3, epsilon=1e-7),
-    Recipe("Adam, 4e-3", optimizer="adam"),
+    Recipe(ADAM, optimizer="adam"),
+    Recipe("Adam, 2e-3, epsilon 1e-7", optimizer="adam", epsilon=1e-7),
+    Recipe("Adam, 4e-3", optimizer="adam", learning_rate=4e-3),
     Recipe("kernels of the shortcut orthogonal, too", excluded=()),
     Recipe("updates of kernels twice as large", rms_rate=0.2),
     Recipe("learning rate 1e-3", learning_rate=1e-3),
-    Recipe("learning rate 2e-3", learning_rate=2e-3),
+    Recipe(TWICE, learning_rate=4e-3),
     Recipe("learning rate 8e-3", learning_rate=8e-3),
     Recipe("warm-up", schedule="warm-up"),
     Recipe("no clipping", clipnorm=None),

@@ -81,12 +81,12 @@ class Muon(tf.keras.optimizers.Adam):
 
     >>> from tfsq import architectures
     >>> model = architectures.FactorizedPrior(4, 6)
-    >>> model.compile(Muon(4e-3, epsilon=1e-5, global_clipnorm=1.0), lmbda=0.01)
+    >>> model.compile(Muon(2e-3, epsilon=1e-5, global_clipnorm=1.0), lmbda=0.01)
     """
 
     def __init__(
         self,
-        learning_rate=4e-3,
+        learning_rate=2e-3,
         momentum: float = 0.95,
         rms_rate: float = 0.1,
         excluded: Sequence[str] = ("shortcut",),
