@@ -194,7 +194,10 @@ def test_settings_that_were_refused_do_not_stay_behind(image, tmp_path):
         (("--crop-size", 192), "is 180x170, smaller than a crop of 192"),
         (("--lmbda", -1), "`lmbda` must be positive"),
         (("--distortion", "lpips"), "`distortion` must be one of"),
-        (("--distortion", "ms-ssim"), "`crop_size` must be at least 176 for ms-ssim"),
+        (
+            ("--distortion", "ms-ssim"),
+            "`crop_size` must have at least 161 pixels a side for the distortion 'ms-ssim'",
+        ),
         (("--final-temperature", 0), "`final_temperature` must be in"),
         (("--architecture", "VAE"), "`architecture` must be one of"),
         (("--rate-quantizer", "none"), "`rate_quantizer` is no quantizer: `identifier`"),

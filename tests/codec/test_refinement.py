@@ -137,7 +137,7 @@ def test_bad_arguments_are_refused(loaded):
     with pytest.raises(ValueError, match=r"`temperature` must be in \(0, 1\]"):
         codec.refine_latents(IMAGE, loaded, 1, schedule=lambda step: 0.0)
     of_ms_ssim = dataclasses.replace(loaded, metadata={**loaded.metadata, "distortion": "ms-ssim"})
-    with pytest.raises(ValueError, match="at least 176 pixels a side.*Received: 130x100"):
+    with pytest.raises(ValueError, match="at least 161 pixels a side.*Received: 130x100"):
         codec.refine_latents(IMAGE, of_ms_ssim, 1)
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tfsq.architectures.base import DISTORTIONS
+from tfsq.architectures.distortions import DISTORTIONS
+from tfsq.architectures.images import padded_size
 from tfsq.codec import tiling
 from tfsq.codec.container import MAX_PIXELS, MAX_SIDE, Container, is_codable, pack, read, unpack
 from tfsq.codec.errors import BitstreamError
@@ -67,7 +68,7 @@ def _encode(image, codec: Codec, refine_steps: int, progress: Progress) -> Encod
     def refined_once(step, loss):
         progress(f"loss {loss:.4f}", step, refine_steps)
 
-    refined = refine_latents(image, codec, refine_steps, progress=refined_once)
+    refined = refine_latents(image, codec, refine_steps, progress=refined_once, latents=latents)
     return min((encoded, Encoded.of(refined, codec)), key=lambda e: real_loss(image, e, codec))
 
 
@@ -104,7 +105,7 @@ def _check_latents(latents: dict, size, codec: Codec) -> None:
             f"{MAX_SIDE} a side. Received: {size}"
         )
     multiple = codec.metadata["size_multiple"]
-    padded = [-(-side // multiple) * multiple for side in (height, width)]
+    padded = [padded_size(side, multiple) for side in (height, width)]
     for name, latent in latents.items():
         shape = np.shape(latent)
         strides = [side / rows for side, rows in zip(padded, shape) if rows]

@@ -7,15 +7,12 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from tfsq.architectures.ms_ssim import ms_ssim
+from tfsq.architectures.ms_ssim import SMALLEST_SIZE, ms_ssim
 from tfsq.codec import tiling
 from tfsq.codec.api import compress, decompress
 from tfsq.codec.container import unpack
 from tfsq.codec.image_files import check_image
 from tfsq.codec.saved_model import Codec
-
-# Below, its window does not fit into an image that was halved four times.
-_SMALLEST_MS_SSIM_SIZE = 161
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +109,7 @@ def rate_distortion(image, data: bytes, decoded) -> RateDistortion:
     mse = np.mean(np.square(image.astype(np.float64) - decoded))
     height, width = image.shape[:2]
     similarity = None
-    if min(height, width) >= _SMALLEST_MS_SSIM_SIZE:
+    if min(height, width) >= SMALLEST_SIZE:
         both = (tf.cast(pixels[np.newaxis], tf.float32) for pixels in (image, decoded))
         similarity = float(ms_ssim(*both)[0])
     return RateDistortion(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from tfsq.architectures.images import padded_size
 from tfsq.codec.saved_model import Codec
 
 # Height and width of a tile without what it sees of its neighbors, in pixels.
@@ -74,9 +75,9 @@ def analyze(image: np.ndarray, codec: Codec, progress: Progress = _ignored) -> d
       Dict from the name of each part to its latent, a float32 tensor.
     """
     multiple, stride = codec.metadata["size_multiple"], codec.metadata["latent_stride"]
-    rest = [-size % multiple for size in image.shape[:2]]
-    if any(rest):
-        image = np.pad(image, [(0, rest[0]), (0, rest[1]), (0, 0)], mode="edge")
+    rest = [(0, padded_size(size, multiple) - size) for size in image.shape[:2]]
+    if any(after for _, after in rest):
+        image = np.pad(image, [*rest, (0, 0)], mode="edge")
     tiles = _tiles(list(image.shape[:2]), codec)
     if len(tiles) == 1:
         return codec.latents_of(y=codec.analysis(image=tf.constant(image))["y"])
@@ -103,7 +104,7 @@ def synthesize(y_hat, size, codec: Codec, progress: Progress = _ignored) -> np.n
       uint8 array [height, width, 3].
     """
     multiple, stride = codec.metadata["size_multiple"], codec.metadata["latent_stride"]
-    padded = [-(-length // multiple) * multiple for length in size]
+    padded = [padded_size(length, multiple) for length in size]
     tiles = _tiles(padded, codec)
     if len(tiles) == 1:
         return codec.synthesis(y_hat=y_hat)["image"].numpy()[: size[0], : size[1]]
