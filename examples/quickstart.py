@@ -78,7 +78,7 @@ def main(steps: int = 500) -> int:
         codec = tfsq.codec.load(pathlib.Path(folder) / "codec")
     data = tfsq.codec.compress(photograph, codec)
     decoded = tfsq.codec.decompress(data, codec)
-    figures = tfsq.codec.measure(photograph, data, decoded, codec)
+    figures = tfsq.evaluation.measure(photograph, codec, data, decoded)
     print(f"{len(data)} bytes, {figures.bpp:.3f} bits per pixel, {figures.psnr:.2f} dB")
     return len(data)
 

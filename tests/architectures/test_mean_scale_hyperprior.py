@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from tests.photographs import crops, photograph
 from tests.strategies import two_replicas
-from tfsq import codec
+from tfsq import codec, evaluation
 from tfsq.architectures import MeanScaleHyperprior
 from tfsq.architectures.images import pad_to_multiple
 from tfsq.callbacks import TemperatureCallback, TrainTestGap
@@ -283,7 +283,7 @@ def test_trains_and_exports_under_a_strategy(tmp_path):
         model.decompress(model.compress(image), (64, 64)), model(image, training=False)[0]
     )
     codec.export(model, tmp_path)
-    figures = codec.evaluate(image[0], codec.load(tmp_path))
+    figures = evaluation.measure(image[0], codec.load(tmp_path))
     assert figures.decoder_matches_encoder
 
 
