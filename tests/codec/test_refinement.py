@@ -28,10 +28,9 @@ def in_memory(model):
 @pytest.mark.parametrize("surrogate", ["sga", "sua", "unsr", layers.get("soft")])
 def test_refined_latents_have_the_smaller_loss_in_bits_and_pixels(in_memory, surrogate):
     seen = []
-    latents = codec.refine_latents(
-        IMAGE, in_memory, 40, surrogate=surrogate, progress=lambda *news: seen.append(news)
-    )
-    assert [step for step, _ in seen] == list(range(1, 41))
+    latents = codec.refine_latents(IMAGE, in_memory, 40, surrogate=surrogate, progress=seen.append)
+    assert seen[0].stage == "refinement"
+    assert [event.done for event in seen] == list(range(1, 41))
     unrefined = codec.refine_latents(IMAGE, in_memory, 0)
     assert np.array_equal(
         in_memory.encode(**unrefined)["strings"],

@@ -38,9 +38,9 @@ class CompressionModel(RateDistortionModel):
     work on large images tile by tile; without, they do not.
 
     - `latents_of(y)` -> {part: latent}
-    - `code(latents, training)` -> ({part: quantized latent}, {part: bits [batch]})
-    - `compress_latents(latents)` -> ({part: strings [batch]}, {part: quantized latent})
-    - `decompress_latents(strings, size, check)` -> {part: quantized latent}
+    - `estimate(latents, training)` -> ({part: quantized latent}, {part: bits [batch]})
+    - `encode(latents)` -> ({part: strings [batch]}, {part: quantized latent})
+    - `decode(strings, size, check)` -> {part: quantized latent}
 
     The loss is that of `RateDistortionModel`.
 
@@ -153,7 +153,7 @@ class CompressionModel(RateDistortionModel):
         """
         raise NotImplementedError
 
-    def code(self, latents, training=False):
+    def estimate(self, latents, training=False):
         """Quantizes latents and estimates their rate; to be overridden.
 
         Args:
@@ -166,23 +166,23 @@ class CompressionModel(RateDistortionModel):
         """
         raise NotImplementedError
 
-    def compress_latents(self, latents):
+    def encode(self, latents):
         """Codes latents; to be overridden.
 
         Args:
-          latents: As for `code`.
+          latents: As for `estimate`.
 
         Returns:
           (strings, quantized): dicts from the name of each coded part to its strings, [batch], and
-          to exactly what `decompress_latents` will make of them.
+          to exactly what `decode` will make of them.
         """
         raise NotImplementedError
 
-    def decompress_latents(self, strings, size, check=unchecked):
+    def decode(self, strings, size, check=unchecked):
         """Decodes strings to latents; to be overridden.
 
         Args:
-          strings: What `compress_latents` returned.
+          strings: What `encode` returned.
           size: int32 tensor [2], height and width of the padded image.
           check: Function (part, quantized latent) -> the same latent, to be called on each part
             before the next one is decoded.
@@ -226,14 +226,14 @@ class CompressionModel(RateDistortionModel):
         """Quantizes latents, estimates their rate and reconstructs the image.
 
         Args:
-          latents: As for `code`.
+          latents: As for `estimate`.
           training: Boolean, whether to use the surrogates or to round.
 
         Returns:
           (reconstruction, bits): float32 [batch, height, width, 3], and a dict from the name of
           each coded part to its bits, float32 [batch].
         """
-        quantized, bits = self.code(latents, training)
+        quantized, bits = self.estimate(latents, training)
         return self.synthesize(quantized[LATENT]), bits
 
     def synthesize(self, y_hat):
@@ -281,7 +281,7 @@ class CompressionModel(RateDistortionModel):
         Returns:
           Dict from the name of each coded part to its strings, [batch].
         """
-        return self.compress_latents(self.analyze(self.padded(checked_images(image))))[0]
+        return self.encode(self.analyze(self.padded(checked_images(image))))[0]
 
     def decompress(self, strings, size):
         """Decompresses what `compress` returned.
@@ -296,7 +296,7 @@ class CompressionModel(RateDistortionModel):
         """
         size = tf.convert_to_tensor(size, tf.int32)
         padded = padded_size(size, self.size_multiple)
-        quantized = self.decompress_latents(strings, padded)
+        quantized = self.decode(strings, padded)
         return self.synthesize(quantized[LATENT])[:, : size[0], : size[1], :]
 
     def load_weights(self, filepath, skip_mismatch=False, by_name=False, options=None):

@@ -4,6 +4,7 @@ from tfsq.codec.api import compress, compress_file, compress_latents, decompress
 from tfsq.codec.container import Container, pack, unpack
 from tfsq.codec.errors import BitstreamError, ModelError, VerificationError
 from tfsq.codec.image_files import decode_image, read_image, write_image
+from tfsq.codec.progress import Progress
 from tfsq.codec.refinement import refine_latents
 from tfsq.codec.saved_model import Codec, as_codec, export, load
 from tfsq.codec.shipped import shipped_codec, shipped_folder, shipped_model, shipped_qualities
@@ -13,6 +14,7 @@ __all__ = [
     "Codec",
     "Container",
     "ModelError",
+    "Progress",
     "VerificationError",
     "as_codec",
     "compress",

@@ -103,7 +103,7 @@ class Graphs:
 
     def encode(self, **latents):
         """See `Codec.encode`."""
-        strings, quantized = self.model.compress_latents(batched(latents, self.model))
+        strings, quantized = self.model.encode(batched(latents, self.model))
         return {
             "strings": tf.concat([strings[name] for name in self._names], axis=0),
             "fingerprints": tf.stack([fingerprint(quantized[name]) for name in self._names]),
@@ -120,7 +120,7 @@ class Graphs:
             with tf.control_dependencies(refuse_unless(same, message, expected[name])):
                 return tf.identity(quantized)
 
-        found = self.model.decompress_latents(
+        found = self.model.decode(
             {name: strings[i : i + 1] for i, name in enumerate(self._names)},
             padded_size(size, self.model.size_multiple),
             check,

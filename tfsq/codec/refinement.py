@@ -13,6 +13,7 @@ from tfsq.architectures.distortions import DISTORTIONS
 from tfsq.architectures.images import cropped
 from tfsq.codec.graphs import batched
 from tfsq.codec.image_files import check_image
+from tfsq.codec.progress import Progress, ProgressCallback, ignored
 from tfsq.codec.saved_model import Codec
 from tfsq.codec.tiling import analyze
 from tfsq.layers.base import (
@@ -105,7 +106,7 @@ def refine_latents(
     surrogate="unsr",
     schedule: Callable | None = None,
     learning_rate: float = 0.05,
-    progress: Callable[[int, float], None] | None = None,
+    progress: ProgressCallback = ignored,
     latents: dict | None = None,
 ) -> dict[str, np.ndarray]:
     """Optimizes what the analysis made of one image, for that image.
@@ -128,7 +129,7 @@ def refine_latents(
         temperature stays what it is.
       schedule: Callable step -> temperature in (0, 1]; None falls exponentially from 0.5 to 0.15.
       learning_rate: Adam's at the first step; it falls to zero along a cosine.
-      progress: Called after every step with the number of steps done and the surrogate's loss.
+      progress: Called with a `Progress` after every step.
       latents: What to begin with, as this function returns it; None is what the analysis gives.
 
     Returns:
@@ -164,6 +165,5 @@ def refine_latents(
             {name: tf.convert_to_tensor(latent) for name, latent in latents.items()},
         )
         optimizer.apply_gradients((found[name], latent) for name, latent in latents.items())
-        if progress is not None:
-            progress(step + 1, float(found["loss"]))
+        progress(Progress("refinement", step + 1, steps, float(found["loss"])))
     return {name: latent.numpy() for name, latent in latents.items()}
