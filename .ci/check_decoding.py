@@ -12,7 +12,7 @@ import numpy as np
 import skimage.data
 import tensorflow as tf
 
-from tfsq import codec
+from tfsq import codec, evaluation
 from tfsq.architectures import JointAutoregressiveHyperprior
 
 LIMIT_SECONDS, REPETITIONS = 3.0, 5
@@ -34,7 +34,7 @@ for _ in range(REPETITIONS):
     start = time.perf_counter()
     decoded = codec.decompress(data, serial)
     times.append(time.perf_counter() - start)
-exact = codec.measure(image, data, decoded, serial).decoder_matches_encoder
+exact = evaluation.measure(image, serial, data, decoded).decoder_matches_encoder
 report = {
     "network": "JointAutoregressiveHyperprior, 32/48 channels, scaled initial weights",
     "bpp": round(8 * len(data) / (512 * 768), 3),

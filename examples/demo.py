@@ -7,7 +7,6 @@ under demo_output/. `make demo` runs it; it takes a few minutes on two cores.
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
 import pathlib
@@ -26,7 +25,7 @@ import skimage.data
 from rich.console import Console
 from rich.table import Table
 
-from tfsq import codec
+from tfsq import codec, evaluation
 
 OUTPUT = pathlib.Path("demo_output")
 TRAINING_PHOTOGRAPHS = ("astronaut", "coffee", "rocket")
@@ -71,7 +70,7 @@ def run_tfsq(*arguments) -> None:
 
 
 def draw_comparison(
-    original, decoded, jpeg, figures: codec.Evaluation, of_jpeg: codec.RateDistortion, path
+    original, decoded, jpeg, figures: evaluation.Figures, of_jpeg: evaluation.Figures, path
 ) -> None:
     """Draws the original, what tfsq and JPEG decode from as many bytes, and a detail of each."""
     _, axes = plt.subplots(2, 3, figsize=(15, 7), layout="constrained")
@@ -131,11 +130,11 @@ def main() -> None:
 
     original = codec.read_image(paths[HELD_OUT])
     decoded = codec.read_image(OUTPUT / f"{HELD_OUT}.png")
-    figures = codec.measure(original, compressed.read_bytes(), decoded, codec.load(model))
+    figures = evaluation.measure(original, codec.load(model), compressed.read_bytes(), decoded)
     # JPEG gets as many bytes, or a little more.
-    _, data = codec.reference_of_size(original, "jpeg", figures.file_bytes)
-    jpeg = codec.decode_image(io.BytesIO(data), "the JPEG file")
-    of_jpeg = codec.rate_distortion(original, data, jpeg)
+    reference, data = evaluation.REFERENCES["jpeg"].of_size(original, figures.file_bytes)
+    jpeg = reference.decompress(data)
+    of_jpeg = evaluation.figures_of(original, data, jpeg)
     draw_comparison(original, decoded, jpeg, figures, of_jpeg, OUTPUT / "comparison.png")
     draw_training(OUTPUT / "run" / "history.csv", OUTPUT / "training.png")
 

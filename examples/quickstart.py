@@ -39,17 +39,17 @@ class TinyCodec(tfsq.architectures.CompressionModel):
         """All that is coded."""
         return {"latent": y}
 
-    def code(self, latents, training=False):
+    def estimate(self, latents, training=False):
         """Quantized latents and bits, with the surrogates while training."""
         y_hat, bits = self.latent_model(latents["latent"], training=training)
         return {"latent": y_hat}, {"latent": bits}
 
-    def compress_latents(self, latents):
+    def encode(self, latents):
         """The strings of the range coder, and the quantized latents."""
         y = latents["latent"]
         return {"latent": self.latent_model.compress(y)}, {"latent": self.latent_model.quantize(y)}
 
-    def decompress_latents(self, strings, size, check):
+    def decode(self, strings, size, check):
         """The quantized latents from the strings."""
         y_hat = self.latent_model.decompress(strings["latent"], size // self.size_multiple)
         return {"latent": check("latent", y_hat)}
@@ -78,7 +78,7 @@ def main(steps: int = 500) -> int:
         codec = tfsq.codec.load(pathlib.Path(folder) / "codec")
     data = tfsq.codec.compress(photograph, codec)
     decoded = tfsq.codec.decompress(data, codec)
-    figures = tfsq.codec.measure(photograph, data, decoded, codec)
+    figures = tfsq.evaluation.measure(photograph, codec, data, decoded)
     print(f"{len(data)} bytes, {figures.bpp:.3f} bits per pixel, {figures.psnr:.2f} dB")
     return len(data)
 

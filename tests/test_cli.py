@@ -17,7 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from tests.photographs import photograph
-from tfsq import codec
+from tfsq import codec, evaluation
 from tfsq.cli import app
 
 
@@ -54,7 +54,7 @@ def test_evaluate(image, folder, loaded, tmp_path):
     assert "n/a" in result.output
     rows = list(csv.DictReader(file.read_text().splitlines()))
     assert [row["file"] for row in rows] == [str(image), str(small), "mean"]
-    figures = [codec.evaluate(codec.read_image(path), loaded) for path in (image, small)]
+    figures = [evaluation.measure(codec.read_image(path), loaded) for path in (image, small)]
     for row, figure in zip(rows, figures):
         assert float(row["bpp"]) == pytest.approx(figure.bpp)
         assert float(row["psnr"]) == pytest.approx(figure.psnr)
@@ -83,7 +83,7 @@ def test_evaluate_models_beside_references(folder, tmp_path):
     rows = list(csv.DictReader(files["--csv"].read_text().splitlines()))
     names = [str(tmp_path / "a.png"), str(tmp_path / "b.png"), "mean"]
     assert [row["file"] for row in rows] == names * (len(rows) // 3)
-    qualities = {name: codec.REFERENCES[name].qualities for name in ("jpeg", "webp")}
+    qualities = {name: evaluation.REFERENCES[name].qualities for name in ("jpeg", "webp")}
     expected = [("run_a/codec", 0.02), ("run_b/codec", 0.02)]
     expected += [(name, quality) for name, ladder in qualities.items() for quality in ladder]
     assert [(row["codec"], float(row["quality"])) for row in rows[2::3]] == expected
@@ -99,13 +99,14 @@ def test_evaluate_models_beside_references(folder, tmp_path):
 @pytest.fixture
 def disguised(monkeypatch):
     """Folders whose names are qualities of JPEG stand for codecs that give just that."""
+    jpeg = evaluation.REFERENCES["jpeg"]
     fake = {
         "load": lambda path: SimpleNamespace(metadata={"lmbda": int(path.name)}),
-        "compress": lambda image, it: codec.compress_reference(image, "jpeg", it.metadata["lmbda"]),
+        "compress": lambda image, it: jpeg.at(it.metadata["lmbda"]).compress(image),
         "decompress": lambda data, it: codec.decode_image(io.BytesIO(data), "jpeg"),
     }
     for name, function in fake.items():
-        monkeypatch.setattr(importlib.import_module("tfsq.codec.comparison"), name, function)
+        monkeypatch.setattr(importlib.import_module("tfsq.evaluation.comparison"), name, function)
 
 
 def test_evaluate_prints_bd_rates(disguised, tmp_path):
@@ -115,19 +116,19 @@ def test_evaluate_prints_bd_rates(disguised, tmp_path):
         name: [
             (figures.bpp, figures.psnr)
             for quality in reference.qualities
-            for figures in [codec.evaluate_reference(codec.read_image(path), name, quality)]
+            for figures in [evaluation.measure(codec.read_image(path), reference.at(quality))]
         ]
-        for name, reference in codec.REFERENCES.items()
+        for name, reference in evaluation.REFERENCES.items()
     }
     models = [
-        word for quality in codec.REFERENCES["jpeg"].qualities for word in ("--model", quality)
+        word for quality in evaluation.REFERENCES["jpeg"].qualities for word in ("--model", quality)
     ]
     arguments = ("evaluate", path, "--reference", "jpeg", "--reference", "webp")
     result = run(*arguments, *models)
     assert result.exit_code == 0, result.output
     for name in ("jpeg", "webp"):
-        low, high = codec.shared_psnr(points[name], points["jpeg"])
-        percent = codec.bd_rate(points[name], points["jpeg"])
+        low, high = evaluation.shared_psnr(points[name], points["jpeg"])
+        percent = evaluation.bd_rate(points[name], points["jpeg"])
         line = f"BD-rate of tfsq against {name}: {percent:+.2f} %, over {low:.2f} to {high:.2f} dB"
         assert line in result.stdout
     assert "against jpeg: +0.00 %" in result.stdout
@@ -194,7 +195,10 @@ def test_settings_that_were_refused_do_not_stay_behind(image, tmp_path):
         (("--crop-size", 192), "is 180x170, smaller than a crop of 192"),
         (("--lmbda", -1), "`lmbda` must be positive"),
         (("--distortion", "lpips"), "`distortion` must be one of"),
-        (("--distortion", "ms-ssim"), "`crop_size` must be at least 176 for ms-ssim"),
+        (
+            ("--distortion", "ms-ssim"),
+            "`crop_size` must have at least 161 pixels a side for the distortion 'ms-ssim'",
+        ),
         (("--final-temperature", 0), "`final_temperature` must be in"),
         (("--architecture", "VAE"), "`architecture` must be one of"),
         (("--rate-quantizer", "none"), "`rate_quantizer` is no quantizer: `identifier`"),

@@ -15,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from tests.photographs import photograph
-from tfsq import __version__, codec
+from tfsq import __version__, codec, evaluation
 from tfsq.cli import app, coding
 from tfsq.cli.paths import files_of
 
@@ -201,14 +201,14 @@ def test_evaluate_goes_on_past_files_that_do_not_serve(image, folder, tmp_path):
 
 def test_an_evaluation_that_is_interrupted_keeps_what_it_has(image, folder, monkeypatch, tmp_path):
     save(tmp_path / "z.png")
-    measure = codec.Comparison.measure
+    measure = evaluation.Comparison.measure
 
     def interrupted(self, file):
         if file.endswith("z.png"):
             raise KeyboardInterrupt
         measure(self, file)
 
-    monkeypatch.setattr(codec.Comparison, "measure", interrupted)
+    monkeypatch.setattr(evaluation.Comparison, "measure", interrupted)
     result = run("evaluate", tmp_path / "*.png", "--model", folder, "--csv", tmp_path / "t.csv")
     assert result.exit_code != 0
     assert len((tmp_path / "t.csv").read_text().splitlines()) == 3
@@ -282,7 +282,7 @@ def test_bytes_of_names_are_what_streams_and_tables_get(name, folder, tmp_path):
     assert found.returncode == 0, found.stderr
     assert name in found.stdout
     assert table.read_bytes().count(name) == 1
-    assert codec.read_comparison(table)[0].measurements[0].file == str(path)
+    assert evaluation.read_comparison(table)[0].measurements[0].file == str(path)
     missing = [*command[:4], os.fsencode(path) + b"_missing", *command[5:7]]
     found = subprocess.run(missing, capture_output=True, env=environment)
     assert found.returncode == 1
@@ -370,7 +370,7 @@ def test_images_that_are_coded_exactly_leave_means_finite(folder, tmp_path):
     assert {row["files"] for row in means} == {"1"}
     for mean, row in zip(means, [r for r in rows if r["file"].endswith("photograph.png")]):
         assert (mean["psnr"], mean["bpp"]) == (row["psnr"], row["bpp"])
-    again = codec.read_comparison(table)
+    again = evaluation.read_comparison(table)
     assert np.isfinite([point for curve in again for point in curve.points()]).all()
 
 

@@ -7,7 +7,7 @@ import statistics
 import pytest
 
 from tests.photographs import photograph
-from tfsq import codec
+from tfsq import codec, evaluation
 
 ROOT = pathlib.Path(__file__).parents[1]
 QUALITIES = (1, 2, 3, 4)
@@ -15,7 +15,7 @@ QUALITIES = (1, 2, 3, 4)
 
 @pytest.fixture(scope="module")
 def figures():
-    return {q: codec.evaluate(photograph(), codec.shipped_codec(q)) for q in QUALITIES}
+    return {q: evaluation.measure(photograph(), codec.shipped_codec(q)) for q in QUALITIES}
 
 
 def test_every_quality_is_there_and_small():

@@ -15,6 +15,7 @@ _SUBMODULES = (
     "callbacks",
     "codec",
     "entropy_models",
+    "evaluation",
     "layers",
     "report",
     "surrogates",

@@ -30,7 +30,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy import stats
 
-from tfsq import codec
+from tfsq import evaluation
 from tfsq.analysis import markdown
 
 RESULTS = pathlib.Path("results/rate_distortion")
@@ -153,7 +153,7 @@ def bd_rates(images: list[dict]) -> list[dict]:
         for anchor, arm in itertools.product(ANCHORS, arms):
             if arm == anchor or anchor not in cubes or arm == ANCHORS[0]:
                 continue
-            rate = codec.bd_rate(_points(cubes[anchor]), _points(cubes[arm]))
+            rate = evaluation.bd_rate(_points(cubes[anchor]), _points(cubes[arm]))
             along = [_rates_along(cubes[anchor], cubes[arm], axis) for axis in (1, 2)]
             halves = [interval_of(rates) for rates in along]
             rows.append(
@@ -204,7 +204,7 @@ def _rates_along(anchor, test, axis) -> list[float]:
         # The PSNR of a single image need not rise with lambda.
         with contextlib.suppress(ValueError):
             curves = (_points(np.take(cube, [i], axis)) for cube in (anchor, test))
-            rates.append(codec.bd_rate(*curves))
+            rates.append(evaluation.bd_rate(*curves))
     return rates
 
 
@@ -273,7 +273,7 @@ def main() -> None:
     rows = losses(images, runs)
     write_table(rows, RESULTS / f"{name}_losses.md")
     draw_losses(rows, RESULTS / f"{name}_losses.png")
-    if len({row["lmbda"] for row in images}) >= codec.MIN_BD_RATE_POINTS:
+    if len({row["lmbda"] for row in images}) >= evaluation.MIN_BD_RATE_POINTS:
         write_table(bd_rates(images), RESULTS / f"{name}_bd_rates.md")
         draw_curves(images, RESULTS / f"{name}_bd_rates.png")
 

@@ -183,11 +183,14 @@ def validate(model, paths) -> dict:
 
 def measure(codec_folder, paths) -> list[dict]:
     """Real files of images, and what comes back."""
-    from tfsq import codec
+    from tfsq import codec, evaluation
 
     loaded = codec.load(codec_folder)
     return [
-        {"image": path.stem, **dataclasses.asdict(codec.evaluate(codec.read_image(path), loaded))}
+        {
+            "image": path.stem,
+            **dataclasses.asdict(evaluation.measure(codec.read_image(path), loaded)),
+        }
         for path in paths
     ]
 

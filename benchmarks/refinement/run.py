@@ -27,7 +27,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 
-from tfsq import codec
+from tfsq import codec, evaluation
 from tfsq.analysis import markdown
 
 RESULTS = pathlib.Path("results/refinement")
@@ -98,7 +98,7 @@ def measured(image, path, found: codec.Codec, surrogate: str, steps: int) -> Row
     latents = codec.refine_latents(image, found, steps, **annealing)
     data = codec.compress_latents(latents, image.shape[:2], found)
     seconds = time.perf_counter() - began
-    figures = codec.rate_distortion(image, data, codec.decompress(data, found))
+    figures = evaluation.figures_of(image, data, codec.decompress(data, found))
     lmbda, name = found.metadata["lmbda"], found.metadata["model_hash"][:8]
     return Row(name, lmbda, surrogate, steps, path.stem, seconds, figures.bpp, figures.psnr)
 
@@ -151,11 +151,11 @@ def bd_rates(rows: list[Row]) -> list[list]:
     for surrogate, steps in dict.fromkeys((r.surrogate, r.steps) for r in rows if r.steps):
         refined = [r for r in rows if (r.surrogate, r.steps) == (surrogate, steps)]
         plain = [r for r in rows if not r.steps]
-        if len({r.model for r in refined}) < codec.MIN_BD_RATE_POINTS:
+        if len({r.model for r in refined}) < evaluation.MIN_BD_RATE_POINTS:
             continue
         images = list(dict.fromkeys(r.image for r in refined))
-        single = [codec.bd_rate(_curve(plain, [i]), _curve(refined, [i])) for i in images]
-        mean = codec.bd_rate(_curve(plain, images), _curve(refined, images))
+        single = [evaluation.bd_rate(_curve(plain, [i]), _curve(refined, [i])) for i in images]
+        mean = evaluation.bd_rate(_curve(plain, images), _curve(refined, images))
         seconds = float(np.mean([r.seconds for r in refined]))
         lines.append([surrogate, steps, seconds, mean, min(single), max(single), len(images)])
     return lines

@@ -27,7 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
 
-from tfsq import codec, training
+from tfsq import codec, evaluation, training
 from tfsq.codec.shipped import SUMS_FILE, sums_of
 
 COMMAND = "python benchmarks/shipped/make.py --data DATA --runs RUNS"
@@ -97,9 +97,11 @@ def size_of(folder: pathlib.Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def measure(folders: list[pathlib.Path], images: list[pathlib.Path]) -> codec.Curve:
+def measure(folders: list[pathlib.Path], images: list[pathlib.Path]) -> evaluation.Curve:
     """Measures the codecs and the references, and writes the CSV files."""
-    curves = codec.compare(images, folders, tuple(codec.REFERENCES))
+    comparison = evaluation.Comparison(folders, tuple(evaluation.REFERENCES))
+    comparison.measure(*images)
+    curves = comparison.curves()
     named = [
         dataclasses.replace(
             curve,
@@ -110,15 +112,17 @@ def measure(folders: list[pathlib.Path], images: list[pathlib.Path]) -> codec.Cu
         for curve in curves
     ]
     RESULTS.mkdir(parents=True, exist_ok=True)
-    codec.write_comparison(named, RESULTS / "kodak.csv")
+    evaluation.write_comparison(named, RESULTS / "kodak.csv")
     write_equal_bytes(named[0], {path.name: codec.read_image(path) for path in images})
     return named[0]
 
 
-def write_equal_bytes(curve: codec.Curve, images: dict) -> None:
+def write_equal_bytes(curve: evaluation.Curve, images: dict) -> None:
     """Measures the references at the bytes of each file, or a little more."""
     columns = ["codec", "image", "bytes", "psnr"]
-    columns += [f"{name}_{figure}" for name in codec.REFERENCES for figure in ("bytes", "psnr")]
+    columns += [
+        f"{name}_{figure}" for name in evaluation.REFERENCES for figure in ("bytes", "psnr")
+    ]
     with (RESULTS / EQUAL_BYTES).open("w", newline="") as opened:
         writer = csv.writer(opened)
         writer.writerow(columns)
@@ -126,9 +130,8 @@ def write_equal_bytes(curve: codec.Curve, images: dict) -> None:
             image = images[m.file]
             size = round(m.bpp * image.shape[0] * image.shape[1] / 8)
             row = [m.codec, m.file, size, m.psnr]
-            for name in codec.REFERENCES:
-                quality, _ = codec.reference_of_size(image, name, size)
-                found = codec.evaluate_reference(image, name, quality)
+            for reference in evaluation.REFERENCES.values():
+                found = evaluation.measure(image, *reference.of_size(image, size))
                 row += [found.file_bytes, found.psnr]
             writer.writerow(row)
 
@@ -148,9 +151,9 @@ def write_authors(data: pathlib.Path) -> None:
     )
 
 
-def card(quality: int, group: list[codec.Measurement]) -> str:
+def card(quality: int, group: list[evaluation.Measurement]) -> str:
     """The model card, from what was measured on each image."""
-    (mean,) = codec.Curve("tfsq", tuple(group)).means()
+    (mean,) = evaluation.Curve("tfsq", tuple(group)).means()
     size = size_of(MODELS / f"quality_{quality}")
     spread = {name: statistics.stdev(getattr(m, name) for m in group) for name in ("bpp", "psnr")}
     settings = settings_of(quality)

@@ -16,7 +16,7 @@ import statistics
 
 from scipy import stats
 
-from tfsq import codec
+from tfsq import evaluation
 from tfsq.analysis import markdown
 
 RESULTS = pathlib.Path("results/shipped")
@@ -24,7 +24,7 @@ LEVEL = 0.95
 SLACK_BITS, STRINGS = 16, 2
 
 
-def qualities(curve: codec.Curve) -> list[list[str]]:
+def qualities(curve: evaluation.Curve) -> list[list[str]]:
     """A row for each codec."""
     return [
         [m.codec, f"{m.quality:g}", f"{m.bpp:.4f}", f"{m.psnr:.2f}", f"{m.ms_ssim:.4f}"]
@@ -32,18 +32,18 @@ def qualities(curve: codec.Curve) -> list[list[str]]:
     ]
 
 
-def bd_rates(models: codec.Curve, references: list[codec.Curve]) -> list[list[str]]:
+def bd_rates(models: evaluation.Curve, references: list[evaluation.Curve]) -> list[list[str]]:
     """A row for each reference: the BD-rate of the means, and of single images."""
     rows = []
     for reference in references:
-        low, high = codec.shared_psnr(reference.points(), models.points())
+        low, high = evaluation.shared_psnr(reference.points(), models.points())
         images = dict.fromkeys(m.file for m in models.measurements)
-        single = [codec.bd_rate(of(reference, image), of(models, image)) for image in images]
+        single = [evaluation.bd_rate(of(reference, image), of(models, image)) for image in images]
         half = stats.t.ppf(0.5 + LEVEL / 2, len(single) - 1) * stats.sem(single)
         rows.append(
             [
                 reference.name,
-                f"{codec.bd_rate(reference.points(), models.points()):.1f}",
+                f"{evaluation.bd_rate(reference.points(), models.points()):.1f}",
                 f"{low:.1f} to {high:.1f}",
                 f"{statistics.fmean(single):.1f} +- {half:.1f}",
                 f"{min(single):.1f} to {max(single):.1f}",
@@ -52,27 +52,29 @@ def bd_rates(models: codec.Curve, references: list[codec.Curve]) -> list[list[st
     return rows
 
 
-def published(models: codec.Curve, rows: list[dict]) -> list[list[str]]:
+def published(models: evaluation.Curve, rows: list[dict]) -> list[list[str]]:
     """A row for each codec whose mean curve others have published."""
     lines = []
     for name in dict.fromkeys(row["codec"] for row in rows):
         curve = [(float(r["bpp"]), float(r["psnr_rgb"])) for r in rows if r["codec"] == name]
-        low, high = codec.shared_psnr(curve, models.points())
-        rate = codec.bd_rate(curve, models.points())
+        low, high = evaluation.shared_psnr(curve, models.points())
+        rate = evaluation.bd_rate(curve, models.points())
         lines.append([name, f"{rate:.1f}", f"{low:.1f} to {high:.1f}"])
     return lines
 
 
-def of(curve: codec.Curve, image: str) -> list[tuple[float, float]]:
+def of(curve: evaluation.Curve, image: str) -> list[tuple[float, float]]:
     """The points of one image."""
-    return codec.Curve(curve.name, tuple(m for m in curve.measurements if m.file == image)).points()
+    return evaluation.Curve(
+        curve.name, tuple(m for m in curve.measurements if m.file == image)
+    ).points()
 
 
 def equal_bytes(rows: list[dict]) -> list[list[str]]:
     """A row for every codec and reference: by how much PSNR is above the reference's."""
     lines = []
     for name in dict.fromkeys(row["codec"] for row in rows):
-        for reference in codec.REFERENCES:
+        for reference in evaluation.REFERENCES:
             gains = [
                 float(row["psnr"]) - float(row[f"{reference}_psnr"])
                 for row in rows
@@ -118,7 +120,7 @@ def read_rows(name: str) -> list[dict]:
 
 def main() -> None:
     """Writes the tables and the figure."""
-    curves = codec.read_comparison(RESULTS / "kodak.csv")
+    curves = evaluation.read_comparison(RESULTS / "kodak.csv")
     columns = ["codec", "lambda", "bits per pixel", "PSNR (dB)", "MS-SSIM"]
     (RESULTS / "qualities.md").write_text(markdown(columns, qualities(curves[0])))
     columns = ["reference", "BD-rate (%)", "over (dB)", "mean over images (%)", "single images (%)"]
@@ -139,7 +141,7 @@ def main() -> None:
     ]
     (RESULTS / "exactness.md").write_text(markdown(columns, exactness(rows)))
 
-    codec.draw_comparison(curves).savefig(RESULTS / "rate_distortion.png", dpi=110)
+    evaluation.draw_comparison(curves).savefig(RESULTS / "rate_distortion.png", dpi=110)
 
 
 if __name__ == "__main__":

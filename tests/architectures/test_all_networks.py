@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.photographs import crops, photograph
-from tfsq import codec
+from tfsq import codec, evaluation
 from tfsq.architectures import NETWORKS, HyperpriorModel
 from tfsq.callbacks import TemperatureCallback
 from tfsq.layers import AdditiveUniformNoise, Quantizer, StraightThroughRounding
@@ -72,7 +72,7 @@ def test_training_moves_every_weight_and_lowers_the_loss(trained):
 
 @pytest.mark.parametrize("size", IMAGES)
 def test_exported_codec_decodes_exactly_in_the_predicted_length(model, loaded, size):
-    figures = codec.evaluate(IMAGES[size], loaded)
+    figures = evaluation.measure(IMAGES[size], loaded)
     assert figures.decoder_matches_encoder
     bits = 8 * figures.payload_bytes
     assert abs(bits - figures.estimated_bits) <= 0.005 * bits + 32 * len(model.parts)

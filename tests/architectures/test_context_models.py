@@ -42,16 +42,16 @@ class Recorder(Estimator):
         self.predicted = np.full([2, ROWS * COLUMNS, CHANNELS], np.nan)
         self.order = []
 
-    def code(self, state, piece, scale, loc):
+    def code_piece(self, state, piece, scale, loc):
         places = piece(self.places).numpy()[0, :, :, 0].astype(int)
         self.order.append(places.ravel())
         self.predicted[:, places.ravel()] = loc.numpy().reshape([2, -1, CHANNELS])
-        return super().code(state, piece, scale, loc)
+        return super().code_piece(state, piece, scale, loc)
 
 
 def coded(model, y, z_hat):
     recorder = Recorder(model, y)
-    _, y_hat = model.code_latent(recorder, z_hat)
+    _, y_hat = model.walk(recorder, z_hat)
     return y_hat, recorder.predicted.reshape(y.shape), recorder.order
 
 
@@ -107,7 +107,7 @@ def test_training_looks_at_the_surrogate_of_the_whole_latent():
     y, z_hat = inputs()
     model.latent_model.reconstruction_quantizer.hard = True
     coder = Estimator(model.latent_model, y, training=True)
-    _, y_hat = model.code_latent(coder, z_hat)
+    _, y_hat = model.walk(coder, z_hat)
     context = model.context(tf.round(y))
     _, loc = model.predict(model.entropy_parameters, model.hyper_synthesis(z_hat), context)
     np.testing.assert_allclose(y_hat, np.round(y - loc) + loc, atol=1e-4)
@@ -137,10 +137,10 @@ def test_taps_are_twelve_of_the_window():
 def test_latents_in_every_state_have_the_batch_of_the_strings():
     model = make(JointAutoregressiveHyperprior)
     y, z_hat = inputs()
-    compress_latents = tf.function(model.compress_latents)
-    strings, quantized = compress_latents({LATENT: y, "hyper_latent": z_hat})
+    encode = tf.function(model.encode)
+    strings, quantized = encode({LATENT: y, "hyper_latent": z_hat})
     assert strings[LATENT].shape == (2,)
     size = tf.constant([ROWS * 16, COLUMNS * 16])
-    decoded = tf.function(model.decompress_latents)(strings, size)
+    decoded = tf.function(model.decode)(strings, size)
     for part, latent in quantized.items():
         assert np.array_equal(decoded[part], latent)

@@ -20,7 +20,7 @@ def images(height=192, width=200):
 
 
 @pytest.mark.parametrize("name", ["noisy", "shifted", "equal"])
-@pytest.mark.parametrize("size", [(192, 200), (176, 176), (181, 247)])
+@pytest.mark.parametrize("size", [(192, 200), (161, 162), (181, 247)])
 def test_value_is_that_of_tensorflow(name, size):
     x, y = images(*size)[name]
     expected = tf.image.ssim_multiscale(x, y, max_val=255.0)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import tfsq
 from tests.photographs import photograph
-from tfsq import codec
+from tfsq import codec, evaluation
 from tfsq.architectures import MeanScaleHyperprior
 from tfsq.codec import tiling
 
@@ -19,7 +19,7 @@ from tfsq.codec import tiling
 @pytest.mark.parametrize("size", [(1, 1), (1, 200), (64, 64), (65, 127), (300, 451)])
 def test_decoded_pixels_are_the_reconstruction_of_the_encoder(loaded, size):
     image = photograph()[: size[0], : size[1]]
-    figures = codec.evaluate(image, loaded)
+    figures = evaluation.measure(image, loaded)
     assert figures.decoder_matches_encoder
     assert abs(8 * figures.payload_bytes - figures.estimated_bits) <= (
         0.01 * figures.estimated_bits + 2 * 32
@@ -41,7 +41,7 @@ def test_reconstruction_is_that_of_the_keras_model(model, loaded):
 
 def test_psnr_is_that_of_the_decoded_pixels(loaded):
     image = photograph()[:100, :90]
-    figures = codec.evaluate(image, loaded)
+    figures = evaluation.measure(image, loaded)
     decoded = codec.decompress(codec.compress(image, loaded), loaded)
     mse = np.mean((image.astype(float) - decoded) ** 2)
     assert figures.psnr == pytest.approx(10 * np.log10(255**2 / mse))
@@ -223,7 +223,9 @@ def test_network_of_a_class_that_keras_does_not_know_is_refused(folder, tmp_path
     image = tmp_path / "image.png"
     codec.write_image(photograph("coffee")[:64, :64], image)
     assert codec.decompress(codec.compress(codec.read_image(image), own), own).any()
-    assert codec.compare([image], [copy])[0].measurements[0].bpp > 0
+    comparison = evaluation.Comparison([copy])
+    comparison.measure(image)
+    assert comparison.curves()[0].measurements[0].bpp > 0
     with pytest.raises(
         codec.ModelError, match="Own, is of a class that Keras does not know.*must be registered"
     ):

@@ -28,10 +28,9 @@ def in_memory(model):
 @pytest.mark.parametrize("surrogate", ["sga", "sua", "unsr", layers.get("soft")])
 def test_refined_latents_have_the_smaller_loss_in_bits_and_pixels(in_memory, surrogate):
     seen = []
-    latents = codec.refine_latents(
-        IMAGE, in_memory, 40, surrogate=surrogate, progress=lambda *news: seen.append(news)
-    )
-    assert [step for step, _ in seen] == list(range(1, 41))
+    latents = codec.refine_latents(IMAGE, in_memory, 40, surrogate=surrogate, progress=seen.append)
+    assert seen[0].stage == "refinement"
+    assert [event.done for event in seen] == list(range(1, 41))
     unrefined = codec.refine_latents(IMAGE, in_memory, 0)
     assert np.array_equal(
         in_memory.encode(**unrefined)["strings"],
@@ -137,7 +136,7 @@ def test_bad_arguments_are_refused(loaded):
     with pytest.raises(ValueError, match=r"`temperature` must be in \(0, 1\]"):
         codec.refine_latents(IMAGE, loaded, 1, schedule=lambda step: 0.0)
     of_ms_ssim = dataclasses.replace(loaded, metadata={**loaded.metadata, "distortion": "ms-ssim"})
-    with pytest.raises(ValueError, match="at least 176 pixels a side.*Received: 130x100"):
+    with pytest.raises(ValueError, match="at least 161 pixels a side.*Received: 130x100"):
         codec.refine_latents(IMAGE, of_ms_ssim, 1)
 
 

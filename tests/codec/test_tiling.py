@@ -28,12 +28,14 @@ def test_tiles_give_what_the_whole_image_gives(found, tile, monkeypatch):
     picture = tiling.synthesize(y_hat, IMAGE.shape[:2], found)
     monkeypatch.setattr(tiling, "TILE", tile)
     seen = []
-    tiled = tiling.analyze(IMAGE, found, lambda *news: seen.append(news))
+    tiled = tiling.analyze(IMAGE, found, seen.append)
     for name, latent in whole.items():
         np.testing.assert_allclose(tiled[name], latent, rtol=1e-4, atol=1e-3)
     multiple = found.metadata["size_multiple"]
     counts = [-(-(-(-size // multiple) * multiple) // tile) for size in IMAGE.shape[:2]]
-    assert seen == [(i + 1, np.prod(counts)) for i in range(np.prod(counts))]
+    assert [(event.done, event.total) for event in seen] == [
+        (i + 1, np.prod(counts)) for i in range(np.prod(counts))
+    ]
     again = tiling.synthesize(y_hat, IMAGE.shape[:2], found)
     assert again.shape == IMAGE.shape
     # Sums in another order may round to the neighboring level, seldom.
@@ -45,8 +47,8 @@ def test_files_are_the_same_whatever_the_tiles(found, monkeypatch):
     data = codec.compress(IMAGE, found)
     stages = []
     monkeypatch.setattr(tiling, "TILE", 192)
-    tiled = codec.compress(IMAGE, found, progress=lambda *news: stages.append(news[0]))
-    decoded = codec.decompress(tiled, found, progress=lambda *news: stages.append(news[0]))
+    tiled = codec.compress(IMAGE, found, progress=lambda event: stages.append(event.stage))
+    decoded = codec.decompress(tiled, found, progress=lambda event: stages.append(event.stage))
     assert decoded.shape == IMAGE.shape
     assert set(stages) == {"analysis", "synthesis"}
     # Latents at the middle between two integers aside.

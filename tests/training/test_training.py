@@ -64,7 +64,10 @@ def test_detail_is_the_mean_difference_of_neighbors():
         ({"steps": 0}, "`steps` must be at least 1"),
         ({"steps_per_epoch": 0}, "`steps_per_epoch` must be at least 1"),
         ({"crop_size": 100}, "`crop_size` must be a multiple of 64"),
-        ({"crop_size": 128, "distortion": "ms-ssim"}, "must be at least 176 for ms-ssim"),
+        (
+            {"crop_size": 128, "distortion": "ms-ssim"},
+            "must have at least 161 pixels a side for the distortion 'ms-ssim'",
+        ),
         ({"seed": -1}, r"`seed` must be in \[0, 2\^32\)"),
         (
             {"hard_fraction": 1.0},

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import types
-
 import tensorflow as tf
 
 from tfsq.architectures import transforms
-from tfsq.architectures.ms_ssim import ms_ssim
+from tfsq.architectures.images import checked_images, cropped, pad_to_multiple, padded_size
+from tfsq.architectures.rate_distortion_model import RateDistortionModel
 from tfsq.architectures.shortcut import DCTShortcut, check_shortcut
 from tfsq.entropy_models.base import deserialize_quantizers
 from tfsq.layers import AdditiveUniformNoise, Quantizer, StochasticUniformAnnealing
@@ -15,86 +14,7 @@ from tfsq.layers.base import check_integer, check_positive
 
 # The part that the synthesis receives.
 LATENT = "latent"
-# Sixteen times the 11x11 window of SSIM: below, padding would make up the coarsest scale.
-SMALLEST_MS_SSIM_SIZE = 176
-
-
-def mse_distortion(x, x_hat) -> tf.Tensor:
-    """Mean squared error per image.
-
-    Args:
-      x: float32 tensor [batch, height, width, 3] in 0-255.
-      x_hat: Tensor of the same shape and dtype.
-
-    Returns:
-      float32 tensor [batch].
-    """
-    return tf.reduce_mean(tf.math.squared_difference(x, x_hat), axis=(1, 2, 3))
-
-
-def ms_ssim_distortion(x, x_hat) -> tf.Tensor:
-    """1 - MS-SSIM per image, see `ms_ssim`.
-
-    Args:
-      x: float32 tensor [batch, height, width, 3] in 0-255, at least 176 pixels a side.
-      x_hat: Tensor of the same shape and dtype.
-
-    Returns:
-      float32 tensor [batch].
-
-    Raises:
-      ValueError: if the images are known to be smaller.
-    """
-    size = x.shape[1:3]
-    if size.is_fully_defined() and min(size) < SMALLEST_MS_SSIM_SIZE:
-        raise ValueError(
-            f"`distortion='ms-ssim'` needs images of at least {SMALLEST_MS_SSIM_SIZE} pixels a "
-            f"side. Received: {size[0]}x{size[1]}"
-        )
-    return 1.0 - ms_ssim(x, x_hat)
-
-
 _PIXEL_RANGE = 255.0
-# Of images with other channels: what to do.
-_HINTS = {
-    1: " Gray images are `tf.image.grayscale_to_rgb(image)`.",
-    4: " Without its alpha channel, an image is `image[..., :3]`.",
-}
-_NOT_COMPILED = ("loss", "loss_weights", "metrics", "weighted_metrics")
-DISTORTIONS = {"mse": mse_distortion, "ms-ssim": ms_ssim_distortion}
-
-
-def pad_to_multiple(image, multiple: int) -> tf.Tensor:
-    """Repeats the last row and column until both sizes are multiples of `multiple`.
-
-    Args:
-      image: Tensor [batch, height, width, channels] with at least one pixel.
-      multiple: Positive integer.
-
-    Returns:
-      Tensor [batch, ceil(height), ceil(width), channels] of the same dtype.
-    """
-    for axis in (1, 2):
-        size = image.shape[axis]
-        if size is not None and size % multiple == 0:
-            continue
-        size = tf.shape(image)[axis]
-        padded = -(-size // multiple) * multiple
-        image = tf.gather(image, tf.minimum(tf.range(padded), size - 1), axis=axis)
-    return image
-
-
-def cropped(reconstruction, image) -> tf.Tensor:
-    """Crops a reconstruction of a padded image to the size of the image.
-
-    Args:
-      reconstruction: Tensor [batch, height, width, channels].
-      image: Tensor of at most that height and width.
-    """
-    shape = tf.shape(image)
-    reconstruction = reconstruction[:, : shape[1], : shape[2], :]
-    reconstruction.set_shape(image.shape)
-    return reconstruction
 
 
 def unchecked(part: str, quantized):
@@ -103,7 +23,7 @@ def unchecked(part: str, quantized):
     return quantized
 
 
-class CompressionModel(tf.keras.Model):
+class CompressionModel(RateDistortionModel):
     """Base class of the networks.
 
     A subclass sets `size_multiple`, of which it needs both sizes of an image to be multiples;
@@ -118,11 +38,11 @@ class CompressionModel(tf.keras.Model):
     work on large images tile by tile; without, they do not.
 
     - `latents_of(y)` -> {part: latent}
-    - `code(latents, training)` -> ({part: quantized latent}, {part: bits [batch]})
-    - `compress_latents(latents)` -> ({part: strings [batch]}, {part: quantized latent})
-    - `decompress_latents(strings, size, check)` -> {part: quantized latent}
+    - `estimate(latents, training)` -> ({part: quantized latent}, {part: bits [batch]})
+    - `encode(latents)` -> ({part: strings [batch]}, {part: quantized latent})
+    - `decode(strings, size, check)` -> {part: quantized latent}
 
-    The loss is bits per pixel + lmbda * distortion, as in TFC's examples.
+    The loss is that of `RateDistortionModel`.
 
     Args:
       num_filters: Channels of the hidden layers.
@@ -233,7 +153,7 @@ class CompressionModel(tf.keras.Model):
         """
         raise NotImplementedError
 
-    def code(self, latents, training=False):
+    def estimate(self, latents, training=False):
         """Quantizes latents and estimates their rate; to be overridden.
 
         Args:
@@ -246,23 +166,23 @@ class CompressionModel(tf.keras.Model):
         """
         raise NotImplementedError
 
-    def compress_latents(self, latents):
+    def encode(self, latents):
         """Codes latents; to be overridden.
 
         Args:
-          latents: As for `code`.
+          latents: As for `estimate`.
 
         Returns:
           (strings, quantized): dicts from the name of each coded part to its strings, [batch], and
-          to exactly what `decompress_latents` will make of them.
+          to exactly what `decode` will make of them.
         """
         raise NotImplementedError
 
-    def decompress_latents(self, strings, size, check=unchecked):
+    def decode(self, strings, size, check=unchecked):
         """Decodes strings to latents; to be overridden.
 
         Args:
-          strings: What `compress_latents` returned.
+          strings: What `encode` returned.
           size: int32 tensor [2], height and width of the padded image.
           check: Function (part, quantized latent) -> the same latent, to be called on each part
             before the next one is decoded.
@@ -306,14 +226,14 @@ class CompressionModel(tf.keras.Model):
         """Quantizes latents, estimates their rate and reconstructs the image.
 
         Args:
-          latents: As for `code`.
+          latents: As for `estimate`.
           training: Boolean, whether to use the surrogates or to round.
 
         Returns:
           (reconstruction, bits): float32 [batch, height, width, 3], and a dict from the name of
           each coded part to its bits, float32 [batch].
         """
-        quantized, bits = self.code(latents, training)
+        quantized, bits = self.estimate(latents, training)
         return self.synthesize(quantized[LATENT]), bits
 
     def synthesize(self, y_hat):
@@ -348,7 +268,7 @@ class CompressionModel(tf.keras.Model):
           (reconstruction, bits): a float32 tensor of the shape of `image`, and a dict from the
           name of each coded part to its bits, float32 tensors [batch].
         """
-        image = self._checked(image)
+        image = checked_images(image)
         reconstruction, bits = self.reconstruct(self.analyze(self.padded(image)), training)
         return cropped(reconstruction, image), bits
 
@@ -361,7 +281,7 @@ class CompressionModel(tf.keras.Model):
         Returns:
           Dict from the name of each coded part to its strings, [batch].
         """
-        return self.compress_latents(self.analyze(self.padded(self._checked(image))))[0]
+        return self.encode(self.analyze(self.padded(checked_images(image))))[0]
 
     def decompress(self, strings, size):
         """Decompresses what `compress` returned.
@@ -375,151 +295,9 @@ class CompressionModel(tf.keras.Model):
           `training=False`.
         """
         size = tf.convert_to_tensor(size, tf.int32)
-        padded = -(-size // self.size_multiple) * self.size_multiple
-        quantized = self.decompress_latents(strings, padded)
+        padded = padded_size(size, self.size_multiple)
+        quantized = self.decode(strings, padded)
         return self.synthesize(quantized[LATENT])[:, : size[0], : size[1], :]
-
-    def compile(self, optimizer, lmbda: float | None = None, distortion: str = "mse", **kwargs):
-        """Configures training.
-
-        A `.keras` file keeps the arguments. A model that Keras loads from a SavedModel folder,
-        where there is no place for them, has to be compiled again.
-
-        Args:
-          optimizer: Keras optimizer.
-          lmbda: Positive weight of the distortion against bits per pixel.
-          distortion: "mse" on 0-255, or "ms-ssim" for 1 - MS-SSIM.
-          **kwargs: passed to `tf.keras.Model.compile`: `jit_compile`, `run_eagerly`,
-            `steps_per_execution`.
-
-        Raises:
-          ValueError: if `lmbda` is not positive and finite, `distortion` unknown, or if a loss or
-            metrics are given, of which these networks have their own.
-        """
-        if kwargs.pop("from_serialized", False):
-            return
-        lmbda = check_positive("lmbda", lmbda)
-        if distortion not in DISTORTIONS:
-            raise ValueError(
-                f"`distortion` must be one of {sorted(DISTORTIONS)}. "
-                f"Received: distortion={distortion!r}"
-            )
-        for name in _NOT_COMPILED:
-            if kwargs.get(name) is not None:
-                raise ValueError(
-                    f"`{name}` is not used: the loss is bits per pixel + lmbda * distortion, and "
-                    f"`fit` reports loss, bpp, mse and psnr. Received: {name}={kwargs[name]!r}"
-                )
-        super().compile(optimizer=optimizer, **kwargs)
-        self.lmbda = lmbda
-        self.distortion = distortion
-        # Keras would count metrics in an attribute or a dict among the weights of the model.
-        self._means = types.SimpleNamespace(
-            **{name: tf.keras.metrics.Mean(name=name) for name in ("loss", "bpp", "mse", "psnr")}
-        )
-
-    def get_compile_config(self):
-        if not self._is_compiled:
-            return None
-        config = super().get_compile_config()
-        return {**config, "lmbda": self.lmbda, "distortion": self.distortion}
-
-    def compile_from_config(self, config):
-        config = dict(config)
-        config["optimizer"] = tf.keras.optimizers.get(config["optimizer"])
-        self.compile(**config)
-        # Creates the slots, so that loading can restore them.
-        self.optimizer.build(self.trainable_variables)
-
-    def rate_distortion(self, image, training, lmbda=None, target=None):
-        """Evaluates the loss and its two parts.
-
-        Args:
-          image: As for `call`.
-          training: Boolean, whether to use the surrogates or to round.
-          lmbda: Weight of the distortion, a number or a scalar tensor; that of `compile` if None.
-          target: What the reconstruction is compared with, of the shape of `image`; `image` if
-            None.
-
-        Returns:
-          Dict of float32 tensors [batch]: "loss", "bpp" (bits per pixel), "distortion" (what
-          `compile` chose), "mse" and "psnr" (dB).
-
-        Raises:
-          RuntimeError: if the model was not compiled.
-          ValueError: if `image` or `target` is not as described.
-        """
-        if not self._is_compiled:
-            raise RuntimeError("The model must be compiled first: its loss depends on `lmbda`.")
-        image = self._checked(image)
-        target = image if target is None else _of_same_shape(self._checked(target), image)
-        reconstruction, bits = self(image, training=training)
-        return self.loss_of(target, reconstruction, bits, self.lmbda if lmbda is None else lmbda)
-
-    def loss_of(self, image, reconstruction, bits, lmbda):
-        """Weighs rate and distortion, with the distortion that `compile` chose.
-
-        Args:
-          image: Tensor [batch, height, width, 3] of any real dtype, values in 0-255.
-          reconstruction: float32 tensor of the same shape.
-          bits: Dict of float32 tensors [batch].
-          lmbda: Weight of the distortion.
-
-        Returns:
-          As `rate_distortion`.
-        """
-        image = tf.cast(image, tf.float32)
-        pixels = tf.cast(tf.reduce_prod(tf.shape(image)[1:3]), tf.float32)
-        bpp = tf.add_n(list(bits.values())) / pixels
-        mse = mse_distortion(image, reconstruction)
-        if self.distortion == "mse":
-            distortion = mse
-        else:
-            distortion = DISTORTIONS[self.distortion](image, reconstruction)
-        return {
-            "loss": bpp + lmbda * distortion,
-            "bpp": bpp,
-            "distortion": distortion,
-            "mse": mse,
-            "psnr": 10.0 * tf.math.log(255.0**2 / mse) / tf.math.log(10.0),
-        }
-
-    def train_step(self, data):
-        """One step of `fit`; see `tf.keras.Model.train_step`.
-
-        Args:
-          data: A batch of images, or a tuple of images and of what they are to be reconstructed
-            as.
-        """
-        image, target = _unpacked(data)
-        return self._update_means(self.descend(image, target=target))
-
-    def descend(self, image, **given):
-        """Takes a step of the optimizer on a batch of images.
-
-        Args:
-          image: As for `call`.
-          **given: `lmbda` and `target` of `rate_distortion`.
-
-        Returns:
-          As `rate_distortion`, from before the step.
-        """
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        with tf.GradientTape() as tape:
-            values = self.rate_distortion(image, training=True, **given)
-            # Gradients are summed over the replicas. `losses` are those of regularizers.
-            loss = (tf.reduce_mean(values["loss"]) + sum(self.losses)) / replicas
-        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
-        return values
-
-    def test_step(self, data):
-        """One step of `evaluate`, with hard rounding, on what `train_step` takes."""
-        image, target = _unpacked(data)
-        return self._update_means(self.rate_distortion(image, training=False, target=target))
-
-    def predict_step(self, data):
-        """One step of `predict`, with hard rounding: the reconstruction."""
-        return self(_unpacked(data)[0], training=False)[0]
 
     def load_weights(self, filepath, skip_mismatch=False, by_name=False, options=None):
         """Loads weights; see `tf.keras.Model.load_weights`.
@@ -534,15 +312,6 @@ class CompressionModel(tf.keras.Model):
                 "known before. Load all weights, or those of single layers."
             )
         return super().load_weights(filepath, skip_mismatch, by_name, options)
-
-    @property
-    def metrics(self):
-        return list(vars(self._means).values()) if self._is_compiled else []
-
-    def _update_means(self, values):
-        for mean in self.metrics:
-            mean.update_state(values[mean.name])
-        return {mean.name: mean.result() for mean in self.metrics}
 
     def get_config(self):
         latent_model = self.latent_model.get_config()
@@ -565,45 +334,3 @@ class CompressionModel(tf.keras.Model):
         if "num_latents" in config and "centered" not in config:
             config["centered"] = False
         return cls(**config)
-
-    def _checked(self, image):
-        image = tf.convert_to_tensor(image)
-        if image.shape.rank is None or (image.shape.rank == 4 and image.shape[-1] is None):
-            return tf.ensure_shape(image, [None, None, None, 3])
-        if image.shape.rank != 4 or image.shape[-1] != 3:
-            hint = _HINTS.get(image.shape[-1], "") if image.shape.rank == 4 else ""
-            raise ValueError(
-                f"`image` must have shape [batch, height, width, 3].{hint} "
-                f"Received: shape={image.shape}"
-            )
-        return image
-
-
-def _of_same_shape(target, image):
-    """`target`, unless it has another shape than `image`, to which it would be broadcast."""
-    if not target.shape.is_compatible_with(image.shape):
-        raise ValueError(
-            f"`target` must have the shape of `image`, {image.shape}. "
-            f"Received: shape={target.shape}"
-        )
-    if target.shape.is_fully_defined() and image.shape.is_fully_defined():
-        return target
-    same = tf.debugging.assert_equal(
-        tf.shape(target), tf.shape(image), "`target` must have the shape of `image`."
-    )
-    # XLA knows no assertions, but refuses this.
-    with tf.control_dependencies([same]):
-        return tf.reshape(target, tf.shape(image))
-
-
-def _unpacked(data) -> tuple:
-    """Images, and what they are compared with or None, of what Keras passes to a step."""
-    image, target, weight = tf.keras.utils.unpack_x_y_sample_weight(data)
-    if isinstance(image, dict):
-        raise ValueError(
-            "Batches must be images, (images,) or (images, targets). "
-            f"Received: a dict with {sorted(image)}"
-        )
-    if weight is not None:
-        raise ValueError("`sample_weight` is not used: all images of a batch weigh the same.")
-    return image, target

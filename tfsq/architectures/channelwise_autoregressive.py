@@ -108,7 +108,7 @@ class ChannelwiseAutoregressive(HyperpriorModel):
             paths.append(PredictionPath((self.scale_synthesis, scale), {}, outputs))
         self.begin_hyper_transforms(*paths)
 
-    def code_latent(self, coder, z_hat):
+    def walk(self, coder, z_hat):
         """See `HyperpriorModel`."""
         hyper_loc = coder.predictor(self.loc_synthesis)(z_hat)
         hyper_scale = coder.predictor(self.scale_synthesis)(z_hat)
@@ -121,7 +121,7 @@ class ChannelwiseAutoregressive(HyperpriorModel):
             loc = coder.predictor(self.loc_transforms[i])(loc_support)
             scale = coder.predictor(self.scale_transforms[i])(scale_support)
             parameters = tf.concat([loc, scale], axis=-1)
-            state, y_hat = coder.code(state, self._slice(i), *self.scale_and_loc(parameters))
+            state, y_hat = coder.code_piece(state, self._slice(i), *self.scale_and_loc(parameters))
             y_hat = tf.cast(y_hat, loc.dtype)
             residual_support = tf.concat([loc_support, y_hat], axis=-1)
             residual = coder.predictor(self.residual_transforms[i])(residual_support)

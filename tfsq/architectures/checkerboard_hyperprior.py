@@ -40,15 +40,15 @@ class CheckerboardHyperprior(ContextModel):
 
     taps = checkerboard_taps()
 
-    def code_latent(self, coder, z_hat):
+    def walk(self, coder, z_hat):
         """See `HyperpriorModel`."""
         hyper = coder.predictor(self.hyper_synthesis)(z_hat)
         parameters = coder.predictor(self.entropy_parameters)
         scale, loc = self.predict(parameters, _anchors(hyper), tf.zeros_like(_anchors(hyper)))
-        state, anchors = coder.code(coder.start(), _anchors, scale, loc)
+        state, anchors = coder.code_piece(coder.start(), _anchors, scale, loc)
         context = coder.predictor(self.context)(_merged(anchors, tf.zeros_like(anchors)))
         scale, loc = self.predict(parameters, _others(hyper), _others(context))
-        state, others = coder.code(state, _others, scale, loc)
+        state, others = coder.code_piece(state, _others, scale, loc)
         return state, _merged(anchors, others)
 
 

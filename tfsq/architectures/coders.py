@@ -31,7 +31,7 @@ class Coder(Protocol):
     def start(self) -> tf.Tensor:
         """Returns the state before the first piece."""
 
-    def code(self, state, piece: Callable, scale, loc) -> tuple[tf.Tensor, tf.Tensor]:
+    def code_piece(self, state, piece: Callable, scale, loc) -> tuple[tf.Tensor, tf.Tensor]:
         """Codes one piece.
 
         Args:
@@ -94,7 +94,7 @@ class Estimator:
         """See `Coder`; the bits so far, float32 [batch]."""
         return tf.zeros(tf.shape(self.latent)[:1])
 
-    def code(self, state, piece, scale, loc):
+    def code_piece(self, state, piece, scale, loc):
         """See `Coder`."""
         y_hat, bits = self.entropy_model(piece(self.latent), scale, loc, training=self.training)
         return state + bits, y_hat
@@ -120,7 +120,7 @@ class Encoder(_ExactPredictions):
         """See `Coder`; a handle of the range encoder."""
         return self.entropy_model.start_encoding(tf.shape(self.latent)[:1])
 
-    def code(self, state, piece, scale, loc):
+    def code_piece(self, state, piece, scale, loc):
         """See `Coder`."""
         return self.entropy_model.encode(state, piece(self.latent), scale, loc)
 
@@ -145,7 +145,7 @@ class Decoder(_ExactPredictions):
         """See `Coder`; a handle of the range decoder."""
         return self.entropy_model.start_decoding(self.strings)
 
-    def code(self, state, piece, scale, loc):
+    def code_piece(self, state, piece, scale, loc):
         """See `Coder`; the piece is not known here."""
         del piece
         return self.entropy_model.decode(state, scale, loc)

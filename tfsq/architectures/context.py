@@ -13,7 +13,7 @@ from tfsq.architectures.masked_convolution import MaskedConvolution
 class ContextModel(HyperpriorModel):
     """Base class of networks that predict the latent from hyper-latent and neighbors.
 
-    A subclass sets `taps`, the offsets of the neighbors, and implements `code_latent`.
+    A subclass sets `taps`, the offsets of the neighbors, and implements `walk`.
 
     Args:
       *args: Those of `HyperpriorModel`.

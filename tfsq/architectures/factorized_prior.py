@@ -46,17 +46,17 @@ class FactorizedPrior(CompressionModel):
         """See `CompressionModel`."""
         return {LATENT: y}
 
-    def code(self, latents, training=False):
+    def estimate(self, latents, training=False):
         """See `CompressionModel`."""
         y_hat, bits = self.latent_model(latents[LATENT], training=training)
         return {LATENT: y_hat}, {LATENT: bits}
 
-    def compress_latents(self, latents):
+    def encode(self, latents):
         """See `CompressionModel`."""
         strings, y_hat = self.latent_model.encode(latents[LATENT])
         return {LATENT: strings}, {LATENT: tf.cast(y_hat, self.compute_dtype)}
 
-    def decompress_latents(self, strings, size, check=unchecked):
+    def decode(self, strings, size, check=unchecked):
         """See `CompressionModel`."""
         y_hat = self.latent_model.decompress(strings[LATENT], size // self.size_multiple)
         return {LATENT: check(LATENT, tf.cast(y_hat, self.compute_dtype))}

@@ -30,7 +30,7 @@ class HyperpriorModel(CompressionModel):
                        hyper_analysis -> z -> quantize -> z_hat -> hyper_synthesis
 
     y is coded under N(loc, scale^2), z under a factorized prior. A subclass implements
-    `build_hyper_transforms` and `code_latent`. Codecs predict loc and scale exactly, see `exactly`,
+    `build_hyper_transforms` and `walk`. Codecs predict loc and scale exactly, see `exactly`,
     so that every machine decodes the same symbols.
 
     Args:
@@ -90,7 +90,7 @@ class HyperpriorModel(CompressionModel):
         self.hyper_latent_model.build((None, None, None, self.num_filters))
 
     def build_hyper_transforms(self, *args, **architecture):
-        """Builds `hyper_analysis`, and what `code_latent` uses; to be overridden.
+        """Builds `hyper_analysis`, and what `walk` uses; to be overridden.
 
         Args:
           *args: None.
@@ -119,7 +119,7 @@ class HyperpriorModel(CompressionModel):
             return first, second
         return self.hyper_width, self.hyper_width * 3 // 2
 
-    def code_latent(self, coder: Coder, z_hat):
+    def walk(self, coder: Coder, z_hat):
         """Walks through the pieces of the latent; to be overridden.
 
         Args:
@@ -163,35 +163,35 @@ class HyperpriorModel(CompressionModel):
         loc, scale = tf.split(parameters, 2, axis=-1)
         return tf.nn.softplus(scale), tf.cast(loc, self.compute_dtype)
 
-    def code(self, latents, training=False):
+    def estimate(self, latents, training=False):
         """See `CompressionModel`; unless training, predictions are exact, as those of strings."""
         if tf.is_tensor(training):
             return tf.cond(
                 tf.cast(training, tf.bool),
-                lambda: self.code(latents, True),
-                lambda: self.code(latents, False),
+                lambda: self.estimate(latents, True),
+                lambda: self.estimate(latents, False),
             )
         z_hat, z_bits = self.hyper_latent_model(latents[HYPER_LATENT], training=training)
         coder = Estimator(self.latent_model, latents[LATENT], training)
-        y_bits, y_hat = coder.finish(*self.code_latent(coder, z_hat))
+        y_bits, y_hat = coder.finish(*self.walk(coder, z_hat))
         return {LATENT: y_hat, HYPER_LATENT: z_hat}, {LATENT: y_bits, HYPER_LATENT: z_bits}
 
-    def compress_latents(self, latents):
+    def encode(self, latents):
         """See `CompressionModel`."""
         z_strings, z_hat = self.hyper_latent_model.encode(latents[HYPER_LATENT])
         z_hat = tf.cast(z_hat, self.compute_dtype)
         coder = Encoder(self.latent_model, latents[LATENT])
-        y_strings, y_hat = coder.finish(*self.code_latent(coder, z_hat))
+        y_strings, y_hat = coder.finish(*self.walk(coder, z_hat))
         strings = {LATENT: y_strings, HYPER_LATENT: z_strings}
         return strings, {LATENT: y_hat, HYPER_LATENT: z_hat}
 
-    def decompress_latents(self, strings, size, check=unchecked):
+    def decode(self, strings, size, check=unchecked):
         """See `CompressionModel`."""
         hyper_size = size // self.size_multiple
         z_hat = self.hyper_latent_model.decompress(strings[HYPER_LATENT], hyper_size)
         z_hat = check(HYPER_LATENT, tf.cast(z_hat, self.compute_dtype))
         coder = Decoder(self.latent_model, strings[LATENT])
-        _, y_hat = coder.finish(*self.code_latent(coder, z_hat))
+        _, y_hat = coder.finish(*self.walk(coder, z_hat))
         return {LATENT: check(LATENT, y_hat), HYPER_LATENT: z_hat}
 
     def get_config(self):

@@ -50,7 +50,7 @@ class JointAutoregressiveHyperprior(ContextModel):
 
     taps = causal_taps()
 
-    def code_latent(self, coder, z_hat):
+    def walk(self, coder, z_hat):
         """See `HyperpriorModel`."""
         hyper = coder.predictor(self.hyper_synthesis)(z_hat)
         at_once = isinstance(coder, Estimator) and coder.training
@@ -59,7 +59,7 @@ class JointAutoregressiveHyperprior(ContextModel):
     def _code_at_once(self, coder, hyper):
         y = self.latent_model.reconstruction_quantizer(coder.latent, training=True)
         scale, loc = self.predict(self.entropy_parameters, hyper, self.context(y))
-        return coder.code(coder.start(), whole, scale, loc)
+        return coder.code_piece(coder.start(), whole, scale, loc)
 
     def _code_serially(self, coder, hyper):
         """Codes the anti-diagonals; row i of diagonal s is column s - 3 i of the latent."""
@@ -96,7 +96,7 @@ class JointAutoregressiveHyperprior(ContextModel):
             context = context_at(tf.concat(neighbors, axis=-1))[:, :, tf.newaxis]
             at_places = tf.gather(hyper, places, axis=1)[:, :, tf.newaxis]
             scale, loc = self.predict(parameters, at_places, context)
-            state, y_hat = coder.code(state, piece, scale, loc)
+            state, y_hat = coder.code_piece(state, piece, scale, loc)
             diagonal = y_hat[:, :, 0]
             # Zero outside of the image, as the convolution pads.
             around = [[0, 0], [_MARGIN, _MARGIN + longest - (last + 1 - first)], [0, 0]]

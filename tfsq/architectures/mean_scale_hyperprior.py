@@ -44,10 +44,10 @@ class MeanScaleHyperprior(HyperpriorModel):
         locs, scales = ({i: first + i for i in range(m)} for first in (0, m))
         self.begin_hyper_transforms(PredictionPath((self.hyper_synthesis,), locs, scales))
 
-    def code_latent(self, coder, z_hat):
+    def walk(self, coder, z_hat):
         """See `HyperpriorModel`."""
         parameters = coder.predictor(self.hyper_synthesis)(z_hat)
-        return coder.code(coder.start(), whole, *self.scale_and_loc(parameters))
+        return coder.code_piece(coder.start(), whole, *self.scale_and_loc(parameters))
 
     def latents(self, image):
         """Returns the latents of images with their predictions, for `tfsq.analysis.recommend`.

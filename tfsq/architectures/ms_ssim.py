@@ -10,6 +10,8 @@ _WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _WINDOW, _SIGMA = 11, 1.5
 _C1, _C2 = (0.01 * 255.0) ** 2, (0.03 * 255.0) ** 2
 _SMALLEST_TERM = 1e-6
+# Below, the window does not fit into an image that was halved four times.
+SMALLEST_SIZE = (_WINDOW - 1) * 2 ** (len(_WEIGHTS) - 1) + 1
 
 
 def _blurred(x):
@@ -49,7 +51,8 @@ def ms_ssim(x, y) -> tf.Tensor:
     Quality Assessment", Asilomar 2003.
 
     Args:
-      x: float32 tensor [batch, height, width, channels] in 0-255.
+      x: float32 tensor [batch, height, width, channels] in 0-255, at least `SMALLEST_SIZE` pixels
+        a side.
       y: Tensor of the same shape and dtype.
 
     Returns:

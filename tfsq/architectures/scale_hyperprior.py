@@ -46,7 +46,7 @@ class ScaleHyperprior(HyperpriorModel):
         """See `HyperpriorModel`; from magnitudes, as the scale does not depend on signs."""
         return self.hyper_analysis(tf.abs(y))
 
-    def code_latent(self, coder, z_hat):
+    def walk(self, coder, z_hat):
         """See `HyperpriorModel`."""
         scale = tf.nn.softplus(coder.predictor(self.hyper_synthesis)(z_hat))
-        return coder.code(coder.start(), whole, scale, None)
+        return coder.code_piece(coder.start(), whole, scale, None)

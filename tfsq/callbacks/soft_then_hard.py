@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfsq.callbacks.steps import StepReader
 from tfsq.callbacks.temperature import replace_train_function
-from tfsq.layers import Quantizer
+from tfsq.layers import Quantizer, find
 from tfsq.layers.base import check_integer
 
 
@@ -78,11 +78,23 @@ class SoftThenHard(tf.keras.callbacks.Callback):
         self._frozen: list[tf.keras.layers.Layer] = []
         self._hardened: list[Quantizer] = []
 
+    def apply(self, model: tf.keras.Model, step: int) -> None:
+        """Makes a model what it is at a step of training, without training.
+
+        Args:
+          model: Keras model.
+          step: Optimizer step.
+
+        Raises:
+          ValueError: if the model has no layer, or several, of a name in `freeze`.
+        """
+        self._find_parts(model)
+        if step >= self.switch_step:
+            self._harden()
+
     def on_train_begin(self, logs=None):
         self._step.begin(self.model)
-        self._frozen = [self._resolved(item) for item in self.freeze]
-        found = [part for part in self.model.submodules if isinstance(part, Quantizer)]
-        self._hardened = found if self.quantizers is None else self.quantizers
+        self._find_parts(self.model)
         self._check_optimizer()
         self._check_in_model("freeze", self._frozen)
         self._check_in_model("quantizers", self._hardened)
@@ -111,12 +123,19 @@ class SoftThenHard(tf.keras.callbacks.Callback):
         if self._step.is_of_model:
             # Its slots are numbered in the order of all variables, and are restored so.
             self.model.optimizer.build(self.model.trainable_variables)
+        self._harden()
+        replace_train_function(self.model)
+        self.on_switch()
+
+    def _find_parts(self, model):
+        self._frozen = [_resolved(item, model) for item in self.freeze]
+        self._hardened = find(model, Quantizer) if self.quantizers is None else self.quantizers
+
+    def _harden(self):
         for quantizer in self._hardened:
             quantizer.hard = True
         for layer in self._frozen:
             layer.trainable = False
-        replace_train_function(self.model)
-        self.on_switch()
 
     def _check_optimizer(self):
         optimizer = self._step.optimizer
@@ -134,14 +153,15 @@ class SoftThenHard(tf.keras.callbacks.Callback):
                     f"`{name}` must be parts of model {self.model.name!r}. Received: {layer.name!r}"
                 )
 
-    def _resolved(self, item):
-        if isinstance(item, tf.keras.layers.Layer):
-            return item
-        layers = [p for p in self.model.submodules if isinstance(p, tf.keras.layers.Layer)]
-        found = [layer for layer in layers if layer.name == item]
-        if len(found) != 1:
-            raise ValueError(
-                f"`freeze` must name one layer of model {self.model.name!r} each; {len(found)} are "
-                f"called {item!r}. Layers: {sorted({layer.name for layer in layers})}"
-            )
-        return found[0]
+
+def _resolved(item, model) -> tf.keras.layers.Layer:
+    if isinstance(item, tf.keras.layers.Layer):
+        return item
+    layers = find(model, tf.keras.layers.Layer)
+    found = [layer for layer in layers if layer.name == item]
+    if len(found) != 1:
+        raise ValueError(
+            f"`freeze` must name one layer of model {model.name!r} each; {len(found)} are "
+            f"called {item!r}. Layers: {sorted({layer.name for layer in layers})}"
+        )
+    return found[0]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from tfsq.callbacks.steps import StepReader
-from tfsq.layers import AnnealedQuantizer
+from tfsq.layers import AnnealedQuantizer, find
 from tfsq.layers.base import check_temperature
 
 
@@ -141,9 +141,22 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
             value = max(value, self.minimum)
         return self._check(value, f"schedule({step})")
 
+    def apply(self, model: tf.keras.Model, step: int) -> None:
+        """Makes a model what it is at a step of training, without training.
+
+        Args:
+          model: Keras model; one without such layers stays as it is.
+          step: Optimizer step.
+
+        Raises:
+          ValueError: as `temperature_at`.
+        """
+        self._annealed = self._layers_of(model)
+        self._set(step)
+
     def on_train_begin(self, logs=None):
         self._step.begin(self.model)
-        self._annealed = self._find_layers()
+        self._annealed = self._layers_of(self.model)
         if not self._annealed:
             raise ValueError(
                 f"TemperatureCallback {self.name!r} found no annealed quantizer layer with the "
@@ -169,18 +182,18 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
         self._step.begin_batch()
         if not self._planned:
             self._plan(batch)
-        temperature = self.temperature_at(self._step())
+        self._set(self._step())
+
+    def _set(self, step):
+        temperature = self.temperature_at(step)
         for layer in self._annealed:
             setattr(layer, self.attribute, temperature)
 
-    def _find_layers(self):
+    def _layers_of(self, model):
         if self.layers is not None:
             return self.layers
-        return [
-            part
-            for part in self.model.submodules
-            if isinstance(part, AnnealedQuantizer) and self.attribute in part.annealed_attributes
-        ]
+        annealed = find(model, AnnealedQuantizer)
+        return [layer for layer in annealed if self.attribute in layer.annealed_attributes]
 
     def _check(self, value, name):
         """Returns a value in the domain of the attribute; None passes."""

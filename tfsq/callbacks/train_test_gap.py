@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tfsq.layers import Quantizer
+from tfsq.layers import Quantizer, find
 from tfsq.layers.base import check_integer
 
 # Suffix in the logs -> key of `rate_distortion`.
@@ -84,7 +84,7 @@ class TrainTestGap(tf.keras.callbacks.Callback):
 
     def _trace(self):
         # Read when traced, what is hard and what is trained may change in the middle of `fit`.
-        quantizers = [part for part in self.model.submodules if isinstance(part, Quantizer)]
+        quantizers = find(self.model, Quantizer)
         weights = self.model.trainable_variables
         state = [quantizer.hard for quantizer in quantizers], [id(weight) for weight in weights]
         if state == self._traced_for:

@@ -42,19 +42,19 @@ def _comparison_table(curves):
 
 
 def _bd_rate_line(models, reference):
-    from tfsq import codec
+    from tfsq import evaluation
 
     anchor, test = reference.points(), models.points()
     try:
-        low, high = codec.shared_psnr(anchor, test)
-        result = f"{codec.bd_rate(anchor, test):+.2f} %, over {low:.2f} to {high:.2f} dB"
+        low, high = evaluation.shared_psnr(anchor, test)
+        result = f"{evaluation.bd_rate(anchor, test):+.2f} %, over {low:.2f} to {high:.2f} dB"
     except (ValueError, ImportError) as error:
         # What was measured stands without it.
         result = f"n/a: {error}"
     return f"BD-rate of {models.name} against {reference.name}: {result}"
 
 
-def _show(codec, curves):
+def _show(evaluation, curves):
     console().print(_comparison_table(curves))
     models, *references = curves
     if models.without:
@@ -65,7 +65,7 @@ def _show(codec, curves):
         )
     elif any(math.isinf(psnr) for curve in curves for _, psnr in curve.points()):
         say("Each file is reproduced exactly by a codec: its mean PSNR is infinite.")
-    if len(models.points()) >= codec.MIN_BD_RATE_POINTS:
+    if len(models.points()) >= evaluation.MIN_BD_RATE_POINTS:
         for reference in references:
             print(_bd_rate_line(models, reference))
 
@@ -106,12 +106,12 @@ def evaluate(
     if not models and not qualities:
         raise typer.BadParameter("give --model or --quality, or several")
     with errors_as_sentences(), going_on(strict) as on_skipped:
-        codec = imported("codec")
+        codec, evaluation = imported("codec"), imported("evaluation")
 
         paths = files_of(files, on_skipped)
         folders = [*(models or ()), *map(codec.shipped_model, qualities or ())]
-        _check_targets(codec, csv_file, figure_file, paths, folders, force)
-        comparison = codec.Comparison(folders, references or ())
+        _check_targets(evaluation, csv_file, figure_file, paths, folders, force)
+        comparison = evaluation.Comparison(folders, references or ())
         try:
             _measure(comparison, paths, on_skipped)
         finally:
@@ -119,18 +119,18 @@ def evaluate(
             curves = comparison.curves()
             try:
                 if curves and csv_file:
-                    codec.write_comparison(curves, csv_file)
+                    evaluation.write_comparison(curves, csv_file)
             finally:
                 if curves:
-                    _show(codec, curves)
+                    _show(evaluation, curves)
         if not curves:
             raise ValueError("None of the files serves.")
         if figure_file:
             with writing_whole(figure_file) as file:
-                codec.draw_comparison(curves).savefig(file, dpi=110)
+                evaluation.draw_comparison(curves).savefig(file, dpi=110)
 
 
-def _check_targets(codec, csv_file, figure_file, sources, folders, force):
+def _check_targets(evaluation, csv_file, figure_file, sources, folders, force):
     for file in filter(None, (csv_file, figure_file)):
         check_target(file, sources, force)
         for folder in folders:
@@ -138,7 +138,7 @@ def _check_targets(codec, csv_file, figure_file, sources, folders, force):
     if csv_file and figure_file and _is_same(csv_file, figure_file):
         raise ValueError(f"--csv and --figure must be different files. Received: {csv_file}")
     if figure_file:
-        codec.check_figure_file(figure_file)
+        evaluation.check_figure_file(figure_file)
 
 
 def _is_same(a: Path, b: Path) -> bool:

@@ -10,7 +10,7 @@ import importlib
 import io
 import os
 import sys
-from typing import Callable, Iterator, List, Optional
+from typing import Any, Callable, Iterator, List, Optional
 
 import typer
 from rich.console import Console
@@ -172,15 +172,15 @@ def cell(name) -> Text:
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[Callable[[str, int, int], None]]:
+def progress() -> Iterator[Callable[[Any], None]]:
     """A bar that appears with the first call of what it gives."""
     with Progress(*PROGRESS_COLUMNS, console=Console(stderr=True), transient=True) as bar:
         tasks = {}
 
-        def show(stage, done, total):
-            kind = stage.split()[0]
-            if kind not in tasks:
-                tasks[kind] = bar.add_task(stage, total=total)
-            bar.update(tasks[kind], completed=done, description=stage)
+        def show(event):
+            if event.stage not in tasks:
+                tasks[event.stage] = bar.add_task(event.stage, total=event.total)
+            loss = "" if event.loss is None else f", loss {event.loss:.4f}"
+            bar.update(tasks[event.stage], completed=event.done, description=f"{event.stage}{loss}")
 
         yield show

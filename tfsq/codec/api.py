@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
-from tfsq.architectures.base import DISTORTIONS
+from tfsq.architectures.distortions import DISTORTIONS
+from tfsq.architectures.images import padded_size
 from tfsq.codec import tiling
 from tfsq.codec.container import MAX_PIXELS, MAX_SIDE, Container, is_codable, pack, read, unpack
 from tfsq.codec.errors import BitstreamError
 from tfsq.codec.image_files import check_image, check_image_name, read_image, write_image
+from tfsq.codec.progress import ProgressCallback, ignored
 from tfsq.codec.refinement import refine_latents
 from tfsq.codec.saved_model import Codec, load
 from tfsq.codec.shipped import shipped_codec_of
 from tfsq.codec.verification import check_in_second_process
 from tfsq.files import check_not_read, writing_whole
 
-Progress = Callable[[str, int, int], None]
-
 
 def _as_codec(model) -> Codec:
     return model if isinstance(model, Codec) else load(model)
-
-
-def _ignored(stage: str, done: int, total: int) -> None:
-    del stage, done, total
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,16 +52,12 @@ class Encoded:
         return cls(tuple(found["strings"].numpy()), fingerprints, found["y_hat"])
 
 
-def _encode(image, codec: Codec, refine_steps: int, progress: Progress) -> Encoded:
-    latents = tiling.analyze(image, codec, functools.partial(progress, "analysis"))
+def _encode(image, codec: Codec, refine_steps: int, progress: ProgressCallback) -> Encoded:
+    latents = tiling.analyze(image, codec, progress)
     encoded = Encoded.of(latents, codec)
     if not refine_steps:
         return encoded
-
-    def refined_once(step, loss):
-        progress(f"loss {loss:.4f}", step, refine_steps)
-
-    refined = refine_latents(image, codec, refine_steps, progress=refined_once)
+    refined = refine_latents(image, codec, refine_steps, progress=progress, latents=latents)
     return min((encoded, Encoded.of(refined, codec)), key=lambda e: real_loss(image, e, codec))
 
 
@@ -104,7 +94,7 @@ def _check_latents(latents: dict, size, codec: Codec) -> None:
             f"{MAX_SIDE} a side. Received: {size}"
         )
     multiple = codec.metadata["size_multiple"]
-    padded = [-(-side // multiple) * multiple for side in (height, width)]
+    padded = [padded_size(side, multiple) for side in (height, width)]
     for name, latent in latents.items():
         shape = np.shape(latent)
         strides = [side / rows for side, rows in zip(padded, shape) if rows]
@@ -137,7 +127,7 @@ def compress_latents(latents: dict, size, model) -> bytes:
     return _packed(size, Encoded.of(latents, codec), codec)
 
 
-def compress(image, model, refine_steps: int = 0, progress: Progress = _ignored) -> bytes:
+def compress(image, model, refine_steps: int = 0, progress: ProgressCallback = ignored) -> bytes:
     """Compresses an image.
 
     Args:
@@ -145,8 +135,8 @@ def compress(image, model, refine_steps: int = 0, progress: Progress = _ignored)
       model: A `Codec`, or the folder of one.
       refine_steps: Number of steps of `refine_latents`. What they found is coded if it has the
         smaller loss, in coded bits and decoded pixels, which takes one more decoding of each.
-      progress: Called with what is being done, how much of it is done, and of how much: tiles of
-        a large image, steps of refinement.
+      progress: Called with a `Progress` after each tile of a large image, and each step of
+        refinement.
 
     Returns:
       The bytes of a `.tfsq` file.
@@ -159,7 +149,7 @@ def compress(image, model, refine_steps: int = 0, progress: Progress = _ignored)
     return _packed(image.shape[:2], _encode(image, codec, refine_steps, progress), codec)
 
 
-def decompress(data: bytes, model=None, progress: Progress = _ignored) -> np.ndarray:
+def decompress(data: bytes, model=None, progress: ProgressCallback = ignored) -> np.ndarray:
     """Decompresses what `compress` returned.
 
     Args:
@@ -178,7 +168,7 @@ def decompress(data: bytes, model=None, progress: Progress = _ignored) -> np.nda
     return _decoded(unpack(bytes(data)), model, progress)
 
 
-def _decoded(container: Container, model, progress: Progress) -> np.ndarray:
+def _decoded(container: Container, model, progress: ProgressCallback) -> np.ndarray:
     codec = shipped_codec_of(container.model_id) if model is None else _as_codec(model)
     if container.model_id != codec.model_id:
         raise BitstreamError(
@@ -203,7 +193,7 @@ def _decoded(container: Container, model, progress: Progress) -> np.ndarray:
         raise BitstreamError(
             "Damaged .tfsq file: its strings do not decode to what was coded."
         ) from error
-    return tiling.synthesize(y_hat, size, codec, functools.partial(progress, "synthesis"))
+    return tiling.synthesize(y_hat, size, codec, progress)
 
 
 def compress_file(
@@ -211,7 +201,7 @@ def compress_file(
     target,
     model,
     refine_steps: int = 0,
-    progress: Progress = _ignored,
+    progress: ProgressCallback = ignored,
     verify: bool = False,
 ) -> int:
     """Compresses an image file to a `.tfsq` file.
@@ -247,7 +237,9 @@ def compress_file(
     return len(data)
 
 
-def decompress_file(source, target=None, model=None, progress: Progress = _ignored) -> np.ndarray:
+def decompress_file(
+    source, target=None, model=None, progress: ProgressCallback = ignored
+) -> np.ndarray:
     """Decompresses a `.tfsq` file, to an image file if one is named.
 
     Args:

@@ -6,9 +6,11 @@ import tensorflow as tf
 
 from tfsq.architectures import CompressionModel
 from tfsq.architectures.base import LATENT
+from tfsq.architectures.images import padded_size
 from tfsq.codec.container import FINGERPRINT_BYTES
 from tfsq.entropy_models import FactorizedEntropyModel
 from tfsq.entropy_models.base import refuse_unless
+from tfsq.layers import find
 
 _IMAGE = tf.TensorSpec([None, None, 3], tf.uint8, name="image")
 
@@ -46,9 +48,8 @@ class Graphs:
         self.model = model
         self._names = sorted(model.parts)
         # Here, since a graph that had built them could not be saved under a strategy.
-        for part in model.submodules:
-            if isinstance(part, FactorizedEntropyModel):
-                part.update_tables()
+        for part in find(model, FactorizedEntropyModel):
+            part.update_tables()
 
     def functions(self) -> dict:
         """Returns the traced functions by name."""
@@ -102,7 +103,7 @@ class Graphs:
 
     def encode(self, **latents):
         """See `Codec.encode`."""
-        strings, quantized = self.model.compress_latents(batched(latents, self.model))
+        strings, quantized = self.model.encode(batched(latents, self.model))
         return {
             "strings": tf.concat([strings[name] for name in self._names], axis=0),
             "fingerprints": tf.stack([fingerprint(quantized[name]) for name in self._names]),
@@ -119,10 +120,9 @@ class Graphs:
             with tf.control_dependencies(refuse_unless(same, message, expected[name])):
                 return tf.identity(quantized)
 
-        multiple = self.model.size_multiple
-        found = self.model.decompress_latents(
+        found = self.model.decode(
             {name: strings[i : i + 1] for i, name in enumerate(self._names)},
-            -(-size // multiple) * multiple,
+            padded_size(size, self.model.size_multiple),
             check,
         )
         return {"y_hat": tf.cast(found[LATENT][0], tf.float32)}

@@ -9,9 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfsq import layers
-from tfsq.architectures.base import SMALLEST_MS_SSIM_SIZE, cropped
+from tfsq.architectures.distortions import DISTORTIONS
+from tfsq.architectures.images import cropped
 from tfsq.codec.graphs import batched
 from tfsq.codec.image_files import check_image
+from tfsq.codec.progress import Progress, ProgressCallback, ignored
 from tfsq.codec.saved_model import Codec
 from tfsq.codec.tiling import analyze
 from tfsq.layers.base import (
@@ -104,7 +106,8 @@ def refine_latents(
     surrogate="unsr",
     schedule: Callable | None = None,
     learning_rate: float = 0.05,
-    progress: Callable[[int, float], None] | None = None,
+    progress: ProgressCallback = ignored,
+    latents: dict | None = None,
 ) -> dict[str, np.ndarray]:
     """Optimizes what the analysis made of one image, for that image.
 
@@ -126,7 +129,8 @@ def refine_latents(
         temperature stays what it is.
       schedule: Callable step -> temperature in (0, 1]; None falls exponentially from 0.5 to 0.15.
       learning_rate: Adam's at the first step; it falls to zero along a cosine.
-      progress: Called after every step with the number of steps done and the surrogate's loss.
+      progress: Called with a `Progress` after every step.
+      latents: What to begin with, as this function returns it; None is what the analysis gives.
 
     Returns:
       Dict from the name of each coded part to its latent, float32 [rows, columns, channels]:
@@ -141,15 +145,12 @@ def refine_latents(
     """
     steps = check_integer("steps", steps, 0)
     image = check_image(image)
-    height, width = image.shape[:2]
-    if codec.metadata["distortion"] == "ms-ssim" and min(height, width) < SMALLEST_MS_SSIM_SIZE:
-        raise ValueError(
-            f"`image` must have at least {SMALLEST_MS_SSIM_SIZE} pixels a side to be refined for "
-            f"ms-ssim. Received: {width}x{height}"
-        )
+    DISTORTIONS[codec.metadata["distortion"]].check_size("image", *image.shape[:2])
     schedule = schedule or _default_schedule(steps)
     lmbda = codec.metadata["lmbda"] if lmbda is None else lmbda
-    latents = {name: tf.Variable(value) for name, value in analyze(image, codec).items()}
+    if latents is None:
+        latents = analyze(image, codec)
+    latents = {name: tf.Variable(value) for name, value in latents.items()}
     image, gradients = tf.constant(image), gradients_of(codec, surrogate)
     optimizer = tf.keras.optimizers.Adam(
         tf.keras.optimizers.schedules.CosineDecay(learning_rate, max(1, steps))
@@ -164,6 +165,5 @@ def refine_latents(
             {name: tf.convert_to_tensor(latent) for name, latent in latents.items()},
         )
         optimizer.apply_gradients((found[name], latent) for name, latent in latents.items())
-        if progress is not None:
-            progress(step + 1, float(found["loss"]))
+        progress(Progress("refinement", step + 1, steps, float(found["loss"])))
     return {name: latent.numpy() for name, latent in latents.items()}

@@ -107,7 +107,7 @@ class Codec:
 
         @tf.function(autograph=False, reduce_retracing=True)
         def estimate(**latents):
-            _, bits = network.code(batched(latents, network), training=False)
+            _, bits = network.estimate(batched(latents, network), training=False)
             return {"bits": tf.concat([bits[name] for name in sorted(bits)], axis=0)}
 
         return estimate

@@ -7,18 +7,16 @@ the whole image would give there.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
+from tfsq.architectures.images import padded_size
+from tfsq.codec.progress import Progress, ProgressCallback, ignored
 from tfsq.codec.saved_model import Codec
 
 # Height and width of a tile without what it sees of its neighbors, in pixels.
 TILE = 1024
-
-# Called with the number of tiles done and their total.
-Progress = Callable[[int, int], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,11 +56,7 @@ def _tiles(sizes: list[int], codec: Codec) -> list[tuple[_Span, _Span]]:
     return [(row, column) for row in rows for column in columns]
 
 
-def _ignored(done: int, total: int) -> None:
-    del done, total
-
-
-def analyze(image: np.ndarray, codec: Codec, progress: Progress = _ignored) -> dict:
+def analyze(image: np.ndarray, codec: Codec, progress: ProgressCallback = ignored) -> dict:
     """Returns the latents of an image.
 
     Args:
@@ -74,9 +68,9 @@ def analyze(image: np.ndarray, codec: Codec, progress: Progress = _ignored) -> d
       Dict from the name of each part to its latent, a float32 tensor.
     """
     multiple, stride = codec.metadata["size_multiple"], codec.metadata["latent_stride"]
-    rest = [-size % multiple for size in image.shape[:2]]
-    if any(rest):
-        image = np.pad(image, [(0, rest[0]), (0, rest[1]), (0, 0)], mode="edge")
+    rest = [(0, padded_size(size, multiple) - size) for size in image.shape[:2]]
+    if any(after for _, after in rest):
+        image = np.pad(image, [*rest, (0, 0)], mode="edge")
     tiles = _tiles(list(image.shape[:2]), codec)
     if len(tiles) == 1:
         return codec.latents_of(y=codec.analysis(image=tf.constant(image))["y"])
@@ -86,11 +80,11 @@ def analyze(image: np.ndarray, codec: Codec, progress: Progress = _ignored) -> d
         seen = tf.constant(image[rows.seen(1), columns.seen(1)])
         found = codec.analysis(image=seen)["y"].numpy()
         y[rows.own(stride), columns.own(stride)] = found[rows.inner(stride), columns.inner(stride)]
-        progress(done + 1, len(tiles))
+        progress(Progress("analysis", done + 1, len(tiles)))
     return codec.latents_of(y=tf.constant(y))
 
 
-def synthesize(y_hat, size, codec: Codec, progress: Progress = _ignored) -> np.ndarray:
+def synthesize(y_hat, size, codec: Codec, progress: ProgressCallback = ignored) -> np.ndarray:
     """Returns the image that a quantized latent decodes to.
 
     Args:
@@ -103,7 +97,7 @@ def synthesize(y_hat, size, codec: Codec, progress: Progress = _ignored) -> np.n
       uint8 array [height, width, 3].
     """
     multiple, stride = codec.metadata["size_multiple"], codec.metadata["latent_stride"]
-    padded = [-(-length // multiple) * multiple for length in size]
+    padded = [padded_size(length, multiple) for length in size]
     tiles = _tiles(padded, codec)
     if len(tiles) == 1:
         return codec.synthesis(y_hat=y_hat)["image"].numpy()[: size[0], : size[1]]
@@ -112,5 +106,5 @@ def synthesize(y_hat, size, codec: Codec, progress: Progress = _ignored) -> np.n
         seen = y_hat[rows.seen(stride), columns.seen(stride)]
         found = codec.synthesis(y_hat=seen)["image"].numpy()
         image[rows.own(1), columns.own(1)] = found[rows.inner(1), columns.inner(1)]
-        progress(done + 1, len(tiles))
+        progress(Progress("synthesis", done + 1, len(tiles)))
     return image[: size[0], : size[1]]

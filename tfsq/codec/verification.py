@@ -15,7 +15,7 @@ from tfsq.codec.saved_model import Codec
 
 
 def check_in_second_process(file: pathlib.Path, codec: Codec, expected: np.ndarray) -> None:
-    """Decodes a file with `tfsq decompress` and compares the pixels.
+    """Decodes a file in a second process and compares the pixels.
 
     Args:
       file: `.tfsq` file.
@@ -30,10 +30,11 @@ def check_in_second_process(file: pathlib.Path, codec: Codec, expected: np.ndarr
         raise ValueError("`verify` needs a codec that was loaded from a folder.")
     with tempfile.TemporaryDirectory() as folder:
         decoded = pathlib.Path(folder, "decoded.png")
-        command = [sys.executable, "-m", "tfsq", "decompress", str(file), str(decoded)]
-        command += ["--model", str(codec.folder)]
+        command = [sys.executable, "-m", "tfsq.codec", str(file), str(decoded), str(codec.folder)]
         process = subprocess.run(command, capture_output=True, text=True, check=False)
         if process.returncode:
-            raise VerificationError(f"A second process cannot decode it: {process.stderr.strip()}")
+            # The last line of a traceback has the reason.
+            reason = process.stderr.strip().rpartition("\n")[2]
+            raise VerificationError(f"A second process cannot decode it: {reason}")
         if not np.array_equal(read_image(decoded), expected):
             raise VerificationError("A second process decodes other pixels.")

@@ -4,6 +4,7 @@ from tfsq.layers.additive_uniform_noise import AdditiveUniformNoise
 from tfsq.layers.annealed_stochastic_rounding import AnnealedStochasticRounding
 from tfsq.layers.base import AnnealedQuantizer, Quantizer, StochasticQuantizer
 from tfsq.layers.differentiable_soft_quantization import DifferentiableSoftQuantization
+from tfsq.layers.finding import find
 from tfsq.layers.kumaraswamy_soft_rounding import KumaraswamySoftRounding
 from tfsq.layers.noisy_soft_rounding import NoisySoftRounding
 from tfsq.layers.registry import get, names, register
@@ -31,6 +32,7 @@ __all__ = [
     "StraightThroughRounding",
     "UniversalQuantization",
     "ZeroCenterQuantization",
+    "find",
     "get",
     "names",
     "register",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from tfsq.layers.base import Quantizer, checked_latent, deserialize_layers
+from tfsq.layers.finding import find
 from tfsq.surrogates._numerics import widen
 
 _STOP_GRADIENTS = ("partial", "none")
@@ -114,7 +115,7 @@ def quantizing_with(
       stop_gradient: "partial" or "none"; with "none", whatever predicts `loc` gets the gradient of
         the whole loss.
     """
-    layers = [part for part in module.submodules if isinstance(part, ZeroCenterQuantization)]
+    layers = find(module, ZeroCenterQuantization)
     inside = {"quantizer": quantizer, "rate_quantizer": quantizer, "stop_gradient": stop_gradient}
     before = [{name: getattr(layer, name) for name in inside} for layer in layers]
     try:

@@ -8,7 +8,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from tfsq.layers.base import StochasticQuantizer
+from tfsq.layers import StochasticQuantizer, find
 
 _STRATEGIES = {
     "none": tf.distribute.get_strategy,
@@ -79,10 +79,10 @@ def seed_noise(model, seed: int, step: int, strategy) -> None:
       step: Optimizer step that comes next.
       strategy: Where the run is trained.
     """
-    for part in model.submodules:
-        if isinstance(part, StochasticQuantizer) and part.generator is not None:
+    for layer in find(model, StochasticQuantizer):
+        if layer.generator is not None:
             # Farther than any step draws; replicas stay apart, as they would not by another seed.
-            part.generator.skip(step << _NOISE_OF_A_STEP)
+            layer.generator.skip(step << _NOISE_OF_A_STEP)
     resolver = strategy.cluster_resolver
     worker = (resolver.task_id if resolver else None) or 0
     # Replicas of one worker differ anyway, since each is traced apart.

@@ -31,9 +31,9 @@ from tfsq.training.data import crops_dataset, training_images
 from tfsq.training.runs import write_model
 from tfsq.training.settings import (
     TrainingSettings,
+    apply_step,
     build_model,
     make_optimizer,
-    settle,
     soft_steps,
 )
 
@@ -204,7 +204,7 @@ def first_losses(folder, steps: int) -> list[float]:
     rates = tf.keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.steps)
     first, found, step = program["first_step"], [], None
     for number, image in enumerate(crops.take(steps), first):
-        settle(model, settings, number)
+        apply_step(model, settings, number)
         if step is None or number == soft_steps(settings):
             step = tf.function(lambda image: model.descend(image)["loss"], jit_compile=True)
         model.optimizer.learning_rate.assign(rates(number))
@@ -225,8 +225,8 @@ def names_of(model) -> dict:
     """
     model.optimizer.build(model.trainable_variables)
     rate = model.optimizer.learning_rate
-    given = [part.temperature for part in model.submodules if isinstance(part, AnnealedQuantizer)]
-    noisy = [part for part in model.submodules if isinstance(part, StochasticQuantizer)]
+    given = [part.temperature for part in layers.find(model, AnnealedQuantizer)]
+    noisy = layers.find(model, StochasticQuantizer)
     groups = {
         "fixed": model.non_trainable_variables,
         "trained": model.trainable_variables,
@@ -235,7 +235,7 @@ def names_of(model) -> dict:
         "temperature": given,
         "learning_rate": [rate] if isinstance(rate, tf.Variable) else [],
     }
-    shortcuts = [part for part in model.submodules if isinstance(part, DCTShortcut)]
+    shortcuts = layers.find(model, DCTShortcut)
     groups["scale"] = [part.scale for part in shortcuts]
     return {
         id(variable.handle): (f"{group}/{i}", variable)
@@ -301,7 +301,7 @@ def _write_program(folder, model, names: dict, settings, half: bool, is_trained:
     """Writes steps, what they begin with and what runs them; their description."""
     programs = {"soft": _export_step(model, names, settings, folder / "soft.hlo.gz")}
     if settings.hard_fraction:
-        settle(model, settings, settings.steps)
+        apply_step(model, settings, settings.steps)
         programs["hard"] = _export_step(model, names, settings, folder / "hard.hlo.gz")
     variables = _variables(programs)
     for file in _RUNNER:
@@ -403,7 +403,7 @@ def _start_arrays(names: dict, variables: list[dict], half: bool) -> dict:
 
 def _lmbda_powers(model, names: dict) -> dict[str, float]:
     """With which power of lambda a shortcut's scale begins, see `DCTShortcut`."""
-    shortcuts = [part for part in model.submodules if isinstance(part, DCTShortcut)]
+    shortcuts = layers.find(model, DCTShortcut)
     return {names[id(part.scale.handle)][0]: -0.5 if part.inverse else 0.5 for part in shortcuts}
 
 

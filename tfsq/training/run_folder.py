@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from tfsq import layers
 from tfsq.architectures import CompressionModel, DCTShortcut
 from tfsq.files import name_for_tensorflow, writing_whole
 from tfsq.training.data import digest_of
@@ -40,7 +41,7 @@ class Checkpoints(tf.keras.callbacks.Callback):
         self._saves, self._batches = saves, 0
         self._weights = model.trainable_variables
         # Of a shortcut: with another scale, its weights would be those of another network.
-        scales = [part.scale for part in model.submodules if isinstance(part, DCTShortcut)]
+        scales = [part.scale for part in layers.find(model, DCTShortcut)]
         self._checkpoint = tf.train.Checkpoint(
             weights=self._weights, scales=scales, optimizer=model.optimizer
         )

@@ -16,7 +16,7 @@ from tfsq.codec import export
 from tfsq.files import name_for_tensorflow, writing_whole
 from tfsq.training import distribution, run_folder
 from tfsq.training.data import CACHE_SIZE, TrainingImages, crops_dataset, training_images
-from tfsq.training.settings import TrainingSettings, build_model, quantization_callbacks, settle
+from tfsq.training.settings import TrainingSettings, apply_step, build_model, quantization_callbacks
 
 
 def _copy_of(model, settings) -> CompressionModel:
@@ -206,7 +206,7 @@ class _Run:
         """Exports a run that has reached its end; the model."""
         reached = self._reached()
         self._check_finite(reached)
-        settle(self.model, self._settings, reached)
+        apply_step(self.model, self._settings, reached)
         if reached == self._settings.steps and self._is_chief:
             is_alone = self._strategy.cluster_resolver is None
             saved = self.model if is_alone else _copy_of(self.model, self._settings)
@@ -237,7 +237,7 @@ def write_model(
       step: Optimizer step that it has reached.
       folder: Of the run, by a name that TensorFlow takes.
     """
-    settle(model, settings, step)
+    apply_step(model, settings, step)
     with writing_whole(folder / run_folder.MODEL) as file:
         model.save(file)
     export(model, folder / run_folder.CODEC)

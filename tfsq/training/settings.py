@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from tfsq import layers
 from tfsq.architectures import NETWORKS, CompressionModel, HyperpriorModel
-from tfsq.architectures.base import SMALLEST_MS_SSIM_SIZE
+from tfsq.architectures.distortions import distortion_of
 from tfsq.architectures.shortcut import check_shortcut
 from tfsq.callbacks import SoftThenHard, TemperatureCallback
-from tfsq.layers.base import AnnealedQuantizer, Quantizer, check_positive, check_temperature
+from tfsq.layers.base import AnnealedQuantizer, check_positive, check_temperature
 from tfsq.training.muon import Muon
 
 # What CompressAI weighs 1 - MS-SSIM with, over what it weighs the squared error with for the same
@@ -120,11 +120,7 @@ class TrainingSettings:
                 f"`crop_size` must be a multiple of {network.size_multiple}. "
                 f"Received: crop_size={self.crop_size}"
             )
-        if self.distortion == "ms-ssim" and self.crop_size < SMALLEST_MS_SSIM_SIZE:
-            raise ValueError(
-                f"`crop_size` must be at least {SMALLEST_MS_SSIM_SIZE} for ms-ssim, 192 for "
-                f"instance. Received: crop_size={self.crop_size}"
-            )
+        distortion_of(self.distortion).check_size("crop_size", self.crop_size, self.crop_size)
         for name in ("annealing_start", "hard_fraction"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(
@@ -239,22 +235,22 @@ def annealing(settings) -> TemperatureCallback:
     )
 
 
-def quantization_callbacks(model, settings) -> list[tf.keras.callbacks.Callback]:
+def quantization_callbacks(model, settings) -> list[TemperatureCallback | SoftThenHard]:
     """What anneals a run, and makes it hard at last.
 
     Args:
       model: Of `build_model`.
       settings: Of the run.
     """
-    callbacks: list[tf.keras.callbacks.Callback] = []
-    if any(isinstance(part, AnnealedQuantizer) for part in model.submodules):
+    callbacks: list[TemperatureCallback | SoftThenHard] = []
+    if layers.find(model, AnnealedQuantizer):
         callbacks.append(annealing(settings))
     if settings.hard_fraction:
         callbacks.append(SoftThenHard(soft_steps(settings), freeze=model.encoder))
     return callbacks
 
 
-def settle(model, settings, step: int) -> None:
+def apply_step(model, settings, step: int) -> None:
     """Makes the model what it is at a step, also where no batch of this call has.
 
     Args:
@@ -262,12 +258,5 @@ def settle(model, settings, step: int) -> None:
       settings: Of the run.
       step: Optimizer step.
     """
-    quantizers = [part for part in model.submodules if isinstance(part, Quantizer)]
-    for quantizer in quantizers:
-        if isinstance(quantizer, AnnealedQuantizer):
-            quantizer.temperature = annealing(settings).temperature_at(step)
-    if settings.hard_fraction and step >= soft_steps(settings):
-        for quantizer in quantizers:
-            quantizer.hard = True
-        for name in model.encoder:
-            getattr(model, name).trainable = False
+    for callback in quantization_callbacks(model, settings):
+        callback.apply(model, step)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfsq.codec import MIN_BD_RATE_POINTS, bd_rate, shared_psnr
+from tfsq.evaluation import MIN_BD_RATE_POINTS, bd_rate, shared_psnr
 
 STEPS = st.floats(0.05, 3.0)
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.photographs import photograph
-from tfsq import codec
+from tfsq import codec, evaluation
 from tfsq.analysis import figures
 
 
@@ -30,10 +30,17 @@ def runs(folder, tmp_path_factory):
     return copies
 
 
+def compare(files, models, references=()):
+    comparison = evaluation.Comparison(models, references)
+    assert comparison.curves() == []
+    comparison.measure(*files)
+    return comparison.curves()
+
+
 @pytest.fixture(scope="module")
 def curves(files, runs):
     """The comparison of two models and both references on two files."""
-    return codec.compare(files, runs, ["webp", "jpeg"])
+    return compare(files, runs, ["webp", "jpeg"])
 
 
 def test_every_model_and_quality_is_measured_on_every_file(curves, files):
@@ -41,7 +48,7 @@ def test_every_model_and_quality_is_measured_on_every_file(curves, files):
     expected = [("run0/codec", 0.02), ("run1/codec", 0.02)]
     for curve in curves:
         if curve.name != "tfsq":
-            expected = [(curve.name, q) for q in codec.REFERENCES[curve.name].qualities]
+            expected = [(curve.name, q) for q in evaluation.REFERENCES[curve.name].qualities]
         groups = curve.groups()
         assert [(group[0].codec, group[0].quality) for group in groups] == expected
         for group in groups:
@@ -52,8 +59,8 @@ def test_every_model_and_quality_is_measured_on_every_file(curves, files):
 def test_measurements_are_those_of_the_codecs(curves, files, loaded):
     image = codec.read_image(files[1])
     for measured, expected in (
-        (curves[0].groups()[1][1], codec.evaluate(image, loaded)),
-        (curves[2].groups()[3][1], codec.evaluate_reference(image, "jpeg", 15)),
+        (curves[0].groups()[1][1], evaluation.measure(image, loaded)),
+        (curves[2].groups()[3][1], evaluation.measure(image, evaluation.REFERENCES["jpeg"].at(15))),
     ):
         assert measured.ms_ssim is None
         assert (measured.bpp, measured.psnr) == pytest.approx((expected.bpp, expected.psnr))
@@ -69,17 +76,17 @@ def test_means_are_over_files_and_points_ascend(curves):
             # The second file is too small for it.
             assert mean.ms_ssim == first.ms_ssim
         assert curve.points() == sorted((mean.bpp, mean.psnr) for mean in curve.means())
-    backwards = codec.Curve("jpeg", curves[2].measurements[::-1])
+    backwards = evaluation.Curve("jpeg", curves[2].measurements[::-1])
     np.testing.assert_allclose(backwards.points(), curves[2].points())
 
 
 def test_csv_has_every_file_and_the_means(curves, tmp_path):
-    codec.write_comparison(curves, tmp_path / "comparison.csv")
+    evaluation.write_comparison(curves, tmp_path / "comparison.csv")
     with (tmp_path / "comparison.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["file", "codec", "quality", "bpp", "psnr", "ms_ssim", "files"]
     assert [row["files"] for row in rows[:3]] == ["1", "1", "2"]
-    kinds = 2 + sum(len(reference.qualities) for reference in codec.REFERENCES.values())
+    kinds = 2 + sum(len(reference.qualities) for reference in evaluation.REFERENCES.values())
     assert len(rows) == 3 * kinds
     means = [row for row in rows if row["file"] == "mean"]
     expected = [mean for curve in curves for mean in curve.means()]
@@ -91,17 +98,17 @@ def test_csv_has_every_file_and_the_means(curves, tmp_path):
 
 
 def test_csv_is_read_as_it_was_written(curves, tmp_path):
-    codec.write_comparison(curves, tmp_path / "comparison.csv")
-    assert codec.read_comparison(tmp_path / "comparison.csv") == [
-        codec.Curve(c.name, tuple(m for group in c.groups() for m in group)) for c in curves
+    evaluation.write_comparison(curves, tmp_path / "comparison.csv")
+    assert evaluation.read_comparison(tmp_path / "comparison.csv") == [
+        evaluation.Curve(c.name, tuple(m for group in c.groups() for m in group)) for c in curves
     ]
     (tmp_path / "other.csv").write_text("file,rate\na.png,1\n")
     with pytest.raises(ValueError, match=r"other.csv must have the columns .* \['file', 'rate'\]"):
-        codec.read_comparison(tmp_path / "other.csv")
+        evaluation.read_comparison(tmp_path / "other.csv")
 
 
 def test_figure_has_a_named_line_for_each_curve(curves, tmp_path):
-    figure = codec.draw_comparison(curves)
+    figure = evaluation.draw_comparison(curves)
     (axes,) = figure.axes
     assert len(axes.lines) == 3
     for drawn, curve in zip(axes.lines, curves):
@@ -118,37 +125,36 @@ def test_figure_has_a_named_line_for_each_curve(curves, tmp_path):
 
 
 def test_names_have_as_many_parents_as_tell_them_apart(files, folder, runs):
-    (alone,) = codec.compare(files[1:], runs[:1])
+    (alone,) = compare(files[1:], runs[:1])
     assert alone.measurements[0].codec == "codec"
-    (two,) = codec.compare(files[1:], [folder, runs[0]])
+    (two,) = compare(files[1:], [folder, runs[0]])
     assert [m.codec for m in two.measurements] == ["exported", "codec"]
 
 
 def test_what_cannot_be_compared_is_refused(files, runs):
     for arguments, message in (
         ((files, []), "`models` must not be empty"),
-        (([], runs), "`files` must not be empty"),
         ((files, [runs[0], runs[0] / ".." / "codec"]), "`models` must be different folders"),
         ((files, runs, ["jpeg", "gif"]), "must be one of .*Received: 'gif'"),
     ):
         with pytest.raises(ValueError, match=message):
-            codec.compare(*arguments)
+            compare(*arguments)
 
 
 def test_names_of_figure_files_are_checked():
-    codec.check_figure_file("figure.PNG")
-    codec.check_figure_file("figure.pdf")
+    evaluation.check_figure_file("figure.PNG")
+    evaluation.check_figure_file("figure.pdf")
     for name in ("figure", "figure.xyz"):
         with pytest.raises(ValueError, match=f"{name} names no format that matplotlib writes"):
-            codec.check_figure_file(name)
+            evaluation.check_figure_file(name)
 
 
 def test_missing_matplotlib_is_named(monkeypatch, curves):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     message = r"Figures need matplotlib: pip install 'tfsq\[figures\]', or matplotlib itself."
     for function in (
-        lambda: codec.draw_comparison(curves),
-        lambda: codec.check_figure_file("figure.png"),
+        lambda: evaluation.draw_comparison(curves),
+        lambda: evaluation.check_figure_file("figure.png"),
         figures.check_matplotlib,
     ):
         with pytest.raises(ImportError, match=message):
@@ -158,11 +164,13 @@ def test_missing_matplotlib_is_named(monkeypatch, curves):
 def test_names_of_files_and_codecs_are_read_as_written(tmp_path, folder):
     names = ("a.png", "mean")
     found = [
-        codec.Measurement(name, model, 0.01, 1.0, 30.0, None) for model in "ab" for name in names
+        evaluation.Measurement(name, model, 0.01, 1.0, 30.0, None)
+        for model in "ab"
+        for name in names
     ]
-    reference = [codec.Measurement(name, "jpeg", 50.0, 2.0, 31.0, None) for name in names]
-    curves = [codec.Curve("tfsq", tuple(found)), codec.Curve("jpeg", tuple(reference))]
-    codec.write_comparison(curves, tmp_path / "table.csv")
-    assert codec.read_comparison(tmp_path / "table.csv") == curves
+    reference = [evaluation.Measurement(name, "jpeg", 50.0, 2.0, 31.0, None) for name in names]
+    curves = [evaluation.Curve("tfsq", tuple(found)), evaluation.Curve("jpeg", tuple(reference))]
+    evaluation.write_comparison(curves, tmp_path / "table.csv")
+    assert evaluation.read_comparison(tmp_path / "table.csv") == curves
     named = shutil.copytree(folder, tmp_path / "runs" / "jpeg")
-    assert list(codec.Comparison([named])._codecs) == ["runs/jpeg"]
+    assert list(evaluation.Comparison([named])._codecs) == ["runs/jpeg"]

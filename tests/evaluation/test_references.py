@@ -5,7 +5,8 @@ import pytest
 from PIL import Image, JpegImagePlugin
 
 from tests.photographs import photograph
-from tfsq.codec import REFERENCES, compress_reference, evaluate_reference, reference_of_size
+from tfsq.evaluation import REFERENCES, measure
+from tfsq.evaluation.references import reference
 
 
 def opened(data):
@@ -16,7 +17,7 @@ def opened(data):
 def test_rate_and_psnr_rise_over_the_ladder(name):
     # Small enough for no MS-SSIM, which would take most of the time.
     image = photograph()[-160:]
-    figures = [evaluate_reference(image, name, q) for q in REFERENCES[name].qualities]
+    figures = [measure(image, REFERENCES[name].at(q)) for q in REFERENCES[name].qualities]
     assert np.diff([figure.bpp for figure in figures]).min() > 0
     assert np.diff([figure.psnr for figure in figures]).min() > 0
     assert figures[0].bpp < 0.15
@@ -27,10 +28,10 @@ def test_rate_and_psnr_rise_over_the_ladder(name):
 @pytest.mark.parametrize("size", [(1, 1), (40, 57), (170, 161)])
 def test_figures_are_those_of_the_file_and_of_what_pillow_decodes(name, size):
     image = photograph()[: size[0], : size[1]]
-    data = compress_reference(image, name, 30)
+    data = REFERENCES[name].at(30).compress(image)
     decoded = np.asarray(opened(data))
     assert decoded.shape == image.shape
-    figures = evaluate_reference(image, name, 30)
+    figures = measure(image, REFERENCES[name].at(30))
     assert figures.file_bytes == len(data)
     assert figures.bpp == 8 * len(data) / (size[0] * size[1])
     mse = np.mean((image.astype(float) - decoded) ** 2)
@@ -42,19 +43,20 @@ def test_figures_are_those_of_the_file_and_of_what_pillow_decodes(name, size):
 @pytest.mark.parametrize("least_bytes", [0, 1500, 4000, 20_000, 10**9])
 def test_file_of_a_size(name, least_bytes):
     image = photograph()[-160:]
-    quality, data = reference_of_size(image, name, least_bytes)
-    assert data == compress_reference(image, name, quality)
+    of_size, data = REFERENCES[name].of_size(image, least_bytes)
+    quality = of_size.quality
+    assert data == REFERENCES[name].at(quality).compress(image)
     lowest = REFERENCES[name].lowest_quality
     assert len(data) >= least_bytes or quality == 100
     if quality > lowest:
-        assert len(compress_reference(image, name, quality - 1)) < least_bytes
+        assert len(REFERENCES[name].at(quality - 1).compress(image)) < least_bytes
     assert (quality == lowest) == (least_bytes == 0)
 
 
 def test_jpeg_is_baseline_with_half_the_chroma_and_its_own_huffman_tables():
     image = photograph()
     for quality in (5, 50, 100):
-        data = compress_reference(image, "jpeg", quality)
+        data = REFERENCES["jpeg"].at(quality).compress(image)
         with opened(data) as file:
             assert file.format == "JPEG"
             assert JpegImagePlugin.get_sampling(file) == 2  # Pillow's number of 4:2:0
@@ -68,7 +70,7 @@ def test_jpeg_is_baseline_with_half_the_chroma_and_its_own_huffman_tables():
 def test_webp_is_lossy_and_searched_for():
     image = photograph()
     for quality in (0, 50, 100):
-        data = compress_reference(image, "webp", quality)
+        data = REFERENCES["webp"].at(quality).compress(image)
         assert data[8:16] == b"WEBPVP8 "  # "VP8L" would be lossless
         quick = io.BytesIO()
         Image.fromarray(image).save(quick, "WEBP", quality=quality, method=0)
@@ -79,7 +81,7 @@ def test_webp_is_lossy_and_searched_for():
 def test_noise_fits_at_every_quality(name):
     noise = np.random.default_rng(0).integers(0, 256, [160, 300, 3], np.uint8)
     for quality in (1, 94, 100):
-        assert evaluate_reference(noise, name, quality).psnr > 5
+        assert measure(noise, REFERENCES[name].at(quality)).psnr > 5
 
 
 @pytest.mark.parametrize(
@@ -89,13 +91,14 @@ def test_noise_fits_at_every_quality(name):
 def test_qualities_that_do_not_exist_are_refused(name, quality, lowest):
     message = f"`quality` of {name} must be an integer from {lowest} to 100. Received: {quality}"
     with pytest.raises(ValueError, match=message):
-        evaluate_reference(photograph(), name, quality)
+        measure(photograph(), REFERENCES[name].at(quality))
 
 
 def test_other_names_and_arrays_are_refused():
     message = r"must be one of \['jpeg', 'webp'\]. Received: 'avif'"
     with pytest.raises(ValueError, match=message):
-        compress_reference(photograph(), "avif", 10)
-    for function in (compress_reference, evaluate_reference):
+        reference("avif")
+    jpeg = REFERENCES["jpeg"].at(10)
+    for function in (jpeg.compress, lambda image: measure(image, jpeg)):
         with pytest.raises(ValueError, match=r"`image` must be a uint8 array.*Received: shape"):
-            function(photograph() / 255, "jpeg", 10)
+            function(photograph() / 255)

@@ -9,15 +9,13 @@ import math
 import os
 import pathlib
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfsq._extras import import_extra
-from tfsq.codec.api import compress, decompress
-from tfsq.codec.evaluation import RateDistortion, rate_distortion
-from tfsq.codec.image_files import read_image
-from tfsq.codec.references import REFERENCES, evaluate_reference, reference
-from tfsq.codec.saved_model import load
+from tfsq.codec import compress, decompress, load, read_image
+from tfsq.evaluation.figures import Figures, figures_of, measure
+from tfsq.evaluation.references import REFERENCES, reference
 from tfsq.files import resolved, writing_whole
 
 # The name of the curve of all models, beside those of the references.
@@ -130,7 +128,7 @@ def _model_names(models: Sequence) -> list[str]:
     return names
 
 
-def _measurement(file, codec: str, quality: float, figures: RateDistortion) -> Measurement:
+def _measurement(file, codec: str, quality: float, figures: Figures) -> Measurement:
     return Measurement(str(file), codec, quality, figures.bpp, figures.psnr, figures.ms_ssim)
 
 
@@ -155,25 +153,29 @@ class Comparison:
             name: [] for name in (_MODELS, *self._ladders)
         }
 
-    def measure(self, file) -> None:
-        """Compresses, decompresses and measures an image file with all of them.
+    def measure(self, *files) -> None:
+        """Compresses, decompresses and measures image files with all of them.
 
         Args:
-          file: Image file, see `read_image`.
+          *files: Image files, see `read_image`.
 
         Raises:
-          OSError: if the file cannot be read.
-          ValueError: if it is not an image that tfsq codes.
+          OSError: if a file cannot be read.
+          ValueError: if one is not an image that tfsq codes.
         """
+        for file in files:
+            self._measure(file)
+
+    def _measure(self, file) -> None:
         image = read_image(file)
         found: dict[str, list[Measurement]] = {name: [] for name in self._measured}
         for name, codec in self._codecs.items():
             data = compress(image, codec)
-            figures = rate_distortion(image, data, decompress(data, codec))
+            figures = figures_of(image, data, decompress(data, codec))
             found[_MODELS].append(_measurement(file, name, codec.metadata["lmbda"], figures))
         for name, qualities in self._ladders.items():
             for quality in qualities:
-                of_reference = evaluate_reference(image, name, quality)
+                of_reference = measure(image, REFERENCES[name].at(quality))
                 found[name].append(_measurement(file, name, quality, of_reference))
         # All of a file or nothing.
         for name, measurements in found.items():
@@ -188,31 +190,6 @@ class Comparison:
         return _curves(self._measured) if self._measured[_MODELS] else []
 
 
-def compare(files: Iterable, models: Sequence, references: Sequence[str] = ()) -> list[Curve]:
-    """Compresses, decompresses and measures image files with models and references.
-
-    Args:
-      files: Image files, see `read_image`.
-      models: See `Comparison`.
-      references: See `Comparison`.
-
-    Returns:
-      What `Comparison.curves` returns.
-
-    Raises:
-      OSError: if a file cannot be read.
-      ValueError: if a file is not an image that tfsq codes, if there is none, or as `Comparison`.
-      ModelError: if a folder is not an exported codec.
-    """
-    comparison = Comparison(models, references)
-    for file in files:
-        comparison.measure(file)
-    curves = comparison.curves()
-    if not curves:
-        raise ValueError("`files` must not be empty.")
-    return curves
-
-
 def read_comparison(path: str | os.PathLike) -> list[Curve]:
     """Reads what `write_comparison` wrote.
 
@@ -220,7 +197,7 @@ def read_comparison(path: str | os.PathLike) -> list[Curve]:
       path: The CSV file.
 
     Returns:
-      The curves, as `compare` returned them.
+      The curves, as `Comparison.curves` returned them.
 
     Raises:
       OSError: if the file cannot be read.
@@ -255,7 +232,7 @@ def write_comparison(curves: Sequence[Curve], path: str | os.PathLike) -> None:
     written as their bytes.
 
     Args:
-      curves: What `compare` returned.
+      curves: What `Comparison.curves` returned.
       path: The file to write.
     """
     rows: list[tuple] = []
@@ -294,7 +271,7 @@ def draw_comparison(curves: Sequence[Curve]):
     """Draws mean PSNR against mean bits per pixel, a line for each curve.
 
     Args:
-      curves: What `compare` returned.
+      curves: What `Comparison.curves` returned.
 
     Returns:
       A matplotlib figure.

@@ -1,0 +1,180 @@
+"""Keras models that are trained for rate + lambda * distortion."""
+
+from __future__ import annotations
+
+import types
+
+import tensorflow as tf
+
+from tfsq.architectures.distortions import DISTORTIONS, distortion_of, mean_squared_error
+from tfsq.architectures.images import checked_images, of_same_shape
+from tfsq.layers.base import check_positive
+
+_NOT_COMPILED = ("loss", "loss_weights", "metrics", "weighted_metrics")
+
+
+class RateDistortionModel(tf.keras.Model):
+    """A model with the loss bits per pixel + lmbda * distortion, as in TFC's examples.
+
+    A subclass implements `call(image, training)` -> (reconstruction, bits), the bits a dict of
+    float32 tensors [batch].
+    """
+
+    def compile(self, optimizer, lmbda: float | None = None, distortion: str = "mse", **kwargs):
+        """Configures training.
+
+        A `.keras` file keeps the arguments. A model that Keras loads from a SavedModel folder,
+        where there is no place for them, has to be compiled again.
+
+        Args:
+          optimizer: Keras optimizer.
+          lmbda: Positive weight of the distortion against bits per pixel.
+          distortion: "mse" on 0-255, or "ms-ssim" for 1 - MS-SSIM.
+          **kwargs: passed to `tf.keras.Model.compile`: `jit_compile`, `run_eagerly`,
+            `steps_per_execution`.
+
+        Raises:
+          ValueError: if `lmbda` is not positive and finite, `distortion` unknown, or if a loss or
+            metrics are given, of which these networks have their own.
+        """
+        if kwargs.pop("from_serialized", False):
+            return
+        lmbda = check_positive("lmbda", lmbda)
+        distortion = distortion_of(distortion).name
+        for name in _NOT_COMPILED:
+            if kwargs.get(name) is not None:
+                raise ValueError(
+                    f"`{name}` is not used: the loss is bits per pixel + lmbda * distortion, and "
+                    f"`fit` reports loss, bpp, mse and psnr. Received: {name}={kwargs[name]!r}"
+                )
+        super().compile(optimizer=optimizer, **kwargs)
+        self.lmbda = lmbda
+        self.distortion = distortion
+        # Keras would count metrics in an attribute or a dict among the weights of the model.
+        self._means = types.SimpleNamespace(
+            **{name: tf.keras.metrics.Mean(name=name) for name in ("loss", "bpp", "mse", "psnr")}
+        )
+
+    def get_compile_config(self):
+        if not self._is_compiled:
+            return None
+        config = super().get_compile_config()
+        return {**config, "lmbda": self.lmbda, "distortion": self.distortion}
+
+    def compile_from_config(self, config):
+        config = dict(config)
+        config["optimizer"] = tf.keras.optimizers.get(config["optimizer"])
+        self.compile(**config)
+        # Creates the slots, so that loading can restore them.
+        self.optimizer.build(self.trainable_variables)
+
+    def rate_distortion(self, image, training, lmbda=None, target=None):
+        """Evaluates the loss and its two parts.
+
+        Args:
+          image: As for `call`.
+          training: Boolean, whether to use the surrogates or to round.
+          lmbda: Weight of the distortion, a number or a scalar tensor; that of `compile` if None.
+          target: What the reconstruction is compared with, of the shape of `image`; `image` if
+            None.
+
+        Returns:
+          Dict of float32 tensors [batch]: "loss", "bpp" (bits per pixel), "distortion" (what
+          `compile` chose), "mse" and "psnr" (dB).
+
+        Raises:
+          RuntimeError: if the model was not compiled.
+          ValueError: if `image` or `target` is not as described.
+        """
+        if not self._is_compiled:
+            raise RuntimeError("The model must be compiled first: its loss depends on `lmbda`.")
+        image = checked_images(image)
+        target = image if target is None else of_same_shape(checked_images(target), image)
+        reconstruction, bits = self(image, training=training)
+        return self.loss_of(target, reconstruction, bits, self.lmbda if lmbda is None else lmbda)
+
+    def loss_of(self, image, reconstruction, bits, lmbda):
+        """Weighs rate and distortion, with the distortion that `compile` chose.
+
+        Args:
+          image: Tensor [batch, height, width, 3] of any real dtype, values in 0-255.
+          reconstruction: float32 tensor of the same shape.
+          bits: Dict of float32 tensors [batch].
+          lmbda: Weight of the distortion.
+
+        Returns:
+          As `rate_distortion`.
+        """
+        image = tf.cast(image, tf.float32)
+        pixels = tf.cast(tf.reduce_prod(tf.shape(image)[1:3]), tf.float32)
+        bpp = tf.add_n(list(bits.values())) / pixels
+        mse = mean_squared_error(image, reconstruction)
+        distortion = (
+            mse if self.distortion == "mse" else DISTORTIONS[self.distortion](image, reconstruction)
+        )
+        return {
+            "loss": bpp + lmbda * distortion,
+            "bpp": bpp,
+            "distortion": distortion,
+            "mse": mse,
+            "psnr": 10.0 * tf.math.log(255.0**2 / mse) / tf.math.log(10.0),
+        }
+
+    def train_step(self, data):
+        """One step of `fit`; see `tf.keras.Model.train_step`.
+
+        Args:
+          data: A batch of images, or a tuple of images and of what they are to be reconstructed
+            as.
+        """
+        image, target = _unpacked(data)
+        return self._update_means(self.descend(image, target=target))
+
+    def descend(self, image, **given):
+        """Takes a step of the optimizer on a batch of images.
+
+        Args:
+          image: As for `call`.
+          **given: `lmbda` and `target` of `rate_distortion`.
+
+        Returns:
+          As `rate_distortion`, from before the step.
+        """
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        with tf.GradientTape() as tape:
+            values = self.rate_distortion(image, training=True, **given)
+            # Gradients are summed over the replicas. `losses` are those of regularizers.
+            loss = (tf.reduce_mean(values["loss"]) + sum(self.losses)) / replicas
+        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
+        return values
+
+    def test_step(self, data):
+        """One step of `evaluate`, with hard rounding, on what `train_step` takes."""
+        image, target = _unpacked(data)
+        return self._update_means(self.rate_distortion(image, training=False, target=target))
+
+    def predict_step(self, data):
+        """One step of `predict`, with hard rounding: the reconstruction."""
+        return self(_unpacked(data)[0], training=False)[0]
+
+    @property
+    def metrics(self):
+        return list(vars(self._means).values()) if self._is_compiled else []
+
+    def _update_means(self, values):
+        for mean in self.metrics:
+            mean.update_state(values[mean.name])
+        return {mean.name: mean.result() for mean in self.metrics}
+
+
+def _unpacked(data) -> tuple:
+    """Images, and what they are compared with or None, of what Keras passes to a step."""
+    image, target, weight = tf.keras.utils.unpack_x_y_sample_weight(data)
+    if isinstance(image, dict):
+        raise ValueError(
+            "Batches must be images, (images,) or (images, targets). "
+            f"Received: a dict with {sorted(image)}"
+        )
+    if weight is not None:
+        raise ValueError("`sample_weight` is not used: all images of a batch weigh the same.")
+    return image, target

@@ -1,0 +1,35 @@
+"""Measuring codecs: figures of single images, classical references, comparisons, BD-rates."""
+
+from tfsq.evaluation.bd_rates import MIN_BD_RATE_POINTS, bd_rate, shared_psnr
+from tfsq.evaluation.comparison import (
+    Comparison,
+    Curve,
+    Measurement,
+    check_figure_file,
+    draw_comparison,
+    read_comparison,
+    write_comparison,
+)
+from tfsq.evaluation.figures import CodecFigures, Figures, ReferenceCodec, figures_of, measure
+from tfsq.evaluation.references import REFERENCES, Reference, ReferenceAtQuality
+
+__all__ = [
+    "MIN_BD_RATE_POINTS",
+    "REFERENCES",
+    "CodecFigures",
+    "Comparison",
+    "Curve",
+    "Figures",
+    "Measurement",
+    "Reference",
+    "ReferenceAtQuality",
+    "ReferenceCodec",
+    "bd_rate",
+    "check_figure_file",
+    "draw_comparison",
+    "figures_of",
+    "measure",
+    "read_comparison",
+    "shared_psnr",
+    "write_comparison",
+]
