@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import functools
 import os
 import pathlib
 import shutil
@@ -93,14 +94,14 @@ def prepare_codecs(folder: pathlib.Path, data: pathlib.Path) -> None:
     training.export_program(shipped.photographs(data), folder / "codecs", settings, half=True)
 
 
-def prepare_study(folder: pathlib.Path, data: pathlib.Path) -> None:
+def prepare_study(folder: pathlib.Path, data: pathlib.Path, seed: int) -> None:
     """Arms that differ in the temperature of the reconstruction alone: one program."""
     images = [
         path
         for part in ("bsds500", "free")
         for path in sorted((data / part / "train").glob("*.jpg"))
     ]
-    settings = study.settings_of(STUDY, STUDY_RUNS[0])
+    settings = dataclasses.replace(study.settings_of(STUDY, STUDY_RUNS[0]), seed=seed)
     training.export_program(images, folder / "study", settings, half=True, max_size=LARGEST_STUDY)
 
 
@@ -110,7 +111,7 @@ STUDY = study.experiment_of("papers_size")
 STUDY_RUNS = study.runs_of(STUDY)
 STUDY_START = 26_000
 LARGEST_STUDY = 50  # MiB
-STUDY_LMBDAS = (0.0018, 0.013)
+STUDY_LMBDAS, STUDY_SEEDS = (0.0018, 0.013), (0, 1)
 # As many arms in a call as come back, and seconds.
 STUDY_CALLS = ((slice(4), 368), (slice(4, None), 285))
 
@@ -166,13 +167,14 @@ JOBS = {
         8,
     ),
     **{
-        f"study_{lmbda}": Job(
+        f"study_{lmbda}_seed_{seed}": Job(
             "Arms of the reconstruction from a common start, at the papers' size.",
-            prepare_study,
+            functools.partial(prepare_study, seed=seed),
             study_commands(lmbda),
             14,
         )
         for lmbda in STUDY_LMBDAS
+        for seed in STUDY_SEEDS
     },
 }
 
