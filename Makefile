@@ -27,8 +27,8 @@ docs: $(VENV)/.docs
 
 # Every table and figure of docs/results.md, from the CSV files in results/.
 results: $(INSTALLED)
-	$(BIN)/python benchmarks/shipped/report.py
-	$(BIN)/python benchmarks/refinement/run.py
+	$(BIN)/python -m benchmarks.shipped.report
+	$(BIN)/python -m benchmarks.refinement.run
 	$(BIN)/python -m benchmarks.recipe.run
 	$(BIN)/python -m benchmarks.recipe.learning
 	$(BIN)/python -m benchmarks.shortcut.energy
@@ -37,7 +37,7 @@ results: $(INSTALLED)
 	$(BIN)/python -m benchmarks.accelerator.report
 	$(BIN)/python -m benchmarks.accelerator.agreement
 	for runs in results/rate_distortion/*_runs.csv; do \
-		$(BIN)/python benchmarks/rate_distortion/report.py $$(basename $$runs _runs.csv) || exit 1; \
+		$(BIN)/python -m benchmarks.rate_distortion.report $$(basename $$runs _runs.csv) || exit 1; \
 	done
 	$(BIN)/python -m benchmarks.speed.report results/speed
 

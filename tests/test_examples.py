@@ -7,6 +7,8 @@ import pathlib
 import numpy as np
 import pytest
 
+from benchmarks.scalar_source import run as scalar_source
+
 EXAMPLES = pathlib.Path(__file__).parent.parent / "examples"
 
 
@@ -34,8 +36,8 @@ def test_drop_in_trains_like_the_model_of_tfc():
 
 @pytest.mark.filterwarnings("ignore:Model's `__init__:UserWarning")
 def test_scalar_source_never_beats_the_limit_and_resumes(tmp_path):
-    example = load("scalar_source")
-    example.main(tmp_path, seeds=2, steps=100, only="aun|aun")
+
+    scalar_source.main(tmp_path, seeds=2, steps=100, only="aun|aun")
     with (tmp_path / "codecs.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["arm"] for row in rows} == {"aun|aun", "aun|aun+hard"}
@@ -48,15 +50,15 @@ def test_scalar_source_never_beats_the_limit_and_resumes(tmp_path):
     for name in ("summary.csv", "table.md", "gaps.png"):
         assert (tmp_path / name).stat().st_size > 100
     before = (tmp_path / "codecs.csv").read_bytes()
-    example.main(tmp_path, seeds=2, steps=100, only="aun|aun")
+    scalar_source.main(tmp_path, seeds=2, steps=100, only="aun|aun")
     assert (tmp_path / "codecs.csv").read_bytes() == before
     with pytest.raises(ValueError, match="holds arms of other steps or seeds"):
-        example.main(tmp_path, seeds=2, steps=200, only="aun|aun")
+        scalar_source.main(tmp_path, seeds=2, steps=200, only="aun|aun")
 
 
 def test_hard_evaluation_of_a_scalar_codec_is_that_of_samples():
-    example = load("scalar_source")
-    model = example.ScalarCodecs(example.ARMS[0], seeds=1)
+
+    model = scalar_source.ScalarCodecs(scalar_source.ARMS[0], seeds=1)
     rates, distortions = model.evaluate_hard()
     rng = np.random.default_rng(0)
     v = rng.uniform(size=200_000)

@@ -1,8 +1,8 @@
-"""One trial of `tests.kills`, killed at a step."""
+"""One trial of `benchmarks.kills`, killed at a step."""
 
 import pytest
 
-from tests.kills import STEPS_PER_EPOCH, kill
+from benchmarks.kills.run import STEPS_PER_EPOCH, kill
 
 STEPS = 120
 

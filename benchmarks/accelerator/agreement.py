@@ -12,7 +12,6 @@ again to resume.
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import pathlib
 import subprocess
@@ -25,6 +24,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import stats
 
+from benchmarks import rows as tables
 from benchmarks.recipe.run import validation
 from tfsq import training
 from tfsq.analysis import markdown
@@ -57,7 +57,7 @@ def by_tensorflow(paths, folder: pathlib.Path, settings) -> tf.keras.Model:
 
 def measure(data: pathlib.Path) -> None:
     """Adds what is missing to the CSV file."""
-    rows = read()
+    rows = tables.read(RESULTS / CSV)
     held_out = tf.data.Dataset.from_tensor_slices(np.stack(validation(data))).batch(4)
     paths = sorted((data / "train").glob("*.jpg"))
     for seed in SEEDS:
@@ -70,24 +70,7 @@ def measure(data: pathlib.Path) -> None:
             found = model.evaluate(held_out, return_dict=True, verbose=0)
             figures = {key: f"{found[key]:.6f}" for key in COLUMNS[2:]}
             rows.append({"seed": str(seed), "by": name, **figures})
-            write(rows)
-
-
-def read() -> list[dict]:
-    """The rows that are measured already."""
-    if not (RESULTS / CSV).exists():
-        return []
-    with (RESULTS / CSV).open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def write(rows: list[dict]) -> None:
-    """Writes the CSV file."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with (RESULTS / CSV).open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+            tables.write(rows, RESULTS / CSV)
 
 
 def losses(rows, name) -> np.ndarray:
@@ -126,7 +109,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.data:
         measure(arguments.data)
-    if rows := read():
+    if rows := tables.read(RESULTS / CSV):
         report(rows)
 
 

@@ -12,6 +12,7 @@ import pathlib
 import shutil
 import sys
 
+from benchmarks import rows as tables
 from tfsq.analysis import markdown
 
 RESULTS = pathlib.Path("results/accelerator")
@@ -48,10 +49,7 @@ HEADINGS = {
 
 def read(name: str) -> list[dict]:
     """The rows of a CSV file; none if it is not there."""
-    if not (RESULTS / name).exists():
-        return []
-    with (RESULTS / name).open(newline="") as file:
-        return list(csv.DictReader(file))
+    return tables.read(RESULTS / name)
 
 
 def take(folder: pathlib.Path) -> None:

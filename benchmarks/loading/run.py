@@ -13,7 +13,6 @@ Writes `results/loading/steps.csv` and `memory.csv`, and `loading.md` from them 
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import pathlib
 import statistics
@@ -27,6 +26,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from benchmarks import rows as tables
 from benchmarks.speed.memory import own_peak
 from benchmarks.speed.timing import in_turns, seconds_of
 from tfsq import training
@@ -102,25 +102,10 @@ def measure_memory() -> list[dict]:
     return rows
 
 
-def write(name: str, rows: list[dict]) -> None:
-    """Writes a CSV file."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with (RESULTS / name).open("w", newline="") as opened:
-        writer = csv.DictWriter(opened, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def read(name: str) -> list[dict]:
-    """Reads a CSV file."""
-    with (RESULTS / name).open(newline="") as opened:
-        return list(csv.DictReader(opened))
-
-
 def report() -> str:
     """The tables."""
     times: dict[str, list[float]] = {}
-    for row in read("steps.csv"):
+    for row in tables.read(RESULTS / "steps.csv"):
         times.setdefault(row["way"], []).append(float(row["ms"]))
     lines = []
     for way, found in times.items():
@@ -131,7 +116,7 @@ def report() -> str:
     steps = markdown(["images", "step, ms", "median ratio (quartiles)"], lines)
     memory = [
         [row["files"], f"{int(row['cache_bytes']) / 2**30:g} GiB", row["peak_mb"]]
-        for row in read("memory.csv")
+        for row in tables.read(RESULTS / "memory.csv")
     ]
     return steps + "\n" + markdown(["files of 3 megapixels", "cache", "peak, MB"], memory)
 
@@ -147,8 +132,8 @@ def main() -> None:
         print(train_on(arguments.train, arguments.cache_size))
         return
     if arguments.measure:
-        write("steps.csv", measure_steps(arguments.measure))
-        write("memory.csv", measure_memory())
+        tables.write(measure_steps(arguments.measure), RESULTS / "steps.csv")
+        tables.write(measure_memory(), RESULTS / "memory.csv")
     (RESULTS / "loading.md").write_text(report())
 
 

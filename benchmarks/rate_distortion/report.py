@@ -1,6 +1,6 @@
 """Makes tables and figures of the rate-distortion study from its CSV files alone.
 
-    python benchmarks/rate_distortion/report.py surrogates
+    python -m benchmarks.rate_distortion.report surrogates
 
 Reads `results/rate_distortion/<experiment>.csv` and `<experiment>_runs.csv`; writes
 `<experiment>_losses.md` and `.png`, and with four lambdas `<experiment>_bd_rates.md` and `.png`.

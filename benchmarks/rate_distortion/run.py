@@ -1,6 +1,6 @@
 """Trains the arms of an experiment and measures them in real files: the rate-distortion study.
 
-    python benchmarks/rate_distortion/run.py surrogates --data ../shared/data --runs ../runs
+    python -m benchmarks.rate_distortion.run surrogates --data ../shared/data --runs ../runs
 
 Every arm of a network, lambda and seed begins with the same weights, and sees the same crops in the
 same order for the same number of steps. Each run is a process of its own, with one thread, since
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import csv
 import dataclasses
 import hashlib
 import itertools
@@ -29,6 +28,8 @@ import subprocess
 import sys
 import threading
 import time
+
+from benchmarks import rows as tables
 
 HERE = pathlib.Path(__file__).parent
 RESULTS = pathlib.Path("results/rate_distortion")
@@ -96,11 +97,8 @@ def digest_of(experiment: dict, run: Run) -> str:
 
 def read(name: str) -> tuple[list[dict], list[dict]]:
     """The rows of images and of runs that are measured already."""
-    files = [RESULTS / f"{name}{suffix}.csv" for suffix in ("", "_runs")]
-    if not all(file.exists() for file in files):
-        return [], []
-    with files[0].open(newline="") as images, files[1].open(newline="") as runs:
-        return list(csv.DictReader(images)), list(csv.DictReader(runs))
+    images, runs = (tables.read(RESULTS / f"{name}{suffix}.csv") for suffix in ("", "_runs"))
+    return (images, runs) if images and runs else ([], [])
 
 
 def missing(experiment: dict, run_rows: list[dict]) -> list[Run]:
@@ -152,8 +150,7 @@ def collected(folder: pathlib.Path, settings):
     for name, value in dataclasses.asdict(settings).items():
         if found[name] != value:
             raise ValueError(f"{folder} was trained with {name} {found[name]}, not {value}.")
-    with (folder / "history.csv").open(newline="") as file:
-        last = list(csv.DictReader(file))[-1]
+    last = tables.read(folder / "history.csv")[-1]
     if int(last["step"]) != settings.steps:
         raise ValueError(f"{folder} ends at step {last['step']} of {settings.steps}.")
     return tf.keras.models.load_model(folder / "model.keras")
@@ -207,20 +204,14 @@ def append(name: str, evaluation: dict) -> None:
     kept = ("image", "bpp", "psnr", "ms_ssim", "file_bytes", "decoder_matches_encoder")
     image_rows += [{**run, **{key: image[key] for key in kept}} for image in images]
     run_rows.append({**run, **evaluation})
-    RESULTS.mkdir(parents=True, exist_ok=True)
     for suffix, rows in (("", image_rows), ("_runs", run_rows)):
-        # Whole or not at all: what is there counts as done.
-        unfinished = RESULTS / f"{name}{suffix}.csv.unfinished"
-        with unfinished.open("w", newline="") as opened:
-            writer = csv.DictWriter(opened, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(unfinished, RESULTS / f"{name}{suffix}.csv")
+        tables.write(rows, RESULTS / f"{name}{suffix}.csv")
 
 
 def perform_in_process(run: Run, arguments) -> None:
     """Runs this script for a single run, and writes down what it found."""
-    command = [sys.executable, __file__, arguments.experiment, "--single"]
+    command = [sys.executable, "-m", "benchmarks.rate_distortion.run"]
+    command += [arguments.experiment, "--single"]
     command += [json.dumps(dataclasses.asdict(run))]
     command += ["--data", str(arguments.data), "--runs", str(arguments.runs)]
     folder = arguments.runs / run.folder

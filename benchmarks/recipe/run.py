@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import csv
 import dataclasses
 import functools
 import json
@@ -32,6 +31,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
+from benchmarks import rows as tables
 from benchmarks.recipe import recipes
 from tfsq import codec
 from tfsq.analysis import markdown
@@ -118,26 +118,17 @@ def trained(name: str, lmbda: float, seed: int, step_ms: float, steps: int, data
 
 def read(file: pathlib.Path, kind=Row) -> list:
     """The rows that are measured already, of a dataclass."""
-    if not file.exists():
-        return []
     types = {"str": str, "float": float, "int": int}
     columns = {field.name: types[field.type] for field in dataclasses.fields(kind)}
-    with file.open(newline="") as opened:
-        return [
-            kind(**{name: columns[name](value) for name, value in row.items()})
-            for row in csv.DictReader(opened)
-        ]
+    return [
+        kind(**{name: columns[name](value) for name, value in row.items()})
+        for row in tables.read(file)
+    ]
 
 
 def write(rows: list, file: pathlib.Path) -> None:
     """Writes the CSV file, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_suffix(".unfinished")
-    with unfinished.open("w", newline="") as opened:
-        writer = csv.DictWriter(opened, [field.name for field in dataclasses.fields(rows[0])])
-        writer.writeheader()
-        writer.writerows(map(dataclasses.asdict, rows))
-    os.replace(unfinished, file)
+    tables.write([dataclasses.asdict(row) for row in rows], file)
 
 
 def perform(job: dict, data: pathlib.Path, kind=Row, driver: str = "run"):

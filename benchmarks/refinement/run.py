@@ -1,6 +1,6 @@
 """Measures what refining the latents of an image gains, and in which time.
 
-    python benchmarks/refinement/run.py saved_models/quality_* --images 'kodak/kodim0[1-4].png'
+    python -m benchmarks.refinement.run saved_models/quality_* --images 'kodak/kodim0[1-4].png'
 
 For every model, surrogate, number of steps and image: seconds, bits per pixel and PSNR of real
 files. Writes `results/refinement/refinement.csv`, `table.md`, `bd_rates.md` and `gain.png`. Run
@@ -10,7 +10,6 @@ again to resume; with no model, only the tables and the figure are made again, f
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 import glob
 import itertools
@@ -27,6 +26,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 
+from benchmarks import rows as tables
 from tfsq import codec, evaluation
 from tfsq.analysis import markdown
 
@@ -65,30 +65,22 @@ class Row:
 
 def read() -> list[Row]:
     """The rows that are measured already."""
-    file = RESULTS / "refinement.csv"
-    if not file.exists():
-        return []
-    with file.open() as opened:
-        return [
-            Row(
-                row["model"],
-                float(row["lmbda"]),
-                row["surrogate"],
-                int(row["steps"]),
-                row["image"],
-                *(float(row[name]) for name in ("seconds", "bpp", "psnr")),
-            )
-            for row in csv.DictReader(opened)
-        ]
+    return [
+        Row(
+            row["model"],
+            float(row["lmbda"]),
+            row["surrogate"],
+            int(row["steps"]),
+            row["image"],
+            *(float(row[name]) for name in ("seconds", "bpp", "psnr")),
+        )
+        for row in tables.read(RESULTS / "refinement.csv")
+    ]
 
 
 def write(rows: list[Row]) -> None:
     """Writes all rows."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with (RESULTS / "refinement.csv").open("w", newline="") as opened:
-        writer = csv.writer(opened)
-        writer.writerow([field.name for field in dataclasses.fields(Row)])
-        writer.writerows(dataclasses.astuple(row) for row in rows)
+    tables.write([dataclasses.asdict(row) for row in rows], RESULTS / "refinement.csv")
 
 
 def measured(image, path, found: codec.Codec, surrogate: str, steps: int) -> Row:

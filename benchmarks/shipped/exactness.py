@@ -1,6 +1,6 @@
 """Measures what exact predictions cost, and how near strings come to the ideal code length.
 
-    python benchmarks/shipped/exactness.py --data ../shared/data --runs ../runs/shipped
+    python -m benchmarks.shipped.exactness --data ../shared/data --runs ../runs/shipped
 
 For every shipped codec and image of Kodak: the bits of the strings, the ideal code length with
 exact and with float predictions, and the bytes of the container. Writes
@@ -10,7 +10,6 @@ exact and with float predictions, and the bytes of the container. Writes
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import pathlib
 
@@ -18,6 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
 
+from benchmarks import rows as tables
 from tfsq import codec
 from tfsq.architectures.base import LATENT
 from tfsq.architectures.coders import Estimator
@@ -69,10 +69,7 @@ def main() -> None:
     parser.add_argument("--data", type=pathlib.Path, required=True, help="kodak/.")
     parser.add_argument("--runs", type=pathlib.Path, required=True, help="Runs of make.py.")
     rows = measure(parser.parse_args())
-    with (RESULTS / "exactness.csv").open("w", newline="") as opened:
-        writer = csv.DictWriter(opened, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    tables.write(rows, RESULTS / "exactness.csv")
 
 
 if __name__ == "__main__":

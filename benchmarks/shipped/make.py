@@ -1,6 +1,6 @@
 """Makes the codecs that come with tfsq from runs: exports, measures, writes their cards.
 
-    python benchmarks/shipped/make.py --data ../shared/data --runs ../runs/shipped
+    python -m benchmarks.shipped.make --data ../shared/data --runs ../runs/shipped
 
 The runs, one for each quality, are what the job "codecs" of `benchmarks/accelerator` brings back,
 collected:
@@ -30,7 +30,7 @@ import tensorflow as tf
 from tfsq import codec, evaluation, training
 from tfsq.codec.shipped import SUMS_FILE, sums_of
 
-COMMAND = "python benchmarks/shipped/make.py --data DATA --runs RUNS"
+COMMAND = "python -m benchmarks.shipped.make --data DATA --runs RUNS"
 DEVICE = "NVIDIA H100"
 LMBDAS = {1: 0.0015, 2: 0.004, 3: 0.01, 4: 0.02}
 # A hyper synthesis as wide as latents are many would be most of the network. The learning rate is

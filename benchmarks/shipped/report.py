@@ -1,6 +1,6 @@
 """Makes tables and the figure of the shipped codecs from their CSV file alone.
 
-    python benchmarks/shipped/report.py
+    python -m benchmarks.shipped.report
 
 Reads `results/shipped/kodak.csv`, `published.csv`, `equal_bytes.csv` and `exactness.csv`; writes
 `qualities.md`, `bd_rates.md`, `published.md`, `equal_bytes.md`, `exactness.md` and
@@ -10,12 +10,12 @@ by Student's t.
 
 from __future__ import annotations
 
-import csv
 import pathlib
 import statistics
 
 from scipy import stats
 
+from benchmarks import rows as tables
 from tfsq import evaluation
 from tfsq.analysis import markdown
 
@@ -112,12 +112,6 @@ def exactness(rows: list[dict]) -> list[list[str]]:
     return lines
 
 
-def read_rows(name: str) -> list[dict]:
-    """The rows of a CSV file of the results."""
-    with (RESULTS / name).open(newline="") as opened:
-        return list(csv.DictReader(opened))
-
-
 def main() -> None:
     """Writes the tables and the figure."""
     curves = evaluation.read_comparison(RESULTS / "kodak.csv")
@@ -126,12 +120,12 @@ def main() -> None:
     columns = ["reference", "BD-rate (%)", "over (dB)", "mean over images (%)", "single images (%)"]
     (RESULTS / "bd_rates.md").write_text(markdown(columns, bd_rates(curves[0], curves[1:])))
     columns = ["published curve", "BD-rate (%)", "over (dB)"]
-    table = published(curves[0], read_rows("published.csv"))
+    table = published(curves[0], tables.read(RESULTS / "published.csv"))
     (RESULTS / "published.md").write_text(markdown(columns, table))
     columns = ["codec", "reference", "mean (dB)", "least", "most", "images above the reference"]
-    rows = read_rows("equal_bytes.csv")
+    rows = tables.read(RESULTS / "equal_bytes.csv")
     (RESULTS / "equal_bytes.md").write_text(markdown(columns, equal_bytes(rows)))
-    rows = read_rows("exactness.csv")
+    rows = tables.read(RESULTS / "exactness.csv")
     columns = [
         "codec",
         "cost of exactness (%)",

@@ -9,7 +9,6 @@ In turns in one process, medians over the rounds of the ratio within a round. Wr
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import pathlib
 import statistics
@@ -20,6 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
+from benchmarks import rows as tables
 from tfsq import codec
 from tfsq.analysis import markdown
 from tfsq.architectures import MeanScaleHyperprior
@@ -128,13 +128,8 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true", help="Without, only the table is made.")
     if parser.parse_args().measure:
         rows = measure()
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        with (RESULTS / CSV).open("w", newline="") as opened:
-            writer = csv.DictWriter(opened, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-    with (RESULTS / CSV).open(newline="") as opened:
-        lines = lines_of(list(csv.DictReader(opened)))
+        tables.write(rows, RESULTS / CSV)
+    lines = lines_of(tables.read(RESULTS / CSV))
     columns = ["channels", "", "without, ms", "with, ms", "median ratio (quartiles)"]
     (RESULTS / "cost.md").write_text(markdown(columns, lines))
 

@@ -11,7 +11,6 @@ and `energy.md` from it alone.
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import pathlib
 
@@ -20,6 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
+from benchmarks import rows as tables
 from tfsq import codec
 from tfsq.analysis import markdown
 from tfsq.architectures.shortcut import BLOCK, DCTShortcut, frequencies, quantization_step
@@ -78,16 +78,10 @@ def main() -> None:
         rows = []
         for name, pattern in SETS.items():
             rows += rows_of(name, energies(sorted(data.glob(pattern))))
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        with (RESULTS / CSV).open("w", newline="") as opened:
-            writer = csv.DictWriter(opened, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-    with (RESULTS / CSV).open(newline="") as opened:
-        found = list(csv.DictReader(opened))
+        tables.write(rows, RESULTS / CSV)
     lines = [
         [*(row[name] for name in COLUMNS[:4]), *(f"{float(row[n]):.1f}" for n in COLUMNS[4:])]
-        for row in found
+        for row in tables.read(RESULTS / CSV)
     ]
     columns = ["photographs", "latents", "luma", "chroma", "rule", "best choice", "diagonals"]
     (RESULTS / "energy.md").write_text(markdown(columns, lines))

@@ -10,7 +10,6 @@ should run on the machine meanwhile.
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import pathlib
 import platform
@@ -19,6 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
 
+from benchmarks import rows as tables
 from benchmarks.speed import (
     coding,
     entropy_model,
@@ -57,14 +57,6 @@ def machine() -> str:
     )
 
 
-def write(rows: list[dict], path: pathlib.Path) -> None:
-    """Writes rows as CSV."""
-    with path.open("w", newline="") as opened:
-        writer = csv.DictWriter(opened, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def main() -> None:
     """Measures the parts that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -78,7 +70,7 @@ def main() -> None:
     compressai = CompressAI(arguments.compressai)
     for part in arguments.part or PARTS:
         rows = PARTS[part].measure(compressai)
-        write(rows, arguments.output / f"{part}.csv")
+        tables.write(rows, arguments.output / f"{part}.csv")
         for row in rows:
             print(*(f"{v:.4g}" if isinstance(v, float) else v for v in row.values()), flush=True)
     (arguments.output / "machine.txt").write_text(machine())

@@ -1,12 +1,13 @@
-"""Short runs of `tests.fuzzing` and `tests.matrix`, on three networks."""
+"""Short runs of `benchmarks.fuzz` and `benchmarks.matrix`, on three networks."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
-from tests import fuzzing, matrix
-from tests.corpus import export_networks, images, load_codecs
+from benchmarks.corpus import export_networks, images, load_codecs
+from benchmarks.fuzz import run as fuzzing
+from benchmarks.matrix import run as matrix
 from tfsq import codec
 
 NETWORKS = ("FactorizedPrior", "MeanScaleHyperprior", "JointAutoregressiveHyperprior")

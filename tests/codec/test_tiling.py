@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.corpus import busy_model
+from benchmarks.corpus import busy_model
 from tests.photographs import photograph
 from tfsq import codec
 from tfsq.codec import tiling

@@ -8,7 +8,7 @@ import sys
 
 import tensorflow as tf
 
-from tests.corpus import images
+from benchmarks.corpus import images
 from tfsq import codec
 from tfsq.architectures import MeanScaleHyperprior
 

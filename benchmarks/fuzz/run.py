@@ -1,6 +1,6 @@
 """Mutated files: each must be refused with `BitstreamError`, or decode to what it did before.
 
-    python -m tests.fuzzing --count 20000 --forged 300 --output results/fuzz
+    python -m benchmarks.fuzz.run
 
 Mutations are seeded by their number. Half of them get a valid checksum again, so that decoders see
 them. Who has the model can also forge files whose fingerprints are valid: of long and thin images
@@ -11,7 +11,6 @@ happens in this process: if one takes it down, the file is found in `current.tfs
 from __future__ import annotations
 
 import argparse
-import csv
 import faulthandler
 import pathlib
 import resource
@@ -22,11 +21,13 @@ import zlib
 
 import numpy as np
 
-from tests.corpus import export_networks, images, link_shipped, load_codecs
+from benchmarks import rows as tables
+from benchmarks.corpus import export_networks, images, link_shipped, load_codecs
 from tfsq import codec
 from tfsq.codec import tiling
 from tfsq.codec.container import largest_file
 
+RESULTS = pathlib.Path("results/fuzz")
 LIMIT_SECONDS, LIMIT_BYTES = 5.0, 2 * 2**30
 ALLOWED = (
     "refused",
@@ -212,7 +213,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--forged", type=int, default=300, help="Of each kind.")
-    parser.add_argument("--output", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
     # A decoder that hangs for good ends the process, and says where.
     faulthandler.dump_traceback_later(3600, exit=True)
@@ -223,18 +223,14 @@ def main() -> None:
         rows = fuzz(arguments.count, codecs, pathlib.Path(folder))
         rows += forge(arguments.forged, codecs)
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    with (arguments.output / "fuzz.csv").open("w", newline="") as opened:
-        writer = csv.DictWriter(opened, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    tables.write(rows, RESULTS / "fuzz.csv")
     slowest = max(float(row["most_seconds"]) for row in rows)
     text = (
         f"{arguments.count} mutated and {2 * arguments.forged} forged files of {len(codecs)} "
         f"codecs: {len(failures(rows))} kinds of failure, slowest {slowest:.2f} s, peak memory "
         f"{peak / 2**20:.0f} MiB\n"
     )
-    (arguments.output / "fuzz.txt").write_text(text)
+    (RESULTS / "fuzz.txt").write_text(text)
     print(text, end="")
     assert not failures(rows), failures(rows)
     assert peak < LIMIT_BYTES, peak

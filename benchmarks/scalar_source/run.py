@@ -4,7 +4,7 @@ A codec y = f(x), x^ = g(round(y)) with a learned density for the rate is traine
 sources at R + lambda D, with each surrogate, and evaluated with hard rounding by quadrature.
 Reported is how far it stays above the entropy-constrained optimum, in percent of the Lagrangian.
 
-    python examples/scalar_source.py --output results/scalar_source
+    python -m benchmarks.scalar_source.run
 
 The codecs of all sources, lambdas and seeds train side by side, as the channels of one model: an
 arm takes about a minute. A seed is the same initial weights and the same samples in all arms. Arms

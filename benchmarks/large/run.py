@@ -1,6 +1,6 @@
 """Time and memory of large photographs, each command in a process of its own.
 
-    python -m tests.large --output results/large
+    python -m benchmarks.large.run
 
 Writes `large.csv`, `large.png` and `large.txt`, and fails where a process takes 2 GiB, or where the
 tiles of a photograph that fits untiled give another file.
@@ -8,8 +8,6 @@ tiles of a photograph that fits untiled give another file.
 
 from __future__ import annotations
 
-import argparse
-import csv
 import pathlib
 import subprocess
 import sys
@@ -23,8 +21,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
+from benchmarks import rows as tables
 from tests.photographs import photograph
 
+RESULTS = pathlib.Path("results/large")
 SIZES = ((1500, 1000), (3000, 2000), (4500, 3000), (6000, 4000), (9000, 6000))
 LIMIT_BYTES = 2 * 2**30
 QUALITY = 3
@@ -109,20 +109,13 @@ def draw(rows: list[dict], path: pathlib.Path) -> None:
 
 def main() -> None:
     """Measures all sizes."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=pathlib.Path, required=True)
-    output = parser.parse_args().output
-    output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         rows = measure(pathlib.Path(folder))
-    with (output / "large.csv").open("w", newline="") as opened:
-        writer = csv.DictWriter(opened, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    draw(rows, output / "large.png")
+    tables.write(rows, RESULTS / "large.csv")
+    draw(rows, RESULTS / "large.png")
     bytes_apart, levels = difference_of_tiles(1500, 1100)
     text = f"with and without tiles: {bytes_apart} bytes differ, pixels by at most {levels}\n"
-    (output / "large.txt").write_text(text)
+    (RESULTS / "large.txt").write_text(text)
     print(text, end="")
     budget = [row for row in rows if row["width"] * row["height"] <= 24e6]
     assert all(row["peak_bytes"] < LIMIT_BYTES for row in budget), rows

@@ -9,7 +9,7 @@ import skimage.data
 
 from tfsq import codec
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples"))
 import compress_corpus_beam  # noqa: E402
 

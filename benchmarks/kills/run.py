@@ -1,6 +1,6 @@
 """Training runs that are killed at random moments, and go on.
 
-    python -m tests.kills --trials 20 --output results/kills
+    python -m benchmarks.kills.run
 
 A run is killed with SIGKILL and started again: every other one at a moment of its whole life, from
 import to export, the rest at a random step. It has to go on where its last checkpoint is: at the
@@ -20,6 +20,9 @@ import sys
 import tempfile
 import time
 
+from benchmarks import rows as tables
+
+RESULTS = pathlib.Path("results/kills")
 STEPS_PER_EPOCH = 20
 COLUMNS = ("trial", "killed_after_seconds", "steps_begun", "resumed_at", "lost_steps", "result")
 
@@ -71,7 +74,8 @@ def train(folder: pathlib.Path, steps: int) -> None:
 def start(folder: pathlib.Path, steps: int) -> subprocess.Popen:
     """Starts `train` in a process of its own."""
     folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "tests.kills", "--train", str(folder), "--steps", str(steps)]
+    command = [sys.executable, "-m", "benchmarks.kills.run"]
+    command += ["--train", str(folder), "--steps", str(steps)]
     return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
 
@@ -146,7 +150,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--steps", type=int, default=600, help="Of a run; few are mostly start-up.")
-    parser.add_argument("--output", type=pathlib.Path)
     parser.add_argument("--train", type=pathlib.Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.train:
@@ -154,11 +157,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         rows = kill(range(arguments.trials), pathlib.Path(folder), arguments.steps)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    with (arguments.output / "kills.csv").open("w", newline="") as opened:
-        writer = csv.DictWriter(opened, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    tables.write(rows, RESULTS / "kills.csv")
     passed = sum(row["result"] == "ok" for row in rows)
     print(f"{passed} of {len(rows)} killed runs went on as if nothing had happened")
     assert passed == len(rows), rows

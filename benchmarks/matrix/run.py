@@ -1,6 +1,6 @@
 """Files written under some settings of TensorFlow and read under all others.
 
-    python -m tests.matrix --output results/matrix
+    python -m benchmarks.matrix.run
 
 Every setting writes a file of every codec, and decodes those that all settings have written, each
 in a process of its own. Symbols are the same if a file decodes at all: it holds their fingerprints.
@@ -19,6 +19,9 @@ import tempfile
 
 import numpy as np
 
+from benchmarks import rows as tables
+
+RESULTS = pathlib.Path("results/matrix")
 SETTINGS = {
     f"{threads} threads, oneDNN {'on' if onednn else 'off'}": {
         "TF_NUM_INTRAOP_THREADS": str(threads),
@@ -32,7 +35,7 @@ COLUMNS = ("codec", "image", "writer", "reader", "symbols", "largest_pixel_diffe
 
 def write(folder: pathlib.Path, setting: str) -> None:
     """Compresses the images with all codecs, and keeps the encoder's own pixels."""
-    from tests.corpus import images, load_codecs
+    from benchmarks.corpus import images, load_codecs
     from tfsq import codec
     from tfsq.codec import tiling
 
@@ -48,7 +51,7 @@ def write(folder: pathlib.Path, setting: str) -> None:
 
 def read(folder: pathlib.Path, setting: str, writers: list[str]) -> None:
     """Decodes what all settings have written, and compares."""
-    from tests.corpus import load_codecs
+    from benchmarks.corpus import load_codecs
     from tfsq import codec
 
     rows = []
@@ -69,7 +72,7 @@ def read(folder: pathlib.Path, setting: str, writers: list[str]) -> None:
 
 def prepare(folder: pathlib.Path) -> None:
     """Puts a codec of every network into `networks`, and those that come with tfsq."""
-    from tests.corpus import export_networks, link_shipped
+    from benchmarks.corpus import export_networks, link_shipped
 
     export_networks(folder / "networks")
     link_shipped(folder / "networks")
@@ -77,7 +80,8 @@ def prepare(folder: pathlib.Path) -> None:
 
 def in_process(function: str, folder: pathlib.Path, setting: str, writers=()) -> None:
     """Calls `write` or `read` in a process with that setting."""
-    command = [sys.executable, "-m", "tests.matrix", "--call", function, str(folder), setting]
+    command = [sys.executable, "-m", "benchmarks.matrix.run"]
+    command += ["--call", function, str(folder), setting]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **SETTINGS[setting]}
     subprocess.run([*command, *writers], check=True, env=environment)
 
@@ -107,7 +111,6 @@ def failures(rows: list[dict]) -> list[dict]:
 def main() -> None:
     """Measures the matrix, and writes `matrix.csv` and `matrix.txt`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=pathlib.Path)
     parser.add_argument("--write", type=pathlib.Path, help="Folder to write files to, for others.")
     parser.add_argument("--call", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -126,16 +129,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         prepare(pathlib.Path(folder))
         rows = measure(pathlib.Path(folder), list(SETTINGS))
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    with (arguments.output / "matrix.csv").open("w", newline="") as opened:
-        writer = csv.DictWriter(opened, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    tables.write(rows, RESULTS / "matrix.csv")
     text = (
         f"{len(rows)} decodings of {len({row['codec'] for row in rows})} codecs' files, by "
         f"{len(SETTINGS)} settings: {len(failures(rows))} failures\n"
     )
-    (arguments.output / "matrix.txt").write_text(text)
+    (RESULTS / "matrix.txt").write_text(text)
     print(text, end="")
     assert not failures(rows), failures(rows)
 

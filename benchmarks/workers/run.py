@@ -1,6 +1,6 @@
 """Two workers on this machine train one codec, compared with each other and with one worker.
 
-    python -m tests.workers --output results/workers
+    python -m benchmarks.workers.run
 
 Every worker is a process of its own. Without noise, two have to find what one does at the same
 batch; with noise, each has to draw its own, and to go on from the chief's checkpoint.
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 
+RESULTS = pathlib.Path("results/workers")
 STEPS, STEPS_PER_EPOCH = 8, 4
 TOLERANCE = 1e-3
 CHIEF_WRITES = {"checkpoints", "codec", "history.csv", "logs", "model.keras", "settings.json"}
@@ -77,7 +78,8 @@ def run(folder: pathlib.Path, workers: int, quantizer: str, stop: int | None = N
     import numpy as np
 
     folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "tests.workers", "--train", str(folder), quantizer, str(stop)]
+    command = [sys.executable, "-m", "benchmarks.workers.run"]
+    command += ["--train", str(folder), quantizer, str(stop)]
     cluster = {"worker": _free_addresses(workers)}
     processes = []
     for index in range(workers):
@@ -141,7 +143,6 @@ def check(found: dict) -> None:
 def main() -> None:
     """Compares, and writes `workers.json`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=pathlib.Path)
     parser.add_argument("--train", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.train:
@@ -150,8 +151,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         found = compare(pathlib.Path(folder))
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    (arguments.output / "workers.json").write_text(json.dumps(found, indent=2) + "\n")
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / "workers.json").write_text(json.dumps(found, indent=2) + "\n")
     check(found)
     print("two workers agree with each other and with one")
 
