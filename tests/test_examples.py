@@ -36,7 +36,6 @@ def test_drop_in_trains_like_the_model_of_tfc():
 
 @pytest.mark.filterwarnings("ignore:Model's `__init__:UserWarning")
 def test_scalar_source_never_beats_the_limit_and_resumes(tmp_path):
-
     scalar_source.main(tmp_path, seeds=2, steps=100, only="aun|aun")
     with (tmp_path / "codecs.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -57,7 +56,6 @@ def test_scalar_source_never_beats_the_limit_and_resumes(tmp_path):
 
 
 def test_hard_evaluation_of_a_scalar_codec_is_that_of_samples():
-
     model = scalar_source.ScalarCodecs(scalar_source.ARMS[0], seeds=1)
     rates, distortions = model.evaluate_hard()
     rng = np.random.default_rng(0)

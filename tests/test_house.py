@@ -9,15 +9,14 @@ TFSQ = pathlib.Path(__file__).parents[1] / "tfsq"
 # What each room may import from, beside itself; what is not here may import nothing.
 BELOW = {
     "layers": {"surrogates"},
-    "analysis": {"layers", "_extras"},
+    "analysis": {"files", "layers", "_extras"},
     "callbacks": {"layers"},
     "entropy_models": {"layers", "surrogates"},
     "architectures": {"entropy_models", "layers"},
     "codec": {"architectures", "entropy_models", "files", "layers", "_version"},
-    "evaluation": {"architectures", "codec", "files", "_extras"},
+    "evaluation": {"analysis", "architectures", "codec", "files", "_extras"},
     "training": {"architectures", "callbacks", "codec", "files", "layers", "_version"},
-    "report": {"analysis", "architectures", "codec", "files", "layers", "training"},
-    "cli": {"analysis", "codec", "evaluation", "files", "report", "training", "_version"},
+    "cli": {"analysis", "codec", "evaluation", "files", "training", "_version"},
     "__main__": {"cli"},
     "__init__": {"_version"},
 }

@@ -17,7 +17,6 @@ _SUBMODULES = (
     "entropy_models",
     "evaluation",
     "layers",
-    "report",
     "surrogates",
     "training",
 )

@@ -1,4 +1,4 @@
-"""The command line: a thin shell over `tfsq.codec`, `tfsq.training` and `tfsq.report`."""
+"""The command line: a thin shell over the packages of tfsq."""
 
 from tfsq.cli import coding, measuring, training
 from tfsq.cli.shell import app

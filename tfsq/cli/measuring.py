@@ -159,11 +159,12 @@ def analyze(
 ):
     """Measure all surrogates: mismatch, gradient risk, limits, recommended settings."""
     with errors_as_sentences(), going_on(strict) as on_skipped:
-        report, analysis = imported("report"), imported("analysis")
+        evaluation, analysis = imported("evaluation"), imported("analysis")
+        report = imported("analysis.report")
 
         found = files_of(images, on_skipped) if images else None
         check_new_folder(output, force, [*(found or ()), *([model] if model else ())])
-        batch = report.latent_batch(model, found, on_skipped)
+        batch = evaluation.latent_batch(model, found, on_skipped)
         columns = (TextColumn("{task.description}"), TextColumn("{task.completed:.0f}"))
         with Progress(*columns) as bar:
             results = report.analyze(

@@ -11,6 +11,7 @@ from tfsq.evaluation.comparison import (
     write_comparison,
 )
 from tfsq.evaluation.figures import CodecFigures, Figures, ReferenceCodec, figures_of, measure
+from tfsq.evaluation.latents import latent_batch
 from tfsq.evaluation.references import REFERENCES, Reference, ReferenceAtQuality
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "check_figure_file",
     "draw_comparison",
     "figures_of",
+    "latent_batch",
     "measure",
     "read_comparison",
     "shared_psnr",

@@ -6,8 +6,10 @@ import tensorflow as tf
 from PIL import Image
 from typer.testing import CliRunner
 
-from tfsq import layers, report
+from tfsq import layers
+from tfsq.analysis import report
 from tfsq.cli import app
+from tfsq.evaluation import latent_batch
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def test_analyze_takes_a_model_and_images(quick, model, tmp_path):
         pixels = np.random.default_rng(number).integers(0, 256, (*size, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
     files = sorted(tmp_path.glob("*.png"))
-    batch = report.latent_batch(tmp_path / "model.keras", files)
+    batch = latent_batch(tmp_path / "model.keras", files)
     assert batch.latents.shape == (2, 4, 4, 8)
     # The loss is that of the reconstruction.
     image = tf.constant(np.stack([np.array(Image.open(file))[:64, :64] for file in files]))
@@ -57,7 +59,7 @@ def test_analyze_takes_a_model_and_images(quick, model, tmp_path):
 
 def test_image_that_is_too_small_is_an_error(tmp_path):
     Image.fromarray(np.zeros((20, 80, 3), np.uint8)).save(tmp_path / "small.png")
-    with pytest.raises(ValueError, match="small.png is .*, smaller than a crop of 64"):
-        report.latent_batch(images=[tmp_path / "small.png"])
+    with pytest.raises(ValueError, match="small.png is 80x20, smaller than 64 pixels"):
+        latent_batch(images=[tmp_path / "small.png"])
     with pytest.raises(ValueError, match="`images` must not be empty"):
-        report.latent_batch(images=[])
+        latent_batch(images=[])
