@@ -7,19 +7,14 @@ comes back.
 from __future__ import annotations
 
 import dataclasses
-import gzip
 import hashlib
-import io
 import json
-import math
 import pathlib
-import re
 import shutil
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from tfsq import layers
 from tfsq._version import __version__
@@ -28,6 +23,8 @@ from tfsq.files import name_for_tensorflow, writing_folder
 from tfsq.layers.base import AnnealedQuantizer, StochasticQuantizer
 from tfsq.training import run_folder, state_files
 from tfsq.training.data import crops_dataset, training_images
+from tfsq.training.hlo import METRICS, export_step
+from tfsq.training.program_images import IMAGES, packed_images, size_of, write_images
 from tfsq.training.runs import write_model
 from tfsq.training.settings import (
     TrainingSettings,
@@ -37,31 +34,13 @@ from tfsq.training.settings import (
     soft_steps,
 )
 
-PROGRAM, IMAGES, _RESULT = "program.json", "images", "result.json"
-# Formats of which the file itself travels; others are written anew, without loss.
-_LOSSY = (".jpg", ".jpeg", ".webp")
-METRICS = ("loss", "bpp", "mse", "psnr")
+PROGRAM, _RESULT = "program.json", "result.json"
 # The version whose private parts `runner/step.py` uses.
 REQUIREMENTS = "jax==0.11.2\nnumpy>=2\npillow>=10\n"
 _HERE = pathlib.Path(__file__).parent
 _RUNNER = (_HERE / "runner" / "run.py", _HERE / "runner" / "step.py", _HERE / "state_files.py")
-# HLO's names.
-_DTYPES = {
-    "bf16": "bfloat16",
-    "f16": "float16",
-    "f32": "float32",
-    "f64": "float64",
-    "pred": "bool",
-    "s32": "int32",
-    "s64": "int64",
-    "u8": "uint8",
-    "u32": "uint32",
-    "u64": "uint64",
-}
 # Settings that a run may have of its own.
 _CHANGED = ("lmbda", "steps", "initial_temperature", "final_temperature", "annealing_start")
-_MIB = 1 << 20
-_OF_IDENTITY = 2048  # Bytes, at most: the settings again, and a digest.
 
 
 def export_program(
@@ -105,7 +84,7 @@ def export_program(
     folder = pathlib.Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"`folder` must not exist, or be empty. Received: {folder}")
-    images = _packed_images(paths, settings, on_skipped)
+    images = packed_images(paths, settings.crop_size, on_skipped)
     model = _seeded_model(settings)
     # Before a part is frozen, which changes the order of Keras' lists.
     names = names_of(model)
@@ -119,11 +98,11 @@ def export_program(
             "metrics": list(METRICS),
             **_write_program(unfinished, model, names, settings, half, start is not None),
         }
-        left_out = _write_images(images, unfinished, written, max_size)
+        left_out = write_images(images, unfinished, written, max_size)
         kept = [images[entry["file"]][1] for entry in written["images"]]
         written["identity"] = run_folder.identity(settings, kept, first_step)
         (unfinished / PROGRAM).write_text(json.dumps(written))
-        size = _size_of(unfinished)
+        size = size_of(unfinished)
     return {"bytes": size, "images": len(kept), "left_out": left_out}
 
 
@@ -299,10 +278,10 @@ def _state_of(start: pathlib.Path, settings) -> tuple[dict, int]:
 
 def _write_program(folder, model, names: dict, settings, half: bool, is_trained: bool) -> dict:
     """Writes steps, what they begin with and what runs them; their description."""
-    programs = {"soft": _export_step(model, names, settings, folder / "soft.hlo.gz")}
+    programs = {"soft": export_step(model, names, settings, folder / "soft.hlo.gz")}
     if settings.hard_fraction:
         apply_step(model, settings, settings.steps)
-        programs["hard"] = _export_step(model, names, settings, folder / "hard.hlo.gz")
+        programs["hard"] = export_step(model, names, settings, folder / "hard.hlo.gz")
     variables = _variables(programs)
     for file in _RUNNER:
         shutil.copy(file, folder / file.name)
@@ -314,67 +293,6 @@ def _write_program(folder, model, names: dict, settings, half: bool, is_trained:
         "lmbda_powers": {} if is_trained else _lmbda_powers(model, names),
         "start": state_files.write(folder, "start", _start_arrays(names, variables, half)),
     }
-
-
-def _export_step(model, names, settings, file: pathlib.Path) -> dict:
-    """Writes one step as HLO, and says what its parameters and results are."""
-
-    def step(image, lmbda):
-        values = model.descend(image, lmbda=lmbda)
-        return [tf.reduce_mean(values[name]) for name in METRICS]
-
-    function = tf.function(step, jit_compile=True, autograph=False)
-    shape = [settings.batch_size, settings.crop_size, settings.crop_size, 3]
-    specs = (tf.TensorSpec(shape, tf.uint8, "image"), tf.TensorSpec([], tf.float32, "lmbda"))
-    captured = function.get_concrete_function(*specs).captured_inputs
-    compiler_ir = function.experimental_get_compiler_ir(*specs)
-    hlo, text = compiler_ir(stage="hlo_serialized"), compiler_ir(stage="hlo")
-    calls = sorted(set(re.findall(r'custom_call_target="([^"]*)"', text)))
-    if calls:
-        raise ValueError(f"The step has operations that only TensorFlow has: {calls}")
-    parameters = [_parameter(spec.name, spec.name, spec) for spec in specs]
-    for handle in captured:
-        if id(handle) not in names:
-            raise ValueError(f"The step uses a tensor that is no variable of the model: {handle}")
-        name, variable = names[id(handle)]
-        group = name.split("/")[0]
-        given = group if group in ("temperature", "learning_rate") else None
-        parameters.append(_parameter(name, given, variable))
-    for result, parameter in _aliases(text).items():
-        parameters[parameter]["result"] = result
-    _check_parameters(text, parameters)
-    with gzip.GzipFile(file, "wb", mtime=0) as opened:
-        opened.write(hlo)
-    return {"file": file.name, "parameters": parameters}
-
-
-def _parameter(name, given, spec) -> dict:
-    shape = spec.shape.as_list()
-    described = {"name": name, "given": given, "shape": shape, "dtype": spec.dtype.name}
-    return {**described, "result": None}
-
-
-def _aliases(text: str) -> dict[int, int]:
-    """Result -> parameter, for what the program updates."""
-    header = text[: text.index("\n")]
-    found = re.findall(r"\{(\d+)\}: \((\d+), \{\}, \w+-alias\)", header)
-    return {int(result): int(parameter) for result, parameter in found}
-
-
-def _check_parameters(text: str, parameters: list[dict]) -> None:
-    """Checks what TensorFlow documents nowhere: in which order captured variables come."""
-    entry = text[text.index("\nENTRY ") :].split("->")[0]
-    of_program = [
-        (_DTYPES[dtype], [int(size) for size in sizes.split(",") if size])
-        for dtype, sizes in re.findall(r"arg\d+\.\d+: (\w+)\[([\d,]*)\]", entry)
-    ]
-    ours = [(parameter["dtype"], parameter["shape"]) for parameter in parameters]
-    results = sorted(p["result"] for p in parameters if p["result"] is not None)
-    if of_program != ours or results != list(range(len(METRICS), len(METRICS) + len(results))):
-        raise RuntimeError(
-            "This version of TensorFlow orders the parameters of a program in another way. "
-            f"Expected: {ours}, results {results}. Found: {of_program}"
-        )
 
 
 def _variables(programs: dict) -> list[dict]:
@@ -405,63 +323,6 @@ def _lmbda_powers(model, names: dict) -> dict[str, float]:
     """With which power of lambda a shortcut's scale begins, see `DCTShortcut`."""
     shortcuts = layers.find(model, DCTShortcut)
     return {names[id(part.scale.handle)][0]: -0.5 if part.inverse else 0.5 for part in shortcuts}
-
-
-def _packed_images(paths, settings, on_skipped) -> dict:
-    """Name -> (bytes of a file that Pillow decodes to the pixels, the file they came from)."""
-    packed = {}
-    images = training_images(paths, settings.crop_size, on_skipped, cache_size=0)
-    for i, path in enumerate(images.paths):
-        pixels = images[i]
-        if pixels is None:
-            continue
-        file = pathlib.Path(path)
-        data, suffix = file.read_bytes(), file.suffix.lower()
-        if suffix not in _LOSSY or not _decodes_to(data, pixels):
-            written = io.BytesIO()
-            try:
-                Image.fromarray(pixels).save(written, "WEBP", lossless=True, quality=50)
-            except ValueError as error:
-                # It has a largest side, below that of tfsq.
-                reason = f"{path} cannot travel as WebP: {error}"
-                if on_skipped is None:
-                    raise ValueError(reason) from error
-                on_skipped(reason)
-                continue
-            data, suffix = written.getvalue(), ".webp"
-        packed[f"{IMAGES}/{i:05d}{suffix}"] = (data, path)
-    if not packed:
-        raise ValueError(f"No images to train on, of {len(paths)} files.")
-    return packed
-
-
-def _decodes_to(data: bytes, pixels: np.ndarray) -> bool:
-    with Image.open(io.BytesIO(data)) as opened:
-        return np.array_equal(np.asarray(opened.convert("RGB")), pixels)
-
-
-def _write_images(images: dict, folder: pathlib.Path, written: dict, max_size) -> list[str]:
-    """Writes images as long as there is a place for them, and lists them; what is left out."""
-    written["images"], left_out = [], []
-    left = math.inf
-    if max_size is not None:
-        left = max_size * _MIB - _size_of(folder) - len(json.dumps(written)) - _OF_IDENTITY
-    for name, (data, path) in images.items():
-        entry = {"file": name, "sha256": hashlib.sha256(data).hexdigest()}
-        cost = len(data) + len(json.dumps(entry)) + len(", ")
-        if cost > left:
-            left_out.append(str(path))
-            continue
-        left -= cost
-        (folder / name).write_bytes(data)
-        written["images"].append(entry)
-    if not written["images"]:
-        raise ValueError(f"`max_size` has no place for an image. Received: max_size={max_size}")
-    return left_out
-
-
-def _size_of(folder: pathlib.Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _run_in(result: pathlib.Path, run: str | None) -> pathlib.Path:

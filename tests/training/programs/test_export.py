@@ -13,6 +13,7 @@ from tests.training.programs.small import description, settings_of
 from tfsq import codec, training
 from tfsq.architectures import NETWORKS
 from tfsq.layers import StochasticQuantizer, get, names
+from tfsq.training import hlo as hlo_module
 from tfsq.training import program as program_module
 
 
@@ -49,18 +50,18 @@ def test_order_of_parameters_is_checked_against_the_program(exported):
         for i, p in enumerate(parameters)
         if p["result"] is not None
     )
-    short = {name: hlo for hlo, name in program_module._DTYPES.items()}
+    short = {name: hlo for hlo, name in hlo_module._DTYPES.items()}
     entry = ", ".join(
         f"arg{i}.{i}: {short[p['dtype']]}[{','.join(map(str, p['shape']))}]"
         for i, p in enumerate(parameters)
     )
     text = f"{header}\nENTRY main ({entry}) -> tuple"
-    assert program_module._aliases(text) == {
+    assert hlo_module._aliases(text) == {
         p["result"]: i for i, p in enumerate(parameters) if p["result"] is not None
     }
-    program_module._check_parameters(text, parameters)
+    hlo_module._check_parameters(text, parameters)
     with pytest.raises(RuntimeError, match="orders the parameters of a program in another way"):
-        program_module._check_parameters(text, parameters[::-1])
+        hlo_module._check_parameters(text, parameters[::-1])
 
 
 @pytest.mark.parametrize(
