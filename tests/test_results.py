@@ -62,7 +62,7 @@ def test_readme_quotes_the_tables():
         ),
     ):
         (row,) = re.findall(rf"^\| {re.escape(first)} \|.*$", (RESULTS / file).read_text(), re.M)
-        value = row.split(" | ")[column - 1]
+        value = row.split(" | ")[column - 1].replace("+-", "±")
         assert re.search(rf"(?<![\d.+-]){re.escape(value)} %", readme), value
     demo = json.loads((RESULTS / "demo" / "report.json").read_text())
     jpeg_bpp = demo["bpp"] * demo["jpeg_file_bytes"] / demo["file_bytes"]
