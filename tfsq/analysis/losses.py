@@ -45,7 +45,6 @@ class SquaredError(Loss):
     target: float | None = None
 
     def __call__(self, reconstruction, residual, y):
-        """See `Loss`."""
         decoded = reconstruction if self.decoder is None else self.decoder(reconstruction)
         return tf.square(decoded - (y if self.target is None else self.target))
 
@@ -71,7 +70,6 @@ class Rate(Loss):
             raise ValueError(f"`model` must have loc 0. Received: model={self.model}")
 
     def __call__(self, reconstruction, residual, y):
-        """See `Loss`."""
         return bits(self.model.distribution, residual)
 
 
@@ -97,7 +95,6 @@ class RateDistortion(Loss):
             raise ValueError(f"`lmbda` must be positive and finite. Received: lmbda={self.lmbda}")
 
     def __call__(self, reconstruction, residual, y):
-        """See `Loss`."""
         rate = self.rate(reconstruction, residual, y)
         return rate + self.lmbda * self.distortion(reconstruction, residual, y)
 

@@ -73,7 +73,6 @@ class ChannelwiseAutoregressive(HyperpriorModel):
         )
 
     def build_hyper_transforms(self, num_slices, max_support_slices):
-        """See `HyperpriorModel`."""
         self.num_slices = check_integer("num_slices", num_slices, 1)
         self.max_support_slices = check_integer("max_support_slices", max_support_slices, 0)
         n, m = self.num_filters, self.num_latents
@@ -109,7 +108,6 @@ class ChannelwiseAutoregressive(HyperpriorModel):
         self.begin_hyper_transforms(*paths)
 
     def walk(self, coder, z_hat):
-        """See `HyperpriorModel`."""
         hyper_loc = coder.predictor(self.loc_synthesis)(z_hat)
         hyper_scale = coder.predictor(self.scale_synthesis)(z_hat)
         state = coder.start()

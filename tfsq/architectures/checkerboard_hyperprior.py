@@ -41,7 +41,6 @@ class CheckerboardHyperprior(ContextModel):
     taps = checkerboard_taps()
 
     def walk(self, coder, z_hat):
-        """See `HyperpriorModel`."""
         hyper = coder.predictor(self.hyper_synthesis)(z_hat)
         parameters = coder.predictor(self.entropy_parameters)
         scale, loc = self.predict(parameters, _anchors(hyper), tf.zeros_like(_anchors(hyper)))

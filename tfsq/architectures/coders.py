@@ -60,11 +60,9 @@ class _ExactPredictions:
     """What encoder and decoder have in common."""
 
     def predictor(self, transform):
-        """See `Coder`."""
         return exactly(transform)
 
     def settled(self, x):
-        """See `Coder`."""
         return on_grid(x)
 
 
@@ -83,24 +81,22 @@ class Estimator:
         self.training = training
 
     def predictor(self, transform):
-        """See `Coder`; exact unless training, so that the bits are those of strings."""
+        """Exact unless training, so that the bits are those of strings."""
         return transform if self.training else exactly(transform)
 
     def settled(self, x):
-        """See `Coder`."""
         return x if self.training else on_grid(x)
 
     def start(self):
-        """See `Coder`; the bits so far, float32 [batch]."""
+        """The bits so far, float32 [batch]."""
         return tf.zeros(tf.shape(self.latent)[:1])
 
     def code_piece(self, state, piece, scale, loc):
-        """See `Coder`."""
         y_hat, bits = self.entropy_model(piece(self.latent), scale, loc, training=self.training)
         return state + bits, y_hat
 
     def finish(self, state, y_hat):
-        """See `Coder`; the result is the bits."""
+        """The result is the bits."""
         return state, y_hat
 
 
@@ -117,15 +113,14 @@ class Encoder(_ExactPredictions):
         self.latent = latent
 
     def start(self):
-        """See `Coder`; a handle of the range encoder."""
+        """A handle of the range encoder."""
         return self.entropy_model.start_encoding(tf.shape(self.latent)[:1])
 
     def code_piece(self, state, piece, scale, loc):
-        """See `Coder`."""
         return self.entropy_model.encode(state, piece(self.latent), scale, loc)
 
     def finish(self, state, y_hat):
-        """See `Coder`; the result is the strings."""
+        """The result is the strings."""
         return self.entropy_model.finish_encoding(state), y_hat
 
 
@@ -142,15 +137,15 @@ class Decoder(_ExactPredictions):
         self.strings = strings
 
     def start(self):
-        """See `Coder`; a handle of the range decoder."""
+        """A handle of the range decoder."""
         return self.entropy_model.start_decoding(self.strings)
 
     def code_piece(self, state, piece, scale, loc):
-        """See `Coder`; the piece is not known here."""
+        """The piece is not known here."""
         del piece
         return self.entropy_model.decode(state, scale, loc)
 
     def finish(self, state, y_hat):
-        """See `Coder`; raises where TFC's check finds a string corrupt."""
+        """Raises where TFC's check finds a string corrupt."""
         with tf.control_dependencies(self.entropy_model.finish_decoding(state)):
             return None, tf.identity(y_hat)

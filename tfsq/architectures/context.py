@@ -23,7 +23,6 @@ class ContextModel(HyperpriorModel):
     taps: list[tuple[int, int]]
 
     def build_hyper_transforms(self):
-        """See `HyperpriorModel`."""
         n, m = self.num_filters, self.num_latents
         self.hyper_analysis = transforms.hyper_analysis(m, (n, n, n), "leaky")
         widths = (*self.hidden_widths(m, m * 3 // 2), 2 * m)

@@ -37,26 +37,21 @@ class FactorizedPrior(CompressionModel):
     encoder = ("analysis",)
 
     def build_parts(self, entropy_model_arguments):
-        """See `CompressionModel`."""
         self.build_transforms()
         self.latent_model = FactorizedEntropyModel(name="latent_model", **entropy_model_arguments)
         self.latent_model.build((None, None, None, self.num_latents))
 
     def latents_of(self, y):
-        """See `CompressionModel`."""
         return {LATENT: y}
 
     def estimate(self, latents, training=False):
-        """See `CompressionModel`."""
         y_hat, bits = self.latent_model(latents[LATENT], training=training)
         return {LATENT: y_hat}, {LATENT: bits}
 
     def encode(self, latents):
-        """See `CompressionModel`."""
         strings, y_hat = self.latent_model.encode(latents[LATENT])
         return {LATENT: strings}, {LATENT: tf.cast(y_hat, self.compute_dtype)}
 
     def decode(self, strings, size, check=unchecked):
-        """See `CompressionModel`."""
         y_hat = self.latent_model.decompress(strings[LATENT], size // self.size_multiple)
         return {LATENT: check(LATENT, tf.cast(y_hat, self.compute_dtype))}

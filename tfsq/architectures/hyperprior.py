@@ -77,7 +77,6 @@ class HyperpriorModel(CompressionModel):
         )
 
     def build_parts(self, entropy_model_arguments, scale_lower_bound, hyper_width, **architecture):
-        """See `CompressionModel`."""
         self.hyper_width = hyper_width
         self.build_transforms()
         self.build_hyper_transforms(**architecture)
@@ -132,7 +131,7 @@ class HyperpriorModel(CompressionModel):
         raise NotImplementedError
 
     def check_codable(self):
-        """See `CompressionModel`; whatever predicts must be exact."""
+        """Whatever predicts must be exact."""
         others = (*self.encoder, "synthesis", "latent_model", "hyper_latent_model")
         for layer in self.layers:
             if layer.name not in others:
@@ -140,7 +139,6 @@ class HyperpriorModel(CompressionModel):
         check_softplus_decides(self.latent_model.scale_thresholds)
 
     def latents_of(self, y):
-        """See `CompressionModel`."""
         return {LATENT: y, HYPER_LATENT: self.analyze_latent(y)}
 
     def analyze_latent(self, y):
@@ -164,7 +162,7 @@ class HyperpriorModel(CompressionModel):
         return tf.nn.softplus(scale), tf.cast(loc, self.compute_dtype)
 
     def estimate(self, latents, training=False):
-        """See `CompressionModel`; unless training, predictions are exact, as those of strings."""
+        """Unless training, predictions are exact, as those of strings."""
         if tf.is_tensor(training):
             return tf.cond(
                 tf.cast(training, tf.bool),
@@ -177,7 +175,6 @@ class HyperpriorModel(CompressionModel):
         return {LATENT: y_hat, HYPER_LATENT: z_hat}, {LATENT: y_bits, HYPER_LATENT: z_bits}
 
     def encode(self, latents):
-        """See `CompressionModel`."""
         z_strings, z_hat = self.hyper_latent_model.encode(latents[HYPER_LATENT])
         z_hat = tf.cast(z_hat, self.compute_dtype)
         coder = Encoder(self.latent_model, latents[LATENT])
@@ -186,7 +183,6 @@ class HyperpriorModel(CompressionModel):
         return strings, {LATENT: y_hat, HYPER_LATENT: z_hat}
 
     def decode(self, strings, size, check=unchecked):
-        """See `CompressionModel`."""
         hyper_size = size // self.size_multiple
         z_hat = self.hyper_latent_model.decompress(strings[HYPER_LATENT], hyper_size)
         z_hat = check(HYPER_LATENT, tf.cast(z_hat, self.compute_dtype))

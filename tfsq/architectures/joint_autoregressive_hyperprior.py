@@ -51,7 +51,6 @@ class JointAutoregressiveHyperprior(ContextModel):
     taps = causal_taps()
 
     def walk(self, coder, z_hat):
-        """See `HyperpriorModel`."""
         hyper = coder.predictor(self.hyper_synthesis)(z_hat)
         at_once = isinstance(coder, Estimator) and coder.training
         return (self._code_at_once if at_once else self._code_serially)(coder, hyper)

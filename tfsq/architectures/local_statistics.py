@@ -118,7 +118,6 @@ class _Statistics:
 
     @functools.cached_property
     def places(self) -> list[tuple[int, int, int]]:
-        """See `frequencies`."""
         return frequencies(self.num_latents)
 
     @functools.cached_property

@@ -36,7 +36,6 @@ class MeanScaleHyperprior(HyperpriorModel):
     """
 
     def build_hyper_transforms(self):
-        """See `HyperpriorModel`."""
         n, m = self.num_filters, self.num_latents
         self.hyper_analysis = transforms.hyper_analysis(m, (n, n, n), "leaky")
         widths = (*self.hidden_widths(m, m * 3 // 2), 2 * m)
@@ -45,7 +44,6 @@ class MeanScaleHyperprior(HyperpriorModel):
         self.begin_hyper_transforms(PredictionPath((self.hyper_synthesis,), locs, scales))
 
     def walk(self, coder, z_hat):
-        """See `HyperpriorModel`."""
         parameters = coder.predictor(self.hyper_synthesis)(z_hat)
         return coder.code_piece(coder.start(), whole, *self.scale_and_loc(parameters))
 

@@ -35,7 +35,6 @@ class ScaleHyperprior(HyperpriorModel):
     """
 
     def build_hyper_transforms(self):
-        """See `HyperpriorModel`."""
         n, m = self.num_filters, self.num_latents
         self.hyper_analysis = transforms.hyper_analysis(m, (n, n, n), "relu")
         self.hyper_synthesis = transforms.hyper_synthesis(n, (*self.hidden_widths(n, n), m), "relu")
@@ -43,10 +42,9 @@ class ScaleHyperprior(HyperpriorModel):
         self.begin_hyper_transforms(path, signed=False)
 
     def analyze_latent(self, y):
-        """See `HyperpriorModel`; from magnitudes, as the scale does not depend on signs."""
+        """From magnitudes, as the scale does not depend on signs."""
         return self.hyper_analysis(tf.abs(y))
 
     def walk(self, coder, z_hat):
-        """See `HyperpriorModel`."""
         scale = tf.nn.softplus(coder.predictor(self.hyper_synthesis)(z_hat))
         return coder.code_piece(coder.start(), whole, scale, None)

@@ -92,17 +92,14 @@ class Graphs:
         }
 
     def analysis(self, image):
-        """See `Codec.analysis`."""
         y = self.model.transform(tf.cast(image[tf.newaxis], tf.float32))
         return {"y": tf.cast(y[0], tf.float32)}
 
     def latents_of(self, y):
-        """See `Codec.latents_of`."""
         latents = self.model.latents_of(tf.cast(y[tf.newaxis], self.model.compute_dtype))
         return {name: tf.cast(latent[0], tf.float32) for name, latent in latents.items()}
 
     def encode(self, **latents):
-        """See `Codec.encode`."""
         strings, quantized = self.model.encode(batched(latents, self.model))
         return {
             "strings": tf.concat([strings[name] for name in self._names], axis=0),
@@ -111,7 +108,6 @@ class Graphs:
         }
 
     def decode(self, strings, fingerprints, size):
-        """See `Codec.decode`."""
         expected = dict(zip(self._names, tf.unstack(fingerprints)))
 
         def check(name, quantized):
@@ -128,7 +124,6 @@ class Graphs:
         return {"y_hat": tf.cast(found[LATENT][0], tf.float32)}
 
     def synthesis(self, y_hat):
-        """See `Codec.synthesis`."""
         return {"image": _to_uint8(self.model.synthesize(y_hat[tf.newaxis])[0])}
 
     def _traced(self, method, **specs):
