@@ -181,39 +181,11 @@ def recommend(
       TypeError: if `source` is neither a source nor a batch.
       ValueError: if an argument is out of its range, or `scale` or `loss` is given for a batch.
     """
-    if not isinstance(source, (Source, LatentBatch)):
-        raise TypeError(f"`source` must be a Source or a LatentBatch. Received: {source!r}")
-    if not 0.0 <= weight < math.inf:
-        raise ValueError(f"`weight` must be at least 0 and finite. Received: weight={weight}")
-    if 1.0 not in temperatures:
-        raise ValueError(f"`temperatures` must contain 1. Received: {tuple(temperatures)}")
-    if not len(bounds) or not all(0 < bound < math.inf for bound in bounds):
-        raise ValueError(f"`bounds` must be positive and finite. Received: {tuple(bounds)}")
-    for name, value in (("scale", scale), ("loss", loss)):
-        if isinstance(source, LatentBatch) and value is not None:
-            raise ValueError(f"`{name}` is for a source; a batch has its own.")
+    _check_choices(source, weight, temperatures, bounds)
     layer = get(surrogate)
     rate_layer = layer if rate_surrogate is None else get(rate_surrogate)
-    if isinstance(source, LatentBatch):
-        measurement: _SourceMeasurement | _BatchMeasurement = _BatchMeasurement(source, seed)
-    else:
-        scale = math.sqrt(source.variance) if scale is None else scale
-        loss = losses.SquaredError() if loss is None else loss
-        measurement = _SourceMeasurement(source, scale, loss, seed)
-
-    curve: tuple[TemperaturePoint, ...] = ()
-    temperature, notes = None, []
-    if isinstance(layer, AnnealedQuantizer):
-        descending = sorted(temperatures, reverse=True)
-        measured = {t: measurement.mismatch_and_risk(prepared(layer, t)) for t in descending}
-        curve = _temperature_curve(measured, weight)
-        temperature = min(curve, key=lambda point: point.criterion).temperature
-        if temperature in (min(temperatures), max(temperatures)):
-            notes.append("no minimum inside: the temperature is at an end of its range")
-        unresolved = [point.temperature for point in curve if math.isinf(point.risk)]
-        if unresolved:
-            at = ", ".join(f"{t:g}" for t in unresolved)
-            notes.append(f"the risk is not resolved at t = {at}")
+    measurement = _measurement_of(source, scale, loss, seed)
+    temperature, curve, notes = _temperature_of(layer, measurement, temperatures, weight)
     if isinstance(rate_layer, AnnealedQuantizer):
         rate_layer = prepared(rate_layer, temperature if rate_surrogate is None else None)
     bound_curve = _bound_curve(bounds, [measurement.rates(rate_layer, b) for b in bounds])
@@ -227,6 +199,46 @@ def recommend(
         curve,
         bound_curve,
     )
+
+
+def _check_choices(source, weight, temperatures, bounds) -> None:
+    if not isinstance(source, (Source, LatentBatch)):
+        raise TypeError(f"`source` must be a Source or a LatentBatch. Received: {source!r}")
+    if not 0.0 <= weight < math.inf:
+        raise ValueError(f"`weight` must be at least 0 and finite. Received: weight={weight}")
+    if 1.0 not in temperatures:
+        raise ValueError(f"`temperatures` must contain 1. Received: {tuple(temperatures)}")
+    if not len(bounds) or not all(0 < bound < math.inf for bound in bounds):
+        raise ValueError(f"`bounds` must be positive and finite. Received: {tuple(bounds)}")
+
+
+def _measurement_of(source, scale, loss, seed) -> _SourceMeasurement | _BatchMeasurement:
+    if isinstance(source, LatentBatch):
+        for name, value in (("scale", scale), ("loss", loss)):
+            if value is not None:
+                raise ValueError(f"`{name}` is for a source; a batch has its own.")
+        return _BatchMeasurement(source, seed)
+    scale = math.sqrt(source.variance) if scale is None else scale
+    loss = losses.SquaredError() if loss is None else loss
+    return _SourceMeasurement(source, scale, loss, seed)
+
+
+def _temperature_of(layer, measurement, temperatures, weight) -> tuple:
+    """The best temperature, the curve that it is the lowest point of, and what to say of it."""
+    if not isinstance(layer, AnnealedQuantizer):
+        return None, (), []
+    descending = sorted(temperatures, reverse=True)
+    measured = {t: measurement.mismatch_and_risk(prepared(layer, t)) for t in descending}
+    curve = _temperature_curve(measured, weight)
+    temperature = min(curve, key=lambda point: point.criterion).temperature
+    notes = []
+    if temperature in (min(temperatures), max(temperatures)):
+        notes.append("no minimum inside: the temperature is at an end of its range")
+    unresolved = [point.temperature for point in curve if math.isinf(point.risk)]
+    if unresolved:
+        at = ", ".join(f"{t:g}" for t in unresolved)
+        notes.append(f"the risk is not resolved at t = {at}")
+    return temperature, curve, notes
 
 
 def _ratio(value, reference):
