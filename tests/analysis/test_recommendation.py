@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tfsq import layers
-from tfsq.analysis import Gaussian, LatentBatch, SquaredError, recommend
+from tfsq.analysis import Gaussian, LatentBatch, SquaredError, advice, recommend
 
 TEMPERATURES = (1.0, 0.5, 0.25, 0.1, 0.03)
 
@@ -164,3 +164,20 @@ def test_batch_is_checked(change, message):
     fields = {name: getattr(good, name) for name in ("latents", "locs", "scales", "loss")}
     with pytest.raises(ValueError, match=message):
         LatentBatch(**{**fields, **change})
+
+
+def test_advice_follows_from_the_temperature_and_the_bound():
+    low = recommend("sua", batch(scale=0.5, predicted=0.5), temperatures=(1.0, 0.01))
+    assert low.temperature == 0.01
+    words = advice(low)
+    assert "ask for a temperature of 0.01; let annealing end at 0.05. " in words
+    assert words.endswith(
+        "--reconstruction-quantizer StochasticUniformAnnealing --final-temperature 0.05"
+    )
+    assert "Keep the lower bound of 0.11: here it costs nothing." in words
+    # Predicted ten times too small: a bound near the truth, above the usual one, repairs the rate.
+    bound = recommend("aun", batch(scale=0.5, predicted=0.05))
+    words = advice(bound)
+    assert words.startswith("AdditiveUniformNoise has no temperature. A lower bound of ")
+    assert bound.scale_lower_bound > 0.2
+    assert words.endswith(f"--scale-lower-bound {bound.scale_lower_bound:g}")

@@ -32,6 +32,7 @@ def test_analyze_writes_tables_and_figures(quick, tmp_path):
     assert result.exit_code == 0, result.output
     assert "scalar quantizer" in result.stdout
     assert "scale_lower_bound" in result.stdout
+    assert result.stdout.rstrip().splitlines()[-1].startswith("    tfsq train IMAGES --output RUN")
     for name in ("limit", "mismatch", "gradient_risk", "loc_risk", "rate_mismatch"):
         with (tmp_path / "out" / f"{name}.csv").open(newline="") as file:
             assert len(list(csv.DictReader(file))) > 1, name

@@ -9,6 +9,7 @@ from tfsq.analysis.recommendation import (
     LatentBatch,
     Recommendation,
     TemperaturePoint,
+    advice,
     recommend,
 )
 from tfsq.analysis.results import Result, markdown, table, to_csv
@@ -32,6 +33,7 @@ __all__ = [
     "Source",
     "SquaredError",
     "TemperaturePoint",
+    "advice",
     "gradient_risk",
     "hard_gradient",
     "markdown",

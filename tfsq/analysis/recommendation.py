@@ -23,6 +23,10 @@ TEMPERATURES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05, 0.03)
 BOUNDS = tuple(float(f"{bound:.3g}") for bound in np.geomspace(0.01, 1.0, 17))
 # What J may exceed its minimum by, and still be called flat; in bits, or relative for temperatures.
 _FLAT = 1e-3
+# The default of `LowerBoundedGaussianConditional`, and what TFC's examples have.
+USUAL_BOUND = 0.11
+# The lowest end of annealing that was measured in networks, `docs/results.md`.
+LOWEST_END = 0.05
 _DRAWS = 8
 # The average over the elements of a batch needs fewer.
 _RATE_DRAWS = 2
@@ -199,6 +203,40 @@ def recommend(
         curve,
         bound_curve,
     )
+
+
+def advice(found: Recommendation) -> str:
+    """Returns what follows from a recommendation for training, in plain sentences, and the command.
+
+    The temperature is the best at the point of training that the latents are from. Annealing may
+    end there, but no lower than where we measured networks that were trained to their end. Of
+    bounds, the usual one stays unless it costs more than a thousandth of a bit.
+
+    Args:
+      found: What `recommend` returned.
+    """
+    name = found.surrogate.split()[0]
+    command = f"tfsq train IMAGES --output RUN --reconstruction-quantizer {name}"
+    if found.temperature is None:
+        first = f"{found.surrogate} has no temperature."
+    else:
+        end = max(found.temperature, LOWEST_END)
+        first = (
+            f"With {found.surrogate}, these latents ask for a temperature of "
+            f"{found.temperature:g}; let annealing end at {end:g}."
+        )
+        command += f" --final-temperature {end:g}"
+    usual = min(found.bound_curve, key=lambda point: abs(math.log(point.bound / USUAL_BOUND)))
+    cost = usual.criterion - min(point.criterion for point in found.bound_curve)
+    if cost <= _FLAT:
+        second = f"Keep the lower bound of {USUAL_BOUND:g}: here it costs nothing."
+    else:
+        second = (
+            f"A lower bound of {found.scale_lower_bound:g} is better than the default of "
+            f"{USUAL_BOUND:g}, by {cost:.3f} bits a latent."
+        )
+        command += f" --scale-lower-bound {found.scale_lower_bound:g}"
+    return f"{first} {second}\n\n    {command}"
 
 
 def _check_choices(source, weight, temperatures, bounds) -> None:

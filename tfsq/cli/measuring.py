@@ -172,4 +172,5 @@ def analyze(
             )
         for name in ("limit", "recommendation"):
             print(analysis.table(results[name]))
-        print(f"tables and figures of all measurements written to {output}")
+        print(f"tables and figures of all measurements written to {output}\n")
+        print(analysis.advice(results["recommendation"][0]))
