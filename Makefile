@@ -25,7 +25,7 @@ lint: $(INSTALLED)
 docs: $(VENV)/.docs
 	$(BIN)/mkdocs build --strict
 
-# Every table and figure of docs/results.md, from the CSV files in results/.
+# Tables and figures of docs/results.md, speed.md and elsewhere.md, from the CSV files in results/.
 results: $(INSTALLED)
 	$(BIN)/python -m benchmarks.shipped.report
 	$(BIN)/python -m benchmarks.refinement.run

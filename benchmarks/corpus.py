@@ -1,4 +1,4 @@
-"""Codecs of every network, and files of theirs, for tests that need many."""
+"""Codecs of every network, and files of theirs, for benchmarks and tests that need many."""
 
 import pathlib
 

@@ -53,7 +53,7 @@ class Job:
 
 
 def settings_of(size: str, policy: str = "float32") -> training.TrainingSettings:
-    """The published sizes, on 8 crops of 256x256."""
+    """A size of `SIZES`, on 8 crops of 256x256."""
     filters, latents = SIZES[size]
     return training.TrainingSettings(
         num_filters=filters,
@@ -183,7 +183,7 @@ def main() -> None:
     """Prepares one job."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("job", choices=JOBS)
-    parser.add_argument("--data", type=pathlib.Path, required=True, help="free/.")
+    parser.add_argument("--data", type=pathlib.Path, required=True, help="free/ and bsds500/.")
     arguments = parser.parse_args()
     job = JOBS[arguments.job]
     shutil.rmtree(FOLDER, ignore_errors=True)

@@ -1,4 +1,7 @@
-"""Holds the Beam example to finding, refusing, keeping and completing what it should."""
+"""Holds the Beam example to finding, refusing, keeping and completing what it should.
+
+Run by `benchmarks/beam/in_environment`.
+"""
 
 import json
 import pathlib

@@ -97,7 +97,11 @@ def complaint(folder: pathlib.Path, before: list[dict], undisturbed: list[dict])
         return f"went on at step {first} after {last}"
     if after != undisturbed[first:]:
         return "other steps, temperatures or learning rates"
-    if first and f'{{"first_batch": {first}}}' not in (folder / "trace.jsonl").read_text():
+    # Where every step was done before, none draws crops.
+    if (
+        0 < first < steps
+        and f'{{"first_batch": {first}}}' not in (folder / "trace.jsonl").read_text()
+    ):
         return "other crops"
     with (folder / "run" / "history.csv").open() as opened:
         epochs = [int(row["epoch"]) for row in csv.DictReader(opened)]

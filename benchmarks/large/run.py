@@ -2,8 +2,8 @@
 
     python -m benchmarks.large.run
 
-Writes `large.csv`, `large.png` and `large.txt`, and fails where a process takes 2 GiB, or where the
-tiles of a photograph that fits untiled give another file.
+Writes `large.csv`, `large.png` and `large.txt`, and fails where a process takes 2 GiB for 24
+megapixels or fewer, or where the tiles of a photograph that fits untiled give another file.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python -m benchmarks.loading.run --measure ../shared/data/bsds500
 
 Training steps of a mean-scale hyperprior, 32/48, on 4 crops of 128x128 of the 400 photographs of
-BSDS500, alternating in one process: with all of them decoded before, as builds of before had it, with
+BSDS500, alternating in one process: with all of them decoded before, as earlier builds had it, with
 the cache, which holds them, and with a cache of size 0. Memory is the peak of a process that trains
 on 2,000 synthetic JPEG files of 3 megapixels, 18 GB when they are decoded.
 

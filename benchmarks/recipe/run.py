@@ -1,7 +1,7 @@
 """Compares training recipes at equal time on the processor it runs on: two lambdas, three seeds.
 
 Times a step of every recipe in turns, on one thread; gives each recipe the steps that the reference
-does in the same time, trains it, and measures rate + lambda distortion of rounded latents on
+does in the same time, trains it, and measures rate + lambda * squared error of rounded latents on
 held-out photographs:
 
     python -m benchmarks.recipe.run --data ../shared/data/bsds500

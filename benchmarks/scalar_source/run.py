@@ -8,8 +8,8 @@ Reported is how far it stays above the entropy-constrained optimum, in percent o
 
 The codecs of all sources, lambdas and seeds train side by side, as the channels of one model: an
 arm takes about a minute. A seed is the same initial weights and the same samples in all arms. Arms
-that are in `codecs.csv` already are not trained again. `summary.csv` and `gaps.png` are made from
-`codecs.csv` alone.
+that are in `codecs.csv` already are not trained again. `summary.csv`, `table.md` and `gaps.png` are
+made from `codecs.csv` alone.
 """
 
 import collections

@@ -33,8 +33,8 @@ from tfsq.codec.shipped import SUMS_FILE, sums_of
 COMMAND = "python -m benchmarks.shipped.make --data DATA --runs RUNS"
 DEVICE = "NVIDIA H100"
 LMBDAS = {1: 0.0015, 2: 0.004, 3: 0.01, 4: 0.02}
-# A hyper synthesis as wide as latents are many would be most of the network. The learning rate is
-# below the default, at which so many latents are not stable.
+# A hyper synthesis as wide as latents are many would be most of the network. At a
+# learning rate of 4e-3, so many latents were not stable.
 BASE = training.TrainingSettings(
     num_filters=64,
     num_latents=160,

@@ -1,4 +1,4 @@
-"""Makes tables and the figure of the shipped codecs from their CSV file alone.
+"""Makes tables and the figure of the shipped codecs from their CSV files alone.
 
     python -m benchmarks.shipped.report
 

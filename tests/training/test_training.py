@@ -187,7 +187,7 @@ def test_annealing_may_start_at_the_last_step(hard_fraction):
     last = round(10 * (1.0 - hard_fraction))
     temperatures = {}
     for step in (last - 1, last):
-        settings_module.settle(model, settings, step)
+        settings_module.apply_step(model, settings, step)
         temperatures[step] = float(model.latent_model.reconstruction_quantizer.temperature)
     assert temperatures == {last - 1: pytest.approx(1.0), last: pytest.approx(0.05)}
 

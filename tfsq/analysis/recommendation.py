@@ -25,7 +25,7 @@ BOUNDS = tuple(float(f"{bound:.3g}") for bound in np.geomspace(0.01, 1.0, 17))
 _FLAT = 1e-3
 # The default of `LowerBoundedGaussianConditional`, and what TFC's examples have.
 USUAL_BOUND = 0.11
-# The lowest end of annealing that was measured in networks, `docs/results.md`.
+# The lowest end of annealing, but for rounding, that was measured in networks, `docs/results.md`.
 LOWEST_END = 0.05
 _DRAWS = 8
 # The average over the elements of a batch needs fewer.

@@ -200,7 +200,7 @@ class CompressionModel(RateDistortionModel):
         """
 
     def analyze(self, image):
-        """Returns the latents of images that are padded, as float32 in 0-255.
+        """Returns the latents of padded images, whose pixels are float32 in 0-255.
 
         Args:
           image: float32 tensor [batch, height, width, 3].

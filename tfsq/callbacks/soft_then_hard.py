@@ -79,7 +79,7 @@ class SoftThenHard(tf.keras.callbacks.Callback):
         self._hardened: list[Quantizer] = []
 
     def apply(self, model: tf.keras.Model, step: int) -> None:
-        """Makes a model what it is at a step of training, without training.
+        """Makes a model hard if it is so at a step of training; a hard one stays so.
 
         Args:
           model: Keras model.

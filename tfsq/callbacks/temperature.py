@@ -128,7 +128,8 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
     def temperature_at(self, step: int) -> float:
         """Returns the temperature, or what else is annealed, at a step; clamped and checked.
 
-        The domain of another attribute than the temperature is known once training has begun.
+        The domain of another attribute than the temperature is known once training has begun, or
+        `apply` was called.
 
         Args:
           step: Optimizer step.

@@ -76,7 +76,7 @@ def _training_settings(
         0.0, help="Crops that are flatter, by the mean difference of neighbors, are drawn again."
     ),
     learning_rate: float = typer.Option(
-        2e-3, help="Learning rate at the start; 4e-3 is a little better for a few thousand steps."
+        2e-3, help="Learning rate at the start; for a few thousand steps 4e-3 may be better."
     ),
     seed: int = typer.Option(0, help="Seed of weights, crops and noise."),
     policy: str = typer.Option("float32", help="'float32' or 'mixed_bfloat16', which Keras knows."),

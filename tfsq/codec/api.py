@@ -21,7 +21,7 @@ from tfsq.codec.verification import check_in_second_process
 from tfsq.files import check_not_read, writing_whole
 
 
-def _as_codec(model) -> Codec:
+def _loaded(model) -> Codec:
     return model if isinstance(model, Codec) else load(model)
 
 
@@ -122,7 +122,7 @@ def compress_latents(latents: dict, size, model) -> bytes:
       ValueError: if the latents are not those of an image of that size.
       tf.errors.InvalidArgumentError: if a latent is not finite.
     """
-    codec = _as_codec(model)
+    codec = _loaded(model)
     _check_latents(latents, size, codec)
     return _packed(size, Encoded.of(latents, codec), codec)
 
@@ -133,8 +133,8 @@ def compress(image, model, refine_steps: int = 0, progress: ProgressCallback = i
     Args:
       image: uint8 array [height, width, 3] of any size from 1x1.
       model: A `Codec`, or the folder of one.
-      refine_steps: Number of steps of `refine_latents`. What they found is coded if it has the
-        smaller loss, in coded bits and decoded pixels, which takes one more decoding of each.
+      refine_steps: Number of steps of `refine_latents`. The refined latents are coded if their real
+        loss, in coded bits and decoded pixels, is smaller; for that, both are decoded once.
       progress: Called with a `Progress` after each tile of a large image, and each step of
         refinement.
 
@@ -145,7 +145,7 @@ def compress(image, model, refine_steps: int = 0, progress: ProgressCallback = i
       ValueError: if `image` is not such an array, or `refine_steps` negative.
       ModelError: if `model` is not an exported codec; with `refine_steps`, see `Codec.network`.
     """
-    image, codec = check_image(image), _as_codec(model)
+    image, codec = check_image(image), _loaded(model)
     return _packed(image.shape[:2], _encode(image, codec, refine_steps, progress), codec)
 
 
@@ -169,7 +169,7 @@ def decompress(data: bytes, model=None, progress: ProgressCallback = ignored) ->
 
 
 def _decoded(container: Container, model, progress: ProgressCallback) -> np.ndarray:
-    codec = shipped_codec_of(container.model_id) if model is None else _as_codec(model)
+    codec = shipped_codec_of(container.model_id) if model is None else _loaded(model)
     if container.model_id != codec.model_id:
         raise BitstreamError(
             f"The file was made with model {container.model_id.hex()}, "
@@ -222,11 +222,11 @@ def compress_file(
       OSError: if a file cannot be read or written.
       ValueError: if `source` is not an image that tfsq codes, if it is `target`, or if `verify` is
         asked of a `Codec` that was not loaded from a folder.
-      ModelError: if `model` is not an exported codec.
+      ModelError: if `model` is not an exported codec; with `refine_steps`, see `Codec.network`.
       VerificationError: if the second process decodes other pixels, or none.
     """
     check_not_read(target, [source])
-    image, codec = check_image(read_image(source)), _as_codec(model)
+    image, codec = check_image(read_image(source)), _loaded(model)
     encoded = _encode(image, codec, refine_steps, progress)
     data = _packed(image.shape[:2], encoded, codec)
     with writing_whole(target) as temporary:

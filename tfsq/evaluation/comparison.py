@@ -171,6 +171,7 @@ class Comparison:
         found: dict[str, list[Measurement]] = {name: [] for name in self._measured}
         for name, codec in self._codecs.items():
             data = compress(image, codec)
+            # Not `measure`, which needs the network itself.
             figures = figures_of(image, data, decompress(data, codec))
             found[_MODELS].append(_measurement(file, name, codec.metadata["lmbda"], figures))
         for name, qualities in self._ladders.items():

@@ -98,6 +98,7 @@ def measure(
 
     Raises:
       ValueError: if `image` is not such an array, or too large for the format.
+      BitstreamError: if `data` is no file of `codec`.
       ModelError: see `Codec.network`.
     """
     image = check_image(image)

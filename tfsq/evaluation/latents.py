@@ -43,7 +43,7 @@ def _large_enough(files: Sequence, on_skipped) -> Iterator[np.ndarray]:
 def latent_batch(
     model=None, images: Sequence | None = None, on_skipped: Callable[[str], None] | None = None
 ) -> LatentBatch:
-    """Returns latents of a model, with the distortion after its synthesis as their loss.
+    """Returns latents of a model, with lambda * squared error after its synthesis as their loss.
 
     Args:
       model: A `tfsq.architectures.MeanScaleHyperprior`: a `.keras` file, the folder of an exported

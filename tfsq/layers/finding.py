@@ -14,6 +14,6 @@ def find(model: tf.Module, kind: type[Part]) -> list[Part]:
 
     Args:
       model: Keras model, layer, or other `tf.Module`.
-      kind: A class, or a tuple of classes.
+      kind: A class.
     """
     return [part for part in model.submodules if isinstance(part, kind)]
