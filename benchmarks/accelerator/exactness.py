@@ -20,7 +20,7 @@ from tfsq.architectures.hyperprior import HYPER_LATENT
 CROP = 256
 
 
-def hyper_latents(model, channels: int) -> np.ndarray:
+def hyper_latents(model) -> np.ndarray:
     """Those of a photograph, and made-up ones, small, large and larger than any."""
     rng = np.random.default_rng(0)
     photograph = tf.cast(skimage.data.astronaut()[np.newaxis, :CROP, :CROP], tf.float32)
@@ -39,7 +39,7 @@ def export(quality: int, folder: pathlib.Path) -> None:
         scale, loc = model.scale_and_loc(exactly(model.hyper_synthesis)(z_hat))
         return model.latent_model._indexes(scale), loc
 
-    z_hat = hyper_latents(model, model.num_filters)
+    z_hat = hyper_latents(model)
     function = tf.function(predict, jit_compile=True)
     concrete = function.get_concrete_function(tf.TensorSpec(z_hat.shape, tf.float32))
     hlo = function.experimental_get_compiler_ir(z_hat)(stage="hlo_serialized")

@@ -11,7 +11,6 @@ what that one leaves behind.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import pathlib
 import random
@@ -103,8 +102,7 @@ def complaint(folder: pathlib.Path, before: list[dict], undisturbed: list[dict])
         and f'{{"first_batch": {first}}}' not in (folder / "trace.jsonl").read_text()
     ):
         return "other crops"
-    with (folder / "run" / "history.csv").open() as opened:
-        epochs = [int(row["epoch"]) for row in csv.DictReader(opened)]
+    epochs = [int(row["epoch"]) for row in tables.read(folder / "run" / "history.csv")]
     if epochs != list(range(steps // STEPS_PER_EPOCH)):
         return f"history of epochs {epochs}"
     from tfsq import codec

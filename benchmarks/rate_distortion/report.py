@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import itertools
 import math
 import pathlib
@@ -30,6 +29,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy import stats
 
+from benchmarks import rows as tables
 from tfsq import evaluation
 from tfsq.analysis import markdown
 
@@ -41,10 +41,7 @@ _AXES = ("lmbda", "seed", "image")
 
 def read(path: pathlib.Path) -> list[dict]:
     """Rows of a CSV file, numbers as floats."""
-    with path.open() as opened:
-        return [
-            {key: _number(value) for key, value in row.items()} for row in csv.DictReader(opened)
-        ]
+    return [{key: _number(value) for key, value in row.items()} for row in tables.read(path)]
 
 
 def _number(text):

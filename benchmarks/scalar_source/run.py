@@ -28,6 +28,7 @@ from matplotlib import pyplot
 from rich.progress import track
 
 import tfsq
+from benchmarks import rows as tables
 from tfsq import analysis
 
 SOURCES = (analysis.Gaussian(), analysis.Laplace(), analysis.Logistic())
@@ -223,10 +224,9 @@ def train(arm, seeds, steps):
 def read(file):
     """The gaps of the result file: {(arm, source, lmbda): array over seeds}."""
     gaps = collections.defaultdict(dict)
-    with file.open(newline="") as opened:
-        for row in csv.DictReader(opened):
-            case = row["arm"], row["source"], float(row["lmbda"])
-            gaps[case][int(row["seed"])] = float(row["gap_percent"])
+    for row in tables.read(file):
+        case = row["arm"], row["source"], float(row["lmbda"])
+        gaps[case][int(row["seed"])] = float(row["gap_percent"])
     return {case: np.array([by[seed] for seed in sorted(by)]) for case, by in gaps.items()}
 
 
@@ -334,8 +334,7 @@ def draw(file, output):
 
 def arms_of(file, seeds, steps):
     """The arms in the result file, which must have been trained in the same way."""
-    with file.open(newline="") as opened:
-        rows = list(csv.DictReader(opened))
+    rows = tables.read(file)
     before = {int(row["steps"]) for row in rows}, len({row["seed"] for row in rows})
     if before != ({steps}, seeds):
         raise ValueError(f"{file} holds arms of other steps or seeds: {before}")

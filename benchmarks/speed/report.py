@@ -9,7 +9,6 @@ are the quartiles over the rounds.
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import pathlib
 
@@ -19,6 +18,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from benchmarks import rows as tables
 from tfsq.analysis import markdown
 
 # What tells the rows of a part apart, beside the way.
@@ -35,8 +35,7 @@ QUANTIZERS = "quantizers of tfsq"
 
 def read(path: pathlib.Path) -> list[dict]:
     """The rows of a CSV file."""
-    with path.open() as opened:
-        return list(csv.DictReader(opened))
+    return tables.read(path)
 
 
 def grouped(rows: list[dict], keys) -> dict[tuple, dict[str, dict]]:

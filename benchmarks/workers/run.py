@@ -20,7 +20,15 @@ import tempfile
 RESULTS = pathlib.Path("results/workers")
 STEPS, STEPS_PER_EPOCH = 8, 4
 TOLERANCE = 1e-3
-CHIEF_WRITES = {"checkpoints", "codec", "history.csv", "logs", "model.keras", "settings.json"}
+CHIEF_WRITES = {
+    ".lock",
+    "checkpoints",
+    "codec",
+    "history.csv",
+    "logs",
+    "model.keras",
+    "settings.json",
+}
 
 
 def train(folder: pathlib.Path, quantizer: str, stop: int | None) -> None:

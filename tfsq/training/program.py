@@ -88,7 +88,7 @@ def export_program(
     model = _seeded_model(settings)
     # Before a part is frozen, which changes the order of Keras' lists.
     names = names_of(model)
-    first_step = _start(model, names, start, settings)
+    first_step = _start(names, start, settings)
     with writing_folder(folder) as unfinished:
         written = {
             "tfsq": __version__,
@@ -244,7 +244,7 @@ def _seeded(identifier, *entropy):
     return type(layer).from_config({**layer.get_config(), "seed": int(seed)})
 
 
-def _start(model, names, start, settings) -> int:
+def _start(names, start, settings) -> int:
     """Restores what the program starts from; its step."""
     if start is None:
         return 0
