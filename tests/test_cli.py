@@ -145,7 +145,7 @@ def test_evaluate_prints_bd_rates(disguised, tmp_path):
 
 def test_evaluate_refuses_before_it_measures(image, folder, monkeypatch, tmp_path):
     arguments = ("evaluate", image, "--model", folder)
-    monkeypatch.setattr(codec, "Comparison", None)
+    monkeypatch.setattr(evaluation, "Comparison", None)
     for wrong, message in (
         (("--csv", tmp_path / "no" / "rows.csv"), "No such folder"),
         (("--figure", tmp_path / "no" / "figure.png"), "No such folder"),

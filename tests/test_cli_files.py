@@ -109,7 +109,7 @@ def test_a_table_that_cannot_be_written_is_shown(image, folder, monkeypatch, tmp
     def full(curves, path):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr(codec, "write_comparison", full)
+    monkeypatch.setattr(evaluation, "write_comparison", full)
     result = run(*arguments, tmp_path / "table.csv")
     refused(result, f"No space left on device: {tmp_path / 'table.csv'}")
     assert str(image) in result.stdout
