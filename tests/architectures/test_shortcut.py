@@ -25,7 +25,8 @@ def pair(channels, **kwargs):
 
 @pytest.mark.parametrize("channels", [1, 3, 8, 48, 192, 320, EVERY])
 def test_kernels_are_orthonormal(channels):
-    columns = dct_kernel(channels).reshape(-1, channels)
+    # In float64: what a sum of float32 loses depends on the processor.
+    columns = dct_kernel(channels).reshape(-1, channels).astype(np.float64)
     np.testing.assert_allclose(columns.T @ columns, np.eye(channels), atol=1e-6)
 
 
