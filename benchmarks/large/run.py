@@ -61,11 +61,11 @@ def measure(folder: pathlib.Path) -> list[dict]:
     for width, height in SIZES:
         photo, coded = folder / "photo.png", folder / "photo.tfsq"
         large_photograph(width, height).save(photo, compress_level=1)
-        compressing = run("compress", photo, coded, "--quality", QUALITY)
+        compressing = run("compress", photo, coded, "--quality", QUALITY, "--force")
         size = coded.stat().st_size
         for name, found in (
             ("compress", compressing),
-            ("decompress", run("decompress", coded, folder / "decoded.bmp")),
+            ("decompress", run("decompress", coded, folder / "decoded.bmp", "--force")),
         ):
             values = (name, width, height, f"{found[0]:.2f}", found[1], size)
             rows.append(dict(zip(COLUMNS, values)))
