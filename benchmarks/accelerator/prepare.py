@@ -111,7 +111,7 @@ STUDY = study.experiment_of("papers_size")
 STUDY_RUNS = study.runs_of(STUDY)
 STUDY_START = 26_000
 LARGEST_STUDY = 50  # MiB
-STUDY_LMBDAS, STUDY_SEEDS = (0.0018, 0.013), (0, 1)
+STUDY_SEEDS = (0, 1)
 # As many arms in a call as come back, and seconds.
 STUDY_CALLS = ((slice(4), 368), (slice(4, None), 285))
 
@@ -173,7 +173,7 @@ JOBS = {
             study_commands(lmbda),
             14,
         )
-        for lmbda in STUDY_LMBDAS
+        for lmbda in STUDY["lmbdas"]
         for seed in STUDY_SEEDS
     },
 }

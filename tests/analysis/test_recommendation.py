@@ -172,7 +172,8 @@ def test_advice_follows_from_the_temperature_and_the_bound():
     words = advice(low)
     assert "ask for a temperature of 0.01; let annealing end at 0.05. " in words
     assert words.endswith(
-        "--reconstruction-quantizer StochasticUniformAnnealing --final-temperature 0.05"
+        "--reconstruction-quantizer StochasticUniformAnnealing --rate-quantizer same "
+        "--final-temperature 0.05"
     )
     assert "Keep the lower bound of 0.11: here it costs nothing." in words
     # Predicted ten times too small: a bound near the truth, above the usual one, repairs the rate.

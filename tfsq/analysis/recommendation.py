@@ -210,13 +210,15 @@ def advice(found: Recommendation) -> str:
 
     The temperature is the best at the point of training that the latents are from. Annealing may
     end there, but no lower than where we measured networks that were trained to their end. Of
-    bounds, the usual one stays unless it costs more than a thousandth of a bit.
+    bounds, the usual one stays unless the nearest one that was tried costs more than a thousandth
+    of a bit. The command names the surrogates without options of theirs.
 
     Args:
       found: What `recommend` returned.
     """
-    name = found.surrogate.split()[0]
-    command = f"tfsq train IMAGES --output RUN --reconstruction-quantizer {name}"
+    reconstruction, rate = (name.split()[0] for name in (found.surrogate, found.rate_surrogate))
+    command = f"tfsq train IMAGES --output RUN --reconstruction-quantizer {reconstruction}"
+    command += f" --rate-quantizer {rate if rate != reconstruction else 'same'}"
     if found.temperature is None:
         first = f"{found.surrogate} has no temperature."
     else:

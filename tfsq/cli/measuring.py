@@ -173,4 +173,5 @@ def analyze(
         for name in ("limit", "recommendation"):
             print(analysis.table(results[name]))
         print(f"tables and figures of all measurements written to {output}\n")
-        print(analysis.advice(results["recommendation"][0]))
+        # The quantizers of `tfsq train`; the table has each surrogate for both paths.
+        print(analysis.advice(analysis.recommend("sua", batch, rate_surrogate="aun")))
