@@ -19,16 +19,22 @@ def busy_model(network, shortcut=None):
     slices = {"num_slices": 4} if network == "ChannelwiseAutoregressive" else {}
     model = NETWORKS[network](num_filters=6, num_latents=8, shortcut=shortcut, **slices)
     model.compile("adam", lmbda=0.01)
-    analysis = model.analysis.get_layer("nonlinear_analysis") if shortcut else model.analysis
-    for transform, factor in ((analysis, 100.0), (getattr(model, "hyper_analysis", None), 5.0)):
-        if transform:
-            kernel = transform.layers[-1].kernel
-            kernel.assign(factor * kernel)
+    enlarge_kernels(model)
     for part in model.submodules:
         if isinstance(part, FactorizedEntropyModel):
             # As training moves them, off the grid.
             part.loc.assign(tf.random.stateless_uniform(part.loc.shape, [0, 1], -0.5, 0.5))
     return model
+
+
+def enlarge_kernels(model) -> None:
+    """Spreads the latents of an untrained network over many symbols."""
+    layers = {layer.name: layer for layer in model.analysis.layers}
+    analysis = layers.get("nonlinear_analysis", model.analysis)
+    for transform, factor in ((analysis, 100.0), (getattr(model, "hyper_analysis", None), 5.0)):
+        if transform:
+            kernel = transform.layers[-1].kernel
+            kernel.assign(factor * kernel)
 
 
 def export_networks(folder: pathlib.Path, networks=tuple(NETWORKS)) -> None:

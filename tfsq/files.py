@@ -62,6 +62,22 @@ def _named(path: pathlib.Path, temporary: pathlib.Path) -> Iterator[None]:
         raise
 
 
+def checked_empty(path, argument: str) -> pathlib.Path:
+    """Returns the path of a folder that is to be written.
+
+    Args:
+      path: Of the folder.
+      argument: The argument to name in the error.
+
+    Raises:
+      ValueError: if the folder has something in it.
+    """
+    path = pathlib.Path(path)
+    if path.exists() and any(path.iterdir()):
+        raise ValueError(f"`{argument}` must not exist, or be empty. Received: {path}")
+    return path
+
+
 def resolved(path) -> pathlib.Path:
     """Returns what a path is, links seen through.
 

@@ -37,7 +37,7 @@ def export(quality: int, folder: pathlib.Path) -> None:
 
     def predict(z_hat):
         scale, loc = model.scale_and_loc(exactly(model.hyper_synthesis)(z_hat))
-        return model.latent_model._indexes(scale), loc
+        return model.latent_model.scale_table.indexes(scale), loc
 
     z_hat = hyper_latents(model)
     function = tf.function(predict, jit_compile=True)

@@ -10,7 +10,6 @@ comes back goes into `results/accelerator`, by `python -m benchmarks.accelerator
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 import functools
 import os
@@ -20,6 +19,7 @@ from collections.abc import Callable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from benchmarks import rows
 from benchmarks.accelerator import exactness
 from benchmarks.rate_distortion import run as study
 from benchmarks.shipped import make as shipped
@@ -80,10 +80,9 @@ def prepare_first(folder: pathlib.Path, data: pathlib.Path) -> None:
             shutil.rmtree(folder / "speed" / name / programs.IMAGES)
     settings = settings_of("128_192")
     training.export_program(images, folder / "losses", settings, half=True)
-    with (folder / "first_losses.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["step", "loss"])
-        writer.writerows(enumerate(programs.first_losses(folder / "losses", FIRST_LOSSES), 1))
+    losses = programs.first_losses(folder / "losses", FIRST_LOSSES)
+    found = [{"step": step, "loss": loss} for step, loss in enumerate(losses, 1)]
+    rows.write(found, folder / "first_losses.csv")
     for quality in codec.shipped_qualities():
         exactness.export(quality, folder / "exactness" / f"quality_{quality}")
 

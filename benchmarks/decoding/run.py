@@ -19,6 +19,7 @@ import numpy as np
 import skimage.data
 import tensorflow as tf
 
+from benchmarks.corpus import enlarge_kernels
 from tfsq import codec, evaluation
 from tfsq.architectures import JointAutoregressiveHyperprior
 
@@ -31,9 +32,7 @@ def serial_codec() -> codec.Codec:
     tf.keras.utils.set_random_seed(0)
     model = JointAutoregressiveHyperprior(num_filters=32, num_latents=48)
     model.compile("adam", lmbda=0.01)
-    for transform, factor in ((model.analysis, 100.0), (model.hyper_analysis, 5.0)):
-        kernel = transform.layers[-1].kernel
-        kernel.assign(factor * kernel)
+    enlarge_kernels(model)
     return codec.as_codec(model)
 
 

@@ -27,6 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
 
+from benchmarks import rows
 from tfsq import codec, evaluation, training
 from tfsq.codec.shipped import SUMS_FILE, sums_of
 
@@ -119,35 +120,30 @@ def measure(folders: list[pathlib.Path], images: list[pathlib.Path]) -> evaluati
 
 def write_equal_bytes(curve: evaluation.Curve, images: dict) -> None:
     """Measures the references at the bytes of each file, or a little more."""
-    columns = ["codec", "image", "bytes", "psnr"]
-    columns += [
-        f"{name}_{figure}" for name in evaluation.REFERENCES for figure in ("bytes", "psnr")
-    ]
-    with (RESULTS / EQUAL_BYTES).open("w", newline="") as opened:
-        writer = csv.writer(opened)
-        writer.writerow(columns)
-        for m in curve.measurements:
-            image = images[m.file]
-            size = round(m.bpp * image.shape[0] * image.shape[1] / 8)
-            row = [m.codec, m.file, size, m.psnr]
-            for reference in evaluation.REFERENCES.values():
-                found = evaluation.measure(image, *reference.of_size(image, size))
-                row += [found.file_bytes, found.psnr]
-            writer.writerow(row)
+    found = []
+    for m in curve.measurements:
+        image = images[m.file]
+        size = round(m.bpp * image.shape[0] * image.shape[1] / 8)
+        row = {"codec": m.codec, "image": m.file, "bytes": size, "psnr": m.psnr}
+        for name, reference in evaluation.REFERENCES.items():
+            figures = evaluation.measure(image, *reference.of_size(image, size))
+            row |= {f"{name}_bytes": figures.file_bytes, f"{name}_psnr": figures.psnr}
+        found.append(row)
+    rows.write(found, RESULTS / EQUAL_BYTES)
 
 
 def write_authors(data: pathlib.Path) -> None:
     """Names the authors of the photographs that the networks were trained on."""
     with (data / "free" / "manifest.csv").open(newline="") as opened:
-        rows = [row for row in csv.DictReader(opened) if row["file"].startswith("train/")]
+        used = [row for row in csv.DictReader(opened) if row["file"].startswith("train/")]
     lines = [
         f"- {row['title']} by {row['author'] or 'an author who is not named'}, {row['licence']}, "
         f"from {row['source']}"
-        for row in rows
+        for row in used
     ]
     AUTHORS_FILE.write_text(
         f"# Authors\n\n`quality_1` to `quality_{max(LMBDAS)}` were trained on crops of these "
-        f"{len(rows)} photographs, reduced in size:\n\n" + "\n".join(lines) + "\n"
+        f"{len(used)} photographs, reduced in size:\n\n" + "\n".join(lines) + "\n"
     )
 
 

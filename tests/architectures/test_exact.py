@@ -125,11 +125,13 @@ def test_layers_that_are_not_exact_are_refused():
 @pytest.mark.parametrize("bound", [1e-6, 0.01, 0.11, 0.178, 1.0])
 def test_no_threshold_is_near_the_softplus_of_the_grid(bound):
     model = LowerBoundedGaussianConditional(3, scale_lower_bound=bound)
-    check_softplus_decides(model.scale_thresholds)
+    check_softplus_decides(model.scale_table.thresholds)
     # An error a thousand times that of float64 changes no index.
     raw = np.arange(-16 * 2**12, 300 * 2**12) / 2**12
     scales = np.logaddexp(0.0, raw)
-    indexes = [np.searchsorted(model.scale_thresholds, f * scales) for f in (1 - 1e-12, 1 + 1e-12)]
+    indexes = [
+        np.searchsorted(model.scale_table.thresholds, f * scales) for f in (1 - 1e-12, 1 + 1e-12)
+    ]
     assert np.array_equal(*indexes)
     with pytest.raises(ValueError, match="choose other bounds"):
         check_softplus_decides(np.array([np.logaddexp(0.0, 5 / 2**12)]))

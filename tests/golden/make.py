@@ -8,7 +8,7 @@ import sys
 
 import tensorflow as tf
 
-from benchmarks.corpus import images
+from benchmarks.corpus import enlarge_kernels, images
 from tfsq import codec
 from tfsq.architectures import MeanScaleHyperprior
 
@@ -18,9 +18,7 @@ if folder.exists():
 tf.keras.utils.set_random_seed(3)
 model = MeanScaleHyperprior(num_filters=3, num_latents=4)
 model.compile("adam", lmbda=0.01)
-for transform, factor in ((model.analysis, 100.0), (model.hyper_analysis, 5.0)):
-    kernel = transform.layers[-1].kernel
-    kernel.assign(factor * kernel)
+enlarge_kernels(model)
 codec.export(model, folder / "codec")
 data = codec.compress(images()[0], folder / "codec")
 (folder / "image.tfsq").write_bytes(data)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfsq.analysis import losses
 from tfsq.analysis.gradient_risk import gradient_risk
-from tfsq.analysis.measurement import Resolution, name_of, prepared
+from tfsq.analysis.latent_batch import BatchMeasurement, LatentBatch
+from tfsq.analysis.measurement import name_of, prepared
 from tfsq.analysis.mismatch import mismatch, rate_mismatch
 from tfsq.analysis.results import Result
 from tfsq.analysis.sources import Source
@@ -27,10 +25,6 @@ _FLAT = 1e-3
 USUAL_BOUND = 0.11
 # The lowest end of annealing, but for rounding, that was measured in networks, `docs/results.md`.
 LOWEST_END = 0.05
-_DRAWS = 8
-# The average over the elements of a batch needs fewer.
-_RATE_DRAWS = 2
-_SHIFT = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,57 +82,6 @@ class Recommendation(Result):
     note: str
     temperature_curve: tuple[TemperaturePoint, ...] = dataclasses.field(repr=False)
     bound_curve: tuple[BoundPoint, ...] = dataclasses.field(repr=False)
-
-
-@dataclasses.dataclass(frozen=True)
-class LatentBatch:
-    """Latents of a real model with their predictions.
-
-    Attributes:
-      latents: y, float array [batch, ..., channels].
-      locs: Predicted means, of the same shape.
-      scales: Predicted scales before any bound, positive, of the same shape.
-      loss: Callable on a float32 tensor of that shape, the quantized latents, that returns the
-        scalar loss of the reconstruction: the distortion after the model's synthesis.
-
-    Raises:
-      ValueError: if the shapes differ, or a number is not finite or a scale not positive.
-    """
-
-    latents: np.ndarray
-    locs: np.ndarray
-    scales: np.ndarray
-    loss: Callable
-
-    def __post_init__(self):
-        for name in ("latents", "locs", "scales"):
-            array = np.asarray(getattr(self, name), np.float64)
-            object.__setattr__(self, name, array)
-            if array.shape != self.latents.shape or array.ndim < 2:
-                raise ValueError(
-                    f"`{name}` must have the shape of `latents`, [batch, ..., channels]. Received: "
-                    f"shape={array.shape}, latents.shape={self.latents.shape}"
-                )
-            if not np.isfinite(array).all():
-                raise ValueError(f"`{name}` must be finite.")
-        if not (self.scales > 0).all():
-            raise ValueError(f"`scales` must be positive. Received a {self.scales.min()}")
-
-    @property
-    def residuals(self) -> np.ndarray:
-        """The latents minus their predicted means."""
-        return self.latents - self.locs
-
-    @functools.cached_property
-    def hard_gradients(self) -> np.ndarray:
-        """Central differences of the hard loss under a shift of 0.1 of each channel's latents."""
-
-        def hard_loss(shift):
-            shifted = np.round(self.residuals + shift) + self.locs
-            return float(self.loss(tf.constant(shifted, tf.float32)))
-
-        shifts = _SHIFT * np.eye(self.latents.shape[-1])
-        return np.array([(hard_loss(s) - hard_loss(-s)) / (2 * _SHIFT) for s in shifts])
 
 
 def recommend(
@@ -252,12 +195,12 @@ def _check_choices(source, weight, temperatures, bounds) -> None:
         raise ValueError(f"`bounds` must be positive and finite. Received: {tuple(bounds)}")
 
 
-def _measurement_of(source, scale, loss, seed) -> _SourceMeasurement | _BatchMeasurement:
+def _measurement_of(source, scale, loss, seed) -> _SourceMeasurement | BatchMeasurement:
     if isinstance(source, LatentBatch):
         for name, value in (("scale", scale), ("loss", loss)):
             if value is not None:
                 raise ValueError(f"`{name}` is for a source; a batch has its own.")
-        return _BatchMeasurement(source, seed)
+        return BatchMeasurement(source, seed)
     scale = math.sqrt(source.variance) if scale is None else scale
     loss = losses.SquaredError() if loss is None else loss
     return _SourceMeasurement(source, scale, loss, seed)
@@ -323,51 +266,13 @@ class _SourceMeasurement:
         self.source, self.scale, self.loss, self.seed = source, scale, loss, seed
 
     def mismatch_and_risk(self, layer):
+        """Mismatch, and the risk of the gradient in the location."""
         arguments = (layer, None, self.source, self.loss)
         measured = gradient_risk(*arguments, seed=self.seed)
         risk = measured.risk if math.isfinite(measured.variance_error) else math.inf
         return mismatch(*arguments, seed=self.seed).to_rounding, risk
 
     def rates(self, layer, bound):
+        """Bits per latent in training and after rounding, with a scale of at least `bound`."""
         result = rate_mismatch(layer, None, self.source, self.scale, bound, seed=self.seed)
         return result.training_rate, result.hard_rate
-
-
-class _BatchMeasurement:
-    """What `recommend` needs of a batch of real latents."""
-
-    def __init__(self, batch, seed):
-        self.batch, self.seed = batch, seed
-        self.residuals, self.locs = tf.constant(batch.residuals), tf.constant(batch.locs)
-
-    def mismatch_and_risk(self, layer):
-        """Mismatch, and the risk of the gradient in the shifts of the channels."""
-        hard = tf.round(self.residuals)
-        gradients, distances = [], []
-        layer, resolved = prepared(layer, None, self.seed), Resolution()
-        for _ in range(_DRAWS):
-            with tf.GradientTape() as tape:
-                tape.watch(self.residuals)
-                y_tilde = layer(self.residuals, training=True)
-                value = self.batch.loss(tf.cast(y_tilde + self.locs, tf.float32))
-            gradient = tape.gradient(value, self.residuals).numpy()
-            resolved.add(gradient)
-            gradients.append(gradient.reshape(-1, gradient.shape[-1]).sum(0))
-            distances.append(float(tf.reduce_mean((y_tilde - hard) ** 2)))
-        bias = np.mean(gradients, 0) - self.batch.hard_gradients
-        variance = np.var(gradients, 0, ddof=1)
-        # The square of an average of draws exceeds that of the mean by the variance of the average.
-        squared_bias = max(0.0, float(np.sum(bias**2 - variance / _DRAWS)))
-        risk = squared_bias + float(np.sum(variance)) if resolved else math.inf
-        return float(np.mean(distances)), risk
-
-    def rates(self, layer, bound):
-        scales = np.maximum(self.batch.scales, bound)
-        model = tfp.distributions.Normal(tf.zeros_like(scales), scales)
-        layer = prepared(layer, None, self.seed)
-        noisy = [layer(self.residuals, training=True) for _ in range(_RATE_DRAWS)]
-        hard, *training = (
-            float(tf.reduce_mean(losses.bits(model, value)))
-            for value in (tf.round(self.residuals), *noisy)
-        )
-        return float(np.mean(training)), hard

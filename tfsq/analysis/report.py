@@ -13,10 +13,11 @@ import tensorflow as tf
 from tfsq import layers
 from tfsq.analysis import figures
 from tfsq.analysis.gradient_risk import GradientRisk, gradient_risk
+from tfsq.analysis.latent_batch import LatentBatch
 from tfsq.analysis.limits import Limit, rate_distortion_bound, scalar_quantizer_limit
 from tfsq.analysis.losses import Rate, RateDistortion, SquaredError
 from tfsq.analysis.mismatch import Mismatch, RateMismatch, mismatch, rate_mismatch
-from tfsq.analysis.recommendation import LatentBatch, Recommendation, recommend
+from tfsq.analysis.recommendation import Recommendation, recommend
 from tfsq.analysis.results import markdown, to_csv
 from tfsq.analysis.sources import Gaussian, Laplace, Logistic
 from tfsq.files import writing_folder

@@ -10,7 +10,7 @@ from tfsq.architectures.rate_distortion_model import RateDistortionModel
 from tfsq.architectures.shortcut import DCTShortcut, check_shortcut
 from tfsq.entropy_models.base import deserialize_quantizers
 from tfsq.layers import AdditiveUniformNoise, Quantizer, StochasticUniformAnnealing
-from tfsq.layers.base import check_integer, check_positive
+from tfsq.layers.checks import check_integer, check_positive
 
 # The part that the synthesis receives.
 LATENT = "latent"

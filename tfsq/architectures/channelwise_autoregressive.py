@@ -8,7 +8,7 @@ from tfsq.architectures import transforms
 from tfsq.architectures.hyperprior import HyperpriorModel
 from tfsq.architectures.local_statistics import PredictionPath
 from tfsq.layers import Quantizer
-from tfsq.layers.base import check_integer
+from tfsq.layers.checks import check_integer
 
 
 @tf.keras.saving.register_keras_serializable(package="tfsq")

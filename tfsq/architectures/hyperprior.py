@@ -10,7 +10,7 @@ from tfsq.architectures.exact import check_exact, check_softplus_decides
 from tfsq.architectures.local_statistics import PredictionPath, begin_as_local_statistics
 from tfsq.entropy_models import FactorizedEntropyModel, LowerBoundedGaussianConditional
 from tfsq.layers import Quantizer
-from tfsq.layers.base import check_integer
+from tfsq.layers.checks import check_integer
 
 HYPER_LATENT = "hyper_latent"
 _LATENT_STRIDE, _HYPER_STRIDE = 16, 4
@@ -136,7 +136,7 @@ class HyperpriorModel(CompressionModel):
         for layer in self.layers:
             if layer.name not in others:
                 check_exact(layer)
-        check_softplus_decides(self.latent_model.scale_thresholds)
+        check_softplus_decides(self.latent_model.scale_table.thresholds)
 
     def latents_of(self, y):
         return {LATENT: y, HYPER_LATENT: self.analyze_latent(y)}

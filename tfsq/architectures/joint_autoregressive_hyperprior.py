@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import tensorflow as tf
 
 from tfsq.architectures.coders import Estimator
@@ -61,61 +63,42 @@ class JointAutoregressiveHyperprior(ContextModel):
         return coder.code_piece(coder.start(), whole, scale, loc)
 
     def _code_serially(self, coder, hyper):
-        """Codes the anti-diagonals; row i of diagonal s is column s - 3 i of the latent."""
+        """Codes one anti-diagonal after the other."""
         batch, height, width = tf.unstack(tf.shape(hyper)[:3])
+        diagonals = _Diagonals(height, width)
         hyper = tf.reshape(hyper, [batch, height * width, hyper.shape[-1]])
-        count = width + _LAG * (height - 1)
-        # Of no anti-diagonal there are more rows, however tall the latent is.
-        longest = tf.minimum(height, -(-width // _LAG))
         # Out of the loop, so that weights are rounded once.
         context_at = self.context.exactly_at_one_position()
         parameters = coder.predictor(self.entropy_parameters)
 
-        def first_of(s):
-            # Zero to width - 1 are the columns of an image.
-            return tf.maximum(0, -((width - 1 - s) // _LAG))
+        def code_diagonal(s, state, recent, coded):
+            def at_places(latent, channels):
+                flat = tf.reshape(latent, [batch, height * width, channels])
+                return tf.gather(flat, diagonals.places(s), axis=1)[:, :, tf.newaxis]
 
-        def code_diagonal(s, state, recent, diagonals):
-            first, last = first_of(s), tf.minimum(height - 1, s // _LAG)
-            rows = tf.range(first, last + 1)
-            places = rows * (width - _LAG) + s
-
-            def piece(latent):
-                flat = tf.reshape(latent, [batch, height * width, self.num_latents])
-                return tf.gather(flat, places, axis=1)[:, :, tf.newaxis]
-
-            neighbors = [
-                tf.gather(
-                    recent[_lag(tap) - 1],
-                    rows + tap[0] - first_of(s - _lag(tap)) + _MARGIN,
-                    axis=1,
-                )
-                for tap in self.taps
-            ]
+            neighbors = [diagonals.neighbors(recent, s, tap) for tap in self.taps]
             context = context_at(tf.concat(neighbors, axis=-1))[:, :, tf.newaxis]
-            at_places = tf.gather(hyper, places, axis=1)[:, :, tf.newaxis]
-            scale, loc = self.predict(parameters, at_places, context)
+            scale, loc = self.predict(parameters, at_places(hyper, hyper.shape[-1]), context)
+            piece = functools.partial(at_places, channels=self.num_latents)
             state, y_hat = coder.code_piece(state, piece, scale, loc)
             diagonal = y_hat[:, :, 0]
-            # Zero outside of the image, as the convolution pads.
-            around = [[0, 0], [_MARGIN, _MARGIN + longest - (last + 1 - first)], [0, 0]]
-            recent = tf.concat([tf.pad(diagonal, around)[tf.newaxis], recent[:-1]], axis=0)
-            return s + 1, state, recent, diagonals.write(s, tf.transpose(diagonal, [1, 0, 2]))
+            recent = tf.concat([diagonals.padded(diagonal, s)[tf.newaxis], recent[:-1]], axis=0)
+            return s + 1, state, recent, coded.write(s, tf.transpose(diagonal, [1, 0, 2]))
 
         recent = tf.zeros(
-            [max(map(_lag, self.taps)), batch, longest + 2 * _MARGIN, self.num_latents],
+            [max(map(_lag, self.taps)), batch, diagonals.longest + 2 * _MARGIN, self.num_latents],
             self.compute_dtype,
         )
-        diagonals = tf.TensorArray(
+        coded = tf.TensorArray(
             self.compute_dtype,
-            count,
+            diagonals.count,
             infer_shape=False,
             element_shape=[None, None, self.num_latents],
         )
-        _, state, _, diagonals = tf.while_loop(
-            lambda s, *_: s < count,
+        _, state, _, coded = tf.while_loop(
+            lambda s, *_: s < diagonals.count,
             code_diagonal,
-            (0, coder.start(), recent, diagonals),
+            (0, coder.start(), recent, coded),
             shape_invariants=(
                 tf.TensorShape([]),
                 tf.TensorShape([None]),
@@ -124,7 +107,38 @@ class JointAutoregressiveHyperprior(ContextModel):
             ),
             parallel_iterations=1,
         )
-        return state, _straightened(diagonals.concat(), height, width)
+        return state, _straightened(coded.concat(), height, width)
+
+
+class _Diagonals:
+    """Where the anti-diagonals of a latent are: row i of number s is column s - 3 i."""
+
+    def __init__(self, height, width):
+        self.height, self.width = height, width
+        self.count = width + _LAG * (height - 1)
+        # Of none there are more rows, however tall the latent is.
+        self.longest = tf.minimum(height, -(-width // _LAG))
+
+    def first_row(self, s):
+        # Zero to width - 1 are the columns of an image.
+        return tf.maximum(0, -((self.width - 1 - s) // _LAG))
+
+    def rows(self, s):
+        return tf.range(self.first_row(s), tf.minimum(self.height - 1, s // _LAG) + 1)
+
+    def places(self, s):
+        """Where its positions are in a latent whose rows lie one after the other."""
+        return self.rows(s) * (self.width - _LAG) + s
+
+    def neighbors(self, recent, s, tap):
+        """What was decoded at a tap of its positions, [batch, positions, channels]."""
+        first = self.first_row(s - _lag(tap))
+        return tf.gather(recent[_lag(tap) - 1], self.rows(s) + tap[0] - first + _MARGIN, axis=1)
+
+    def padded(self, diagonal, s):
+        """Zero outside of the image, as the convolution pads; all of one length."""
+        missing = self.longest - tf.size(self.rows(s))
+        return tf.pad(diagonal, [[0, 0], [_MARGIN, _MARGIN + missing], [0, 0]])
 
 
 def _lag(tap):

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfsq.architectures.distortions import DISTORTIONS, distortion_of, mean_squared_error
 from tfsq.architectures.images import checked_images, of_same_shape
-from tfsq.layers.base import check_positive
+from tfsq.layers.checks import check_positive
 
 _NOT_COMPILED = ("loss", "loss_weights", "metrics", "weighted_metrics")
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import fft
 
-from tfsq.layers.base import check_integer, check_positive
+from tfsq.layers.checks import check_integer, check_positive
 
 BLOCK = 16
 _SHORTCUTS = ("dct",)

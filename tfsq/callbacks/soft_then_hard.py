@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfsq.callbacks.steps import StepReader
 from tfsq.callbacks.temperature import replace_train_function
 from tfsq.layers import Quantizer, find
-from tfsq.layers.base import check_integer
+from tfsq.layers.checks import check_integer
 
 
 class SoftThenHard(tf.keras.callbacks.Callback):

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfsq.callbacks.steps import StepReader
 from tfsq.layers import AnnealedQuantizer, find
-from tfsq.layers.base import check_temperature
+from tfsq.layers.checks import check_temperature
 
 
 class _ReportingTrainFunction:

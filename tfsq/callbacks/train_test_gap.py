@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfsq.layers import Quantizer, find
-from tfsq.layers.base import check_integer
+from tfsq.layers.checks import check_integer
 
 # Suffix in the logs -> key of `rate_distortion`.
 _LOGGED = {"": "loss", "_rate": "bpp", "_distortion": "distortion"}

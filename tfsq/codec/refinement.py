@@ -16,12 +16,8 @@ from tfsq.codec.image_files import check_image
 from tfsq.codec.progress import Progress, ProgressCallback, ignored
 from tfsq.codec.saved_model import Codec
 from tfsq.codec.tiling import analyze
-from tfsq.layers.base import (
-    AnnealedQuantizer,
-    StochasticQuantizer,
-    check_integer,
-    check_temperature,
-)
+from tfsq.layers.base import AnnealedQuantizer, StochasticQuantizer
+from tfsq.layers.checks import check_integer, check_temperature
 from tfsq.layers.zero_center_quantization import quantizing_with
 
 # Of the annealing, over all steps, as `benchmarks/refinement` measured the default surrogate.

@@ -76,6 +76,10 @@ class EntropyModel(tf.keras.layers.Layer):
         """The quantizer of what is returned to the synthesis."""
         return self.zero_center.quantizer
 
+    def compute_output_shape(self, input_shape):
+        shape = tf.TensorShape(input_shape)
+        return shape, shape[: shape.rank - self.coding_rank]
+
     def get_config(self):
         zero_center = self.zero_center.get_config()
         return {

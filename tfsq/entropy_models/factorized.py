@@ -10,7 +10,7 @@ import tensorflow_compression as tfc
 
 from tfsq.entropy_models.base import EntropyModel
 from tfsq.layers import Quantizer
-from tfsq.layers.base import checked_latent
+from tfsq.layers.checks import checked_latent
 from tfsq.surrogates._numerics import widen
 from tfsq.surrogates.straight_through_rounding import straight_through_rounding
 
@@ -218,10 +218,6 @@ class FactorizedEntropyModel(EntropyModel):
         if self._fingerprint_of_tables() == _NO_TABLES:
             self.update_tables()
         return self._dequantized(self._coder().decompress(strings, broadcast_shape))
-
-    def compute_output_shape(self, input_shape):
-        shape = tf.TensorShape(input_shape)
-        return shape, shape[: shape.rank - self.coding_rank]
 
     def get_config(self):
         return {

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
 import tensorflow as tf
 import tensorflow_compression as tfc
 
 from tfsq.entropy_models.base import EntropyModel, refuse_unless
 from tfsq.entropy_models.gaussian_bits import coded_gaussian_bits, gaussian_bits
+from tfsq.entropy_models.scale_table import ScaleTable
 from tfsq.layers import Quantizer
-from tfsq.layers.base import checked_latent
+from tfsq.layers.checks import checked_latent
 from tfsq.surrogates._numerics import widen
 from tfsq.surrogates.straight_through_rounding import straight_through_rounding
-
-# Steps of the table in log scale. A scale is then at most e = 0.065 from the nearest entry, which
-# costs a Gaussian e^2 nats: less than 0.007 bit a symbol.
-_LARGEST_LOG_STEP = 0.13
 
 
 @tf.keras.saving.register_keras_serializable(package="tfsq")
@@ -94,14 +88,7 @@ class LowerBoundedGaussianConditional(EntropyModel):
         range_coder_precision: int = 16,
         **kwargs,
     ):
-        if not 0.0 < scale_lower_bound < scale_upper_bound < math.inf:
-            raise ValueError(
-                "`scale_lower_bound` and `scale_upper_bound` must satisfy "
-                "0 < scale_lower_bound < scale_upper_bound < inf. Received: "
-                f"scale_lower_bound={scale_lower_bound}, scale_upper_bound={scale_upper_bound}"
-            )
-        if num_scales < 2:
-            raise ValueError(f"`num_scales` must be at least 2. Received: num_scales={num_scales}")
+        table = ScaleTable(scale_lower_bound, scale_upper_bound, num_scales)
         super().__init__(
             coding_rank,
             rate_quantizer,
@@ -112,14 +99,9 @@ class LowerBoundedGaussianConditional(EntropyModel):
             range_coder_precision,
             **kwargs,
         )
-        self.scale_lower_bound = float(scale_lower_bound)
-        self.scale_upper_bound = float(scale_upper_bound)
-        log_range = math.log(self.scale_upper_bound / self.scale_lower_bound)
-        self.num_scales = max(int(num_scales), math.ceil(log_range / _LARGEST_LOG_STEP) + 1)
-        self._log_step = log_range / (self.num_scales - 1)
-        # Half-way between the entries in log scale.
-        steps = np.arange(self.num_scales - 1) + 0.5
-        self.scale_thresholds = self.scale_lower_bound * np.exp(steps * self._log_step)
+        self.scale_table, self.num_scales = table, table.num_scales
+        self.scale_lower_bound = table.lower_bound
+        self.scale_upper_bound = table.upper_bound
         if self.compression:
             self._build_coder()
 
@@ -291,10 +273,6 @@ class LowerBoundedGaussianConditional(EntropyModel):
             tf.size(handle),
         )
 
-    def compute_output_shape(self, input_shape):
-        shape = tf.TensorShape(input_shape)
-        return shape, shape[: shape.rank - self.coding_rank]
-
     def get_config(self):
         return {
             **super().get_config(),
@@ -321,25 +299,11 @@ class LowerBoundedGaussianConditional(EntropyModel):
             loc = tf.broadcast_to(loc, tf.shape(bottleneck))
         return bottleneck, scale, loc
 
-    def _bounded(self, scale):
-        scale = tfc.lower_bound(scale, self.scale_lower_bound)
-        return tfc.upper_bound(scale, self.scale_upper_bound)
-
-    def _indexes(self, scale):
-        """Index of the nearest table entry in log scale, int32; comparisons are exact."""
-        thresholds = tf.constant(self.scale_thresholds, tf.float64)
-        indexes = tf.searchsorted(thresholds, tf.reshape(tf.cast(scale, tf.float64), [-1]))
-        return tf.reshape(indexes, tf.shape(scale))
-
-    def _scale_of(self, indexes):
-        steps = tf.cast(indexes, tf.float32) * self._log_step
-        return self.scale_lower_bound * tf.exp(steps)
-
     def _training_bits(self, residual, scale):
-        return gaussian_bits(residual, self._bounded(tf.cast(scale, tf.float32)))
+        return gaussian_bits(residual, self.scale_table.bounded(tf.cast(scale, tf.float32)))
 
     def _coded_bits(self, residual, scale):
-        scale = self._scale_of(self._indexes(scale))
+        scale = self.scale_table.scale_of(self.scale_table.indexes(scale))
         return coded_gaussian_bits(residual, scale, self.tail_mass, self.range_coder_precision)
 
     def _checked_indexes(self, scale):
@@ -350,7 +314,7 @@ class LowerBoundedGaussianConditional(EntropyModel):
             tf.math.count_nonzero(is_nan),
         )
         with tf.control_dependencies(check):
-            return self._indexes(tf.identity(scale))
+            return self.scale_table.indexes(tf.identity(scale))
 
     def _dequantized(self, symbols, loc):
         wide = widen(loc)
@@ -366,7 +330,7 @@ class LowerBoundedGaussianConditional(EntropyModel):
             tables = tfc.LocationScaleIndexedEntropyModel(
                 prior_fn=tfc.NoisyNormal,
                 num_scales=self.num_scales,
-                scale_fn=self._scale_of,
+                scale_fn=self.scale_table.scale_of,
                 coding_rank=self.coding_rank,
                 compression=True,
                 stateless=True,

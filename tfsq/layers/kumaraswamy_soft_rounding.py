@@ -7,7 +7,8 @@ from typing import ClassVar
 import tensorflow as tf
 
 from tfsq import surrogates
-from tfsq.layers.base import AnnealedQuantizer, StochasticQuantizer, as_number
+from tfsq.layers.base import AnnealedQuantizer, StochasticQuantizer
+from tfsq.layers.checks import as_number
 from tfsq.layers.registry import register
 
 _LARGEST_SHAPE = 16.0

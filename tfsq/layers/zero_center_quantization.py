@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from tfsq.layers.base import Quantizer, checked_latent, deserialize_layers
+from tfsq.layers.base import Quantizer, deserialize_layers
+from tfsq.layers.checks import checked_latent
 from tfsq.layers.finding import find
 from tfsq.surrogates._numerics import widen
 

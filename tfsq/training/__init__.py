@@ -1,9 +1,10 @@
 """Training of codecs on images: resumable, with everything in one run folder."""
 
+from tfsq.training.collecting import collect
 from tfsq.training.data import crops_dataset, detail_of, training_images
 from tfsq.training.distribution import strategy_of
 from tfsq.training.muon import Muon
-from tfsq.training.program import collect, export_program
+from tfsq.training.program import export_program
 from tfsq.training.runs import export_run, train
 from tfsq.training.settings import TrainingSettings, build_model
 

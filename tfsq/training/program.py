@@ -1,13 +1,12 @@
 """The training step as a program that needs no TensorFlow, for devices that have none.
 
-`export_program` writes it, `runner/run.py` runs it under JAX, `collect` makes a run folder of what
-comes back.
+`export_program` writes it, `runner/run.py` runs it under JAX, `collecting.py` makes a run folder of
+what comes back.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import pathlib
 import shutil
@@ -19,13 +18,12 @@ import tensorflow as tf
 from tfsq import layers
 from tfsq._version import __version__
 from tfsq.architectures import DCTShortcut
-from tfsq.files import name_for_tensorflow, writing_folder
+from tfsq.files import checked_empty, writing_folder
 from tfsq.layers.base import AnnealedQuantizer, StochasticQuantizer
 from tfsq.training import run_folder, state_files
 from tfsq.training.data import crops_dataset, training_images
 from tfsq.training.hlo import METRICS, export_step
 from tfsq.training.program_images import IMAGES, packed_images, size_of, write_images
-from tfsq.training.runs import write_model
 from tfsq.training.settings import (
     TrainingSettings,
     apply_step,
@@ -34,13 +32,11 @@ from tfsq.training.settings import (
     soft_steps,
 )
 
-PROGRAM, _RESULT = "program.json", "result.json"
+PROGRAM, RESULT = "program.json", "result.json"
 # The version whose private parts `runner/step.py` uses.
 REQUIREMENTS = "jax==0.11.2\nnumpy>=2\npillow>=10\n"
 _HERE = pathlib.Path(__file__).parent
 _RUNNER = (_HERE / "runner" / "run.py", _HERE / "runner" / "step.py", _HERE / "state_files.py")
-# Settings that a run may have of its own.
-_CHANGED = ("lmbda", "steps", "initial_temperature", "final_temperature", "annealing_start")
 
 
 def export_program(
@@ -81,9 +77,7 @@ def export_program(
     settings = settings or TrainingSettings()
     if max_size is not None and not max_size > 0.0:
         raise ValueError(f"`max_size` must be positive. Received: max_size={max_size}")
-    folder = pathlib.Path(folder)
-    if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"`folder` must not exist, or be empty. Received: {folder}")
+    folder = checked_empty(folder, "folder")
     images = packed_images(paths, settings.crop_size, on_skipped)
     model = _seeded_model(settings)
     # Before a part is frozen, which changes the order of Keras' lists.
@@ -106,54 +100,6 @@ def export_program(
     return {"bytes": size, "images": len(kept), "left_out": left_out}
 
 
-def collect(folder, result, output, run: str | None = None) -> dict:
-    """Makes a run folder, as `train` leaves it, of what a program brought back.
-
-    Args:
-      folder: Folder of the program.
-      result: What `run.py` wrote with `--output`.
-      output: Folder of the run to write; must not exist, or be empty.
-      run: Name of the run; may be None if there is one.
-
-    Returns:
-      Dict with "step", which the run has reached, and "steps", which it was to have.
-
-    Raises:
-      ValueError: if `output` is not empty, there is no such run, or it is one of another program.
-    """
-    folder, output = pathlib.Path(folder), pathlib.Path(output)
-    if output.exists() and any(output.iterdir()):
-        raise ValueError(f"`output` must not exist, or be empty. Received: {output}")
-    program = _read_json(folder / PROGRAM)
-    found_in = _run_in(pathlib.Path(result), run)
-    found = _read_json(found_in / _RESULT)
-    if found.get("program") != hashlib.sha256((folder / PROGRAM).read_bytes()).hexdigest():
-        raise ValueError(f"`result` must be of the program in {folder}. Received: {found_in}")
-    changed = {name: found[name] for name in _CHANGED if name in found}
-    _check_fields(folder / PROGRAM, program, ("settings", "identity"))
-    _check_fields(found_in / _RESULT, found, ("lmbda", "steps", "step", "state"))
-    settings = TrainingSettings(**{**program["settings"], **changed})
-    with writing_folder(output) as unfinished, name_for_tensorflow(unfinished) as named:
-        _write_run(named, settings, found, found_in)
-        run_folder.write_settings({**program["identity"], **changed}, unfinished)
-        shutil.copy(found_in / run_folder.HISTORY, unfinished / run_folder.HISTORY)
-    return {"step": found["step"], "steps": found["steps"]}
-
-
-def _write_run(folder: pathlib.Path, settings, found: dict, found_in: pathlib.Path) -> None:
-    """Writes a checkpoint, `model.keras` and the codec of what was brought back."""
-    model = build_model(settings)
-    checkpoints = run_folder.Checkpoints(model, folder / run_folder.CHECKPOINTS, saves=True)
-    arrays = state_files.read(found_in, found["state"])
-    for name, variable in names_of(model).values():
-        if name in arrays:
-            variable.assign(arrays[name])
-    # The optimizer may have begun anew in the middle; what follows from the step does not.
-    model.optimizer.iterations.assign(found["step"])
-    checkpoints.save()
-    write_model(model, settings, found["step"], folder)
-
-
 def first_losses(folder, steps: int) -> list[float]:
     """The losses of the first steps of a program, as TensorFlow computes them, here.
 
@@ -165,7 +111,7 @@ def first_losses(folder, steps: int) -> list[float]:
       steps: How many; at most those of the settings.
     """
     folder = pathlib.Path(folder)
-    program = _read_json(folder / PROGRAM)
+    program = read_json(folder / PROGRAM)
     settings = TrainingSettings(**program["settings"])
     model = _seeded_model(settings)
     variables = dict(names_of(model).values())
@@ -265,8 +211,8 @@ def _start(names, start, settings) -> int:
 
 def _state_of(start: pathlib.Path, settings) -> tuple[dict, int]:
     """What a run, or one of a program, has reached, and at which step."""
-    if (start / _RESULT).exists():
-        found = _read_json(start / _RESULT)
+    if (start / RESULT).exists():
+        found = read_json(start / RESULT)
         return state_files.read(start, found["state"]), int(found["step"])
     run_folder.check_start(start, settings)
     model = build_model(settings)
@@ -325,29 +271,15 @@ def _lmbda_powers(model, names: dict) -> dict[str, float]:
     return {names[id(part.scale.handle)][0]: -0.5 if part.inverse else 0.5 for part in shortcuts}
 
 
-def _run_in(result: pathlib.Path, run: str | None) -> pathlib.Path:
-    """The folder of a run in what `run.py` wrote."""
-    found = (
-        [result]
-        if (result / _RESULT).exists()
-        else sorted(file.parent for file in result.glob(f"*/{_RESULT}"))
-    )
-    named = [folder for folder in found if run in (None, folder.name)]
-    if len(named) != 1:
-        raise ValueError(
-            f"`run` must name one of the runs in {result}: {[folder.name for folder in found]}. "
-            f"Received: run={run!r}"
-        )
-    return named[0]
+def read_json(path: pathlib.Path) -> dict:
+    """Returns what a file of a program or of its result holds.
 
+    Args:
+      path: Of the file.
 
-def _check_fields(path: pathlib.Path, written: dict, names: Sequence[str]) -> None:
-    missing = [name for name in names if name not in written]
-    if missing:
-        raise ValueError(f"{path} is damaged: it lacks {missing}.")
-
-
-def _read_json(path: pathlib.Path) -> dict:
+    Raises:
+      ValueError: if it is missing or damaged.
+    """
     try:
         return dict(json.loads(path.read_text()))
     except OSError as error:

@@ -13,7 +13,8 @@ from tfsq.architectures import NETWORKS, CompressionModel, HyperpriorModel
 from tfsq.architectures.distortions import distortion_of
 from tfsq.architectures.shortcut import check_shortcut
 from tfsq.callbacks import SoftThenHard, TemperatureCallback
-from tfsq.layers.base import AnnealedQuantizer, check_positive, check_temperature
+from tfsq.layers.base import AnnealedQuantizer
+from tfsq.layers.checks import check_positive, check_temperature
 from tfsq.training.muon import Muon
 
 # What CompressAI weighs 1 - MS-SSIM with, over what it weighs the squared error with for the same

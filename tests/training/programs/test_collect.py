@@ -1,5 +1,6 @@
 """What programs wrote, as runs of `tfsq train`."""
 
+import hashlib
 import json
 import shutil
 
@@ -25,7 +26,7 @@ def result(exported, tmp_path_factory):
     }
     folder = tmp_path_factory.mktemp("result")
     (folder / "one").mkdir()
-    digest = program_module.hashlib.sha256((exported / "program.json").read_bytes()).hexdigest()
+    digest = hashlib.sha256((exported / "program.json").read_bytes()).hexdigest()
     found = {"program": digest, "lmbda": 0.02, "steps": 20, "step": 12, "final_temperature": 0.5}
     found["state"] = state_files.write(folder / "one", "state_12", arrays)
     (folder / "one" / "result.json").write_text(json.dumps(found))

@@ -1,0 +1,89 @@
+"""Checks of arguments, and errors that name what was received."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+
+def check_integer(name: str, value, least: int) -> int:
+    """Returns `value` as an integer.
+
+    Args:
+      name: The argument to name in the error.
+      value: A number.
+      least: Its smallest value.
+
+    Raises:
+      ValueError: if `value` is not an integer of at least `least`.
+    """
+    is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not is_integer or value < least:
+        raise ValueError(
+            f"`{name}` must be an integer of at least {least}. Received: {name}={value!r}"
+        )
+    return int(value)
+
+
+def check_positive(name: str, value) -> float:
+    """Returns `value` as a float.
+
+    Args:
+      name: The argument to name in the error.
+      value: A number.
+
+    Raises:
+      ValueError: if `value` is not positive and finite in float32.
+    """
+    number = as_number(value)
+    if not 0.0 < number <= tf.float32.max:
+        raise ValueError(
+            f"`{name}` must be positive and finite in float32. Received: {name}={value!r}"
+        )
+    return number
+
+
+def check_temperature(value, name: str = "temperature") -> float:
+    """Returns `value` as a float.
+
+    Args:
+      value: A number.
+      name: The argument to name in the error.
+
+    Raises:
+      ValueError: if `value` is not in (0, 1].
+    """
+    number = as_number(value)
+    # Also what float32, the dtype of the temperature, turns into zero.
+    if not (number <= 1.0 and np.float32(number) > 0.0):
+        raise ValueError(f"`{name}` must be in (0, 1]. Received: {name}={value}")
+    return number
+
+
+def as_number(value) -> float:
+    """Returns `value` as a float, NaN if it is not a number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def checked_latent(y, layer_name: str) -> tf.Tensor:
+    """Returns `y` as a tensor.
+
+    Args:
+      y: A tensor or array.
+      layer_name: The layer to name in the error.
+
+    Raises:
+      TypeError: if `y` is not floating-point.
+    """
+    y = tf.convert_to_tensor(y)
+    if not y.dtype.is_floating:
+        raise TypeError(
+            f"The latent must be floating-point for layer {layer_name!r}. "
+            f"Received: dtype={y.dtype.name}"
+        )
+    return y
