@@ -36,6 +36,8 @@ from tfsq.analysis import markdown
 RESULTS = pathlib.Path("results/rate_distortion")
 LEVEL = 0.95
 ANCHORS = ("AUN", "mixed AUN/STE")
+# Columns that are left out where they hold one value.
+COMMON = ("network", "seeds", "images")
 _AXES = ("lmbda", "seed", "image")
 
 
@@ -100,12 +102,12 @@ def losses(images: list[dict], runs: list[dict]) -> list[dict]:
                     "lambda": lmbda,
                     "arm": arm,
                     "seeds": len(seeds),
-                    "bpp": _mean(lambda row: row["bpp"], kept),
-                    "PSNR (dB)": _mean(lambda row: row["psnr"], kept),
                     "loss against AUN (%)": mean,
+                    "verdict": "" if arm == ANCHORS[0] else verdict(mean, max(halves)),
                     "interval over seeds": halves[0],
                     "interval over images": halves[1],
-                    "verdict": "" if arm == ANCHORS[0] else verdict(mean, max(halves)),
+                    "bpp": _mean(lambda row: row["bpp"], kept),
+                    "PSNR (dB)": _mean(lambda row: row["psnr"], kept),
                     "train-test gap (%)": float(np.mean(gap_of[architecture, lmbda, arm])),
                 }
             )
@@ -160,10 +162,10 @@ def bd_rates(images: list[dict]) -> list[dict]:
                     "against": anchor,
                     "seeds": len(axes[1]),
                     "BD-rate (%)": rate,
+                    "verdict": verdict(rate, max(halves)),
                     "interval over seeds": halves[0],
                     "interval over images": halves[1],
                     "images": len(along[1]),
-                    "verdict": verdict(rate, max(halves)),
                 }
             )
     return rows
@@ -206,9 +208,12 @@ def _rates_along(anchor, test, axis) -> list[float]:
 
 
 def write_table(rows: list[dict], path: pathlib.Path) -> None:
-    """Writes rows as a Markdown table."""
-    shown = [[_shown(name, value) for name, value in row.items()] for row in rows]
-    path.write_text(markdown(list(rows[0]), shown))
+    """Writes rows as a Markdown table, and below it what all of them have in common."""
+    common = [n for n in COMMON if len({row[n] for row in rows if n in row}) == 1]
+    columns = [name for name in rows[0] if name not in common]
+    shown = [[_shown(name, row[name]) for name in columns] for row in rows]
+    below = ", ".join(f"{name} {rows[0][name]}" for name in common)
+    path.write_text(markdown(columns, shown) + (f"\nAll rows: {below}.\n" if below else ""))
 
 
 def _shown(name, value) -> str:

@@ -6,10 +6,10 @@ held-out photographs:
 
     python -m benchmarks.recipe.run --data ../shared/data/bsds500
 
-Runs are processes of one thread, two at a time. Writes `results/recipe/recipes.csv` and `table.md`.
-Run again to resume: what is in the CSV is not trained again. Without `--data`, only the table is
-made again, from the CSV alone. Nothing else should run on the machine while the steps are timed, at
-the start.
+Runs are processes of one thread, two at a time. Writes `results/recipe/step_times.csv`,
+`recipes.csv`, `table.md` and `details.md`. Run again to resume: steps are timed once, and what is
+in the CSV is not trained again. Without `--data`, only the tables are made again, from the CSV
+alone. Nothing else should run on the machine while the steps are timed, at the start.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from tfsq import codec
 from tfsq.analysis import markdown
 from tfsq.training import crops_dataset, training_images
 
-RESULTS, CSV = pathlib.Path("results/recipe"), "recipes.csv"
+RESULTS, CSV, TIMES = pathlib.Path("results/recipe"), "recipes.csv", "step_times.csv"
 LMBDAS, SEEDS = (0.003, 0.03), (0, 1, 2)
 # Of the reference; others get the steps of the same time.
 STEPS = 1000
@@ -160,48 +160,68 @@ def perform_missing(
 
 
 def jobs_of(data: pathlib.Path, seeds) -> list[dict]:
-    """What is to be trained; times a step of each recipe where no row says how long it takes."""
-    named = {recipe.name: recipe for recipe in recipes.RECIPES}
-    known = {cost_of(named[r.recipe]): (r.step_ms, r.steps) for r in read(RESULTS / CSV)}
-    if any(cost_of(recipe) not in known for recipe in recipes.RECIPES):
+    """What is to be trained; times a step of each recipe, all in turns, unless that was done."""
+    known = {row["recipe"]: float(row["step_ms"]) for row in tables.read(RESULTS / TIMES)}
+    if {recipe.name for recipe in recipes.RECIPES} - set(known):
         times = step_times(sorted((data / "train").glob("*.jpg")))
-        reference = times[cost_of(named[recipes.REFERENCE])]
-        for cost, step_ms in times.items():
-            known.setdefault(cost, (step_ms, round(STEPS * reference / step_ms)))
+        known = {recipe.name: times[cost_of(recipe)] for recipe in recipes.RECIPES}
+        rows = [{"recipe": name, "step_ms": step_ms} for name, step_ms in known.items()]
+        tables.write(rows, RESULTS / TIMES)
     return [
-        {"name": recipe.name, "lmbda": lmbda, "seed": seed}
-        | dict(zip(("step_ms", "steps"), known[cost_of(recipe)]))
+        {
+            "name": recipe.name,
+            "lmbda": lmbda,
+            "seed": seed,
+            "step_ms": known[recipe.name],
+            "steps": round(STEPS * known[recipes.REFERENCE] / known[recipe.name]),
+        }
         for seed in seeds
         for recipe in recipes.RECIPES
         for lmbda in LMBDAS
     ]
 
 
-def table(rows: list[Row]) -> str:
-    """Loss against the reference of the same lambda and seed: mean and range over seeds."""
+def ratios(rows: list[Row]) -> dict:
+    """Loss against the reference of the same lambda and seed, in percent, best recipe first."""
     reference = {(r.lmbda, r.seed): r.loss for r in rows if r.recipe == recipes.REFERENCE}
-    found = []
-    for recipe in dict.fromkeys(row.recipe for row in rows):
+    found: dict = {row.recipe: {lmbda: [] for lmbda in LMBDAS} for row in rows}
+    for row in rows:
+        if (row.lmbda, row.seed) in reference:
+            ratio = row.loss / reference[row.lmbda, row.seed] - 1.0
+            found[row.recipe][row.lmbda].append(100.0 * ratio)
+
+    def mean(recipe):
+        return np.mean([np.mean(values or [np.inf]) for values in found[recipe].values()])
+
+    return {recipe: found[recipe] for recipe in sorted(found, key=mean)}
+
+
+def table(rows: list[Row]) -> str:
+    """Loss against the reference: mean and range over seeds."""
+    lines = [
+        [recipe]
+        + [f"{np.mean(v):+.1f} ({min(v):+.1f} to {max(v):+.1f})" if v else "" for v in by.values()]
+        + [" / ".join(str(len(values)) for values in by.values())]
+        for recipe, by in ratios(rows).items()
+    ]
+    return markdown(["recipe", *(f"lambda {lmbda} (%)" for lmbda in LMBDAS), "seeds"], lines)
+
+
+def details(rows: list[Row]) -> str:
+    """Cost of a step, and losses before and after training, means over seeds."""
+    lines = []
+    for recipe in ratios(rows):
         own = [row for row in rows if row.recipe == recipe]
-        line, key = [recipe, f"{own[0].step_ms:.1f}", own[0].steps], []
+        line = [recipe, f"{own[0].step_ms:.1f}", own[0].steps]
         for lmbda in LMBDAS:
-            at = [row for row in own if row.lmbda == lmbda and (lmbda, row.seed) in reference]
-            ratios = [100.0 * (row.loss / reference[lmbda, row.seed] - 1.0) for row in at]
-            if not ratios:
-                line += ["", "", "", 0]
-                continue
-            key.append(float(np.mean(ratios)))
-            line += [
-                f"{np.mean([row.start for row in at]):.2f}",
-                f"{np.mean([row.loss for row in at]):.4f}",
-                f"{key[-1]:+.1f} ({min(ratios):+.1f} to {max(ratios):+.1f})",
-                len(at),
-            ]
-        found.append((np.mean(key) if key else np.inf, line))
-    columns = ["recipe", "step, ms", "steps"]
+            at = [row for row in own if row.lmbda == lmbda]
+            for figures, digits in (([r.start for r in at], 2), ([r.loss for r in at], 4)):
+                line.append(f"{np.mean(figures):.{digits}f}" if at else "")
+        lines.append(line)
+    columns = ["recipe", "step (ms)", "steps"]
     for lmbda in LMBDAS:
-        columns += [f"at step 0, lambda {lmbda}", "loss", "against the reference, %", "seeds"]
-    return markdown(columns, [line for _, line in sorted(found, key=lambda pair: pair[0])])
+        columns += [f"lambda {lmbda}: at step 0", "at the end"]
+    return markdown(columns, lines)
 
 
 def main() -> None:
@@ -225,6 +245,7 @@ def main() -> None:
     rows = read(RESULTS / CSV)
     if rows:
         (RESULTS / "table.md").write_text(table(rows))
+        (RESULTS / "details.md").write_text(details(rows))
 
 
 if __name__ == "__main__":

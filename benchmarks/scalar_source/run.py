@@ -283,21 +283,25 @@ def summarize(file, output):
 
 
 def write_table(file, output):
-    """Writes the Markdown table that the documentation quotes: gap and standard error."""
+    """Writes the Markdown tables that the documentation quotes: gap and standard error."""
     gaps = read(file)
-    cases = list(dict.fromkeys(case[1:] for case in gaps))
-    rows = []
-    for arm in dict.fromkeys(case[0] for case in gaps):
-        numbers = []
-        for source, lmbda in cases:
-            mean, error = mean_and_error(gaps[arm, source, lmbda])
-            numbers.append(
-                f"{mean:.3f} ± {error:.3f}" if mean < 10 else f"{mean:.0f} ± {error:.0f}"
-            )
+    arms = list(dict.fromkeys(case[0] for case in gaps))
+    lmbdas = list(dict.fromkeys(case[2] for case in gaps))
+    parts = []
+    for source in dict.fromkeys(case[1] for case in gaps):
         # A bar would end the cell.
-        rows.append([arm.replace("|", " / "), *numbers])
-    columns = ["rate / reconstruction", *(f"{source} {lmbda:g}" for source, lmbda in cases)]
-    output.write_text(analysis.markdown(columns, rows))
+        rows = [
+            [arm.replace("|", " / "), *(_cell(gaps[arm, source, lmbda]) for lmbda in lmbdas)]
+            for arm in arms
+        ]
+        columns = [source, *(f"lambda {lmbda:g}" for lmbda in lmbdas)]
+        parts.append(analysis.markdown(columns, rows))
+    output.write_text("\n".join(parts))
+
+
+def _cell(values):
+    mean, error = mean_and_error(values)
+    return f"{mean:.3f} ± {error:.3f}" if mean < 10 else f"{mean:.0f} ± {error:.0f}"
 
 
 def draw(file, output):
