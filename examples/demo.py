@@ -6,7 +6,6 @@ under demo_output/. `make demo` runs it; it takes a few minutes on two cores.
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import pathlib
@@ -17,10 +16,7 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
+import demo_pictures
 import skimage.data
 from rich.console import Console
 from rich.table import Table
@@ -31,8 +27,6 @@ OUTPUT = pathlib.Path("demo_output")
 TRAINING_PHOTOGRAPHS = ("astronaut", "coffee", "rocket")
 HELD_OUT = "chelsea"
 STEPS, STEPS_PER_EPOCH = 3000, 150
-# Of the held-out photograph: an eye.
-DETAIL = (slice(70, 170), slice(120, 270))
 REPORTED = (
     "bpp",
     "psnr",
@@ -69,51 +63,6 @@ def run_tfsq(*arguments) -> None:
     subprocess.run([sys.executable, "-m", "tfsq", *map(str, arguments)], check=True)
 
 
-def draw_comparison(
-    original, decoded, jpeg, figures: evaluation.Figures, of_jpeg: evaluation.Figures, path
-) -> None:
-    """Draws the original, what tfsq and JPEG decode from as many bytes, and a detail of each."""
-    _, axes = plt.subplots(2, 3, figsize=(15, 7), layout="constrained")
-    titles = [f"{HELD_OUT}, held out: 24 bits per pixel"]
-    for name, found in (("tfsq", figures), ("JPEG", of_jpeg)):
-        titles.append(
-            f"{name}: {found.file_bytes} bytes, {found.bpp:.3f} bits per pixel, {found.psnr:.2f} dB"
-        )
-    for (whole, detail), image, title in zip(axes.T, (original, decoded, jpeg), titles):
-        whole.imshow(image)
-        whole.set_title(title)
-        detail.imshow(image[DETAIL], interpolation="nearest")
-        for axis in (whole, detail):
-            axis.axis("off")
-    plt.savefig(path, dpi=100)
-    plt.close()
-
-
-def draw_training(history: pathlib.Path, path: pathlib.Path) -> None:
-    """Draws rate, distortion, temperature and train-test gap against the step."""
-    rows = list(csv.DictReader(history.read_text().splitlines()))
-    steps = [(int(row["epoch"]) + 1) * STEPS_PER_EPOCH for row in rows]
-    panels = {
-        "rate (bits per pixel)": ["bpp"],
-        "distortion (PSNR, dB)": ["psnr"],
-        "temperature": ["temperature"],
-        "train_test_gap of the loss": ["train_test_gap"],
-    }
-    _, axes = plt.subplots(2, 2, figsize=(10, 6), sharex=True, layout="constrained")
-    for axis, (title, names) in zip(axes.flat, panels.items()):
-        for name in names:
-            axis.plot(steps, [float(row[name]) for row in rows], marker=".")
-        axis.set_title(title)
-        axis.grid(alpha=0.3)
-    axes[0, 1].set_ylim(bottom=float(rows[0]["psnr"]) - 1)
-    axes[1, 0].set_yscale("log")
-    axes[1, 1].axhline(0, color="black", linewidth=0.8)
-    for axis in axes[1]:
-        axis.set_xlabel("optimizer step")
-    plt.savefig(path, dpi=100)
-    plt.close()
-
-
 def main() -> None:
     """Runs the demo."""
     shutil.rmtree(OUTPUT, ignore_errors=True)
@@ -135,8 +84,11 @@ def main() -> None:
     reference, data = evaluation.REFERENCES["jpeg"].of_size(original, figures.file_bytes)
     jpeg = reference.decompress(data)
     of_jpeg = evaluation.figures_of(original, data, jpeg)
-    draw_comparison(original, decoded, jpeg, figures, of_jpeg, OUTPUT / "comparison.png")
-    draw_training(OUTPUT / "run" / "history.csv", OUTPUT / "training.png")
+    demo_pictures.draw_comparison(
+        (original, decoded, jpeg), figures, of_jpeg, OUTPUT / "comparison.png"
+    )
+    history = OUTPUT / "run" / "history.csv"
+    demo_pictures.draw_training(history, STEPS_PER_EPOCH, OUTPUT / "training.png")
 
     report = {name: getattr(figures, name) for name in REPORTED}
     report |= {"jpeg_psnr": of_jpeg.psnr, "jpeg_file_bytes": of_jpeg.file_bytes}
