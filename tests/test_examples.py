@@ -34,6 +34,7 @@ def test_drop_in_trains_like_the_model_of_tfc():
     assert ours == pytest.approx(theirs, rel=0.15)
 
 
+@pytest.mark.slow  # Four trainings of 48 codecs.
 @pytest.mark.filterwarnings("ignore:Model's `__init__:UserWarning")
 def test_scalar_source_never_beats_the_limit_and_resumes(tmp_path):
     scalar_source.main(tmp_path, seeds=2, steps=100, only="aun|aun")

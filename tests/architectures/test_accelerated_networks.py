@@ -4,20 +4,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.architectures.test_all_networks import make_model
+from tests.architectures.networks import make_model, marked
 from tests.photographs import crops
 from tfsq.architectures import NETWORKS
 from tfsq.entropy_models import FactorizedEntropyModel
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(n, marks=pytest.mark.slow if n == "ChannelwiseAutoregressive" else ())
-        for n in NETWORKS
-    ],
-)
+@pytest.mark.parametrize("name", marked(slow=set(NETWORKS) - {"MeanScaleHyperprior"}))
 def test_mixed_precision_trains_and_decodes_exactly(name, policy):
     model = make_model(name, dtype=policy)
     for part in model.submodules:
@@ -43,13 +37,8 @@ def test_mixed_precision_trains_and_decodes_exactly(name, policy):
     assert np.array_equal(decoded, reconstruction)
 
 
-# XLA takes up to a minute for a network; .ci/slow compiles the others.
-QUICK = ("FactorizedPrior", "MeanScaleHyperprior")
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in NETWORKS]
-)
+# XLA takes up to a minute for a network.
+@pytest.mark.parametrize("name", marked(slow=set(NETWORKS) - {"FactorizedPrior"}))
 def test_training_step_compiles_under_xla(name):
     model = make_model(name)
     model.compile(tf.keras.optimizers.Adam(1e-3), lmbda=0.01, jit_compile=True)

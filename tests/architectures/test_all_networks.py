@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.architectures.networks import make_model, marked
 from tests.photographs import crops, photograph
-from tfsq import codec, evaluation
+from tfsq import codec, evaluation, layers
 from tfsq.architectures import NETWORKS, HyperpriorModel
 from tfsq.callbacks import TemperatureCallback
+from tfsq.entropy_models.base import EntropyModel
 from tfsq.layers import AdditiveUniformNoise, Quantizer, StraightThroughRounding
 
 LARGE = np.concatenate([photograph("astronaut"), photograph("astronaut")[::-1, :256]], axis=1)
@@ -23,17 +25,11 @@ IMAGES = {
 }
 
 
-def make_model(network, **kwargs):
-    if network == "ChannelwiseAutoregressive":
-        kwargs = {"num_slices": 4, "max_support_slices": 2, **kwargs}
-    return NETWORKS[network](**{"num_filters": 6, "num_latents": 8, **kwargs})
-
-
 # Half of them with a shortcut, which does not look at what they predict.
-SHORTCUTS = dict(zip(NETWORKS, itertools.cycle(("dct", None))))
+SHORTCUTS = dict(zip(NETWORKS, itertools.cycle((None, None, "dct", "dct"))))
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+@pytest.fixture(scope="module", params=marked())
 def trained(request):
     tf.keras.utils.set_random_seed(1)
     model = make_model(request.param, shortcut=SHORTCUTS[request.param])
@@ -140,8 +136,12 @@ def test_arguments_reach_the_entropy_models_and_the_config(name):
         name="a_name",
         **own,
     )
-    assert model.latent_model.rate_quantizer is rate
-    assert model.latent_model.reconstruction_quantizer is reconstruction
+    for part in layers.find(model, EntropyModel):
+        assert part.rate_quantizer is rate
+        assert part.reconstruction_quantizer is reconstruction
+        assert part.zero_center.stop_gradient == "none"
+    if own:
+        assert model.latent_model.scale_lower_bound == 0.05
     config = model.get_config()
     assert NETWORKS[name].from_config(config).get_config() == config
     expected = {"num_filters": 6, "num_latents": 8, "stop_gradient": "none", "name": "a_name"}

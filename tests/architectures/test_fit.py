@@ -25,6 +25,11 @@ def unknown_rank():
     return data.map(images)
 
 
+@pytest.fixture(scope="module")
+def model():
+    return network()
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -36,8 +41,7 @@ def unknown_rank():
     ],
     ids=["array", "x", "(x,)", "(x, x)", "unknown rank"],
 )
-def test_images_come_in_any_of_keras_ways(data):
-    model = network()
+def test_images_come_in_any_of_keras_ways(data, model):
     history = model.fit(data, verbose=0).history
     assert sorted(history) == ["bpp", "loss", "mse", "psnr"]
     assert np.isfinite(history["loss"]).all()
@@ -96,7 +100,21 @@ def test_targets_of_another_shape_are_not_broadcast(shape, jit_compile):
     unknown = tf.TensorSpec([None] * 4, tf.uint8)
     data = tf.data.Dataset.from_generator(batches, output_signature=(unknown, unknown))
     with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
-        model.fit(data, verbose=0)
+        # Losses of `fit` are of the same function, and take longer to trace.
+        model.evaluate(data, verbose=0)
+
+
+def test_losses_of_regularizers_are_trained_on():
+    def loss_of(factor):
+        tf.keras.utils.set_random_seed(1)
+        model = architectures.FactorizedPrior(4, 6)
+        model.compile(tf.keras.optimizers.SGD(1e-2, clipnorm=1.0), lmbda=0.02)
+        kernel = model.synthesis.trainable_weights[0]
+        model.add_loss(lambda: factor * tf.reduce_sum(tf.square(kernel)))
+        model.fit(tf.data.Dataset.from_tensors(IMAGES).repeat(3), verbose=0)
+        return float(tf.reduce_sum(tf.square(kernel)))
+
+    assert loss_of(1e6) < loss_of(0.0)
 
 
 def test_dicts_are_refused_by_name():

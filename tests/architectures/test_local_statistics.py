@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.architectures.test_all_networks import make_model
+from tests.architectures.networks import make_model, marked
 from tests.photographs import photograph
 from tfsq.architectures import NETWORKS, MeanScaleHyperprior, ScaleHyperprior
 from tfsq.architectures.shortcut import frequencies, quantization_step
@@ -127,7 +127,7 @@ class AtRandom:
 
 
 @pytest.mark.parametrize("lmbda", [1e-3, 0.1])
-@pytest.mark.parametrize("name", HYPERPRIORS)
+@pytest.mark.parametrize("name", marked(HYPERPRIORS))
 def test_networks_begin_with_fewer_bits(name, lmbda):
     image = tf.constant(PIXELS[np.newaxis, :128, :128])
     sizes = {"num_filters": 16, "num_latents": 40, "shortcut": "dct", "initial_lmbda": lmbda}

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy import fft
 
-from tests.architectures.test_all_networks import make_model
+from tests.architectures.networks import make_model
 from tests.photographs import photograph
 from tfsq import codec
 from tfsq.architectures import NETWORKS, DCTShortcut, MeanScaleHyperprior
@@ -139,7 +139,9 @@ def loss_of(model, image):
 
 @pytest.mark.parametrize(
     ("name", "lmbda"),
-    [*((name, 0.01) for name in NETWORKS), ("FactorizedPrior", 1e-3), ("FactorizedPrior", 0.1)],
+    # What the others predict, begins in `test_local_statistics`.
+    [("FactorizedPrior", 1e-3), ("FactorizedPrior", 0.1)]
+    + [pytest.param(name, 0.01, marks=pytest.mark.slow) for name in NETWORKS],
 )
 def test_networks_begin_near_the_dct(name, lmbda):
     image = tf.constant(PIXELS[np.newaxis])

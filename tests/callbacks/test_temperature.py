@@ -305,6 +305,7 @@ print(int(model.optimizer.iterations), repr(float(layer.temperature)),
 """
 
 
+@pytest.mark.slow  # Three processes; `test_plan_of_a_run_resumed` has one.
 def test_run_killed_and_resumed_ends_at_the_same_temperature(tmp_path):
     def run(folder, stop):
         arguments = [sys.executable, "-c", SCRIPT, str(tmp_path / folder), str(stop)]

@@ -59,6 +59,7 @@ def test_every_mutation_changes_files(codecs):
     assert np.mean([data in files for *_, data in found]) < 0.1
 
 
+@pytest.mark.slow  # A process for each setting; .ci/slow measures all of them, too.
 def test_symbols_are_the_same_in_two_settings(place):
     settings = [next(iter(matrix.SETTINGS)), list(matrix.SETTINGS)[-1]]
     rows = matrix.measure(place, settings)

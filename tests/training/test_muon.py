@@ -105,10 +105,12 @@ def test_traced_and_xla_steps_are_those_of_eager():
     np.testing.assert_allclose(run(jit_compile=True), run(), rtol=1e-4)
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "policy", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)]
+)
 def test_networks_learn_and_come_back_from_a_file(policy, tmp_path):
     tf.keras.utils.set_random_seed(0)
-    model = architectures.MeanScaleHyperprior(6, 8, shortcut="dct", dtype=policy)
+    model = architectures.FactorizedPrior(6, 8, shortcut="dct", dtype=policy)
     model.compile(training.Muon(4e-3, momentum=0.9, rms_rate=0.2, excluded=("down_0",)), lmbda=0.01)
     images = tf.constant(photograph()[None, :64, :64], tf.float32)
     history = model.fit(tf.data.Dataset.from_tensors(images).repeat(8), epochs=2, verbose=0)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tests.photographs import photograph
 from tests.strategies import two_replicas
-from tests.training.small import SMALL, weights_of
+from tests.training.small import HYPERPRIOR, SMALL, weights_of
 from tfsq import codec, training
 from tfsq.training import settings as settings_module
 
@@ -122,7 +122,7 @@ def test_shortcut_begins_for_the_lambda_of_the_squared_error(distortion, lmbda):
 def test_runs_that_start_from_another_have_its_weights_and_see_the_crops_that_follow(
     files, tmp_path
 ):
-    aun = training.TrainingSettings(**SMALL, reconstruction_quantizer="aun", hyper_width=7)
+    aun = training.TrainingSettings(**HYPERPRIOR, reconstruction_quantizer="aun", hyper_width=7)
     started = training.train(files, tmp_path / "start", aun, stop=2)
     assert not (tmp_path / "start" / "codec").exists()
     seen = []
@@ -132,7 +132,7 @@ def test_runs_that_start_from_another_have_its_weights_and_see_the_crops_that_fo
             seen.append((int(self.model.optimizer.iterations), weights_of(self.model)))
 
     other = training.TrainingSettings(
-        **SMALL,
+        **HYPERPRIOR,
         reconstruction_quantizer="ste",
         rate_quantizer="aun",
         scale_lower_bound=0.01,
@@ -149,6 +149,7 @@ def test_runs_that_start_from_another_have_its_weights_and_see_the_crops_that_fo
     assert type(model.latent_model.reconstruction_quantizer).__name__ == "StraightThroughRounding"
 
 
+@pytest.mark.slow  # Two runs; the scale alone is in `test_shortcut`.
 def test_runs_that_start_from_another_lambda_are_the_same_network(files, tmp_path):
     start = training.TrainingSettings(**SMALL, lmbda=0.003)
     started = training.train(files, tmp_path / "start", start, stop=2)

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tests.architectures.networks import marked
 from tests.training.programs.small import description, settings_of
 from tfsq import codec, training
 from tfsq.architectures import NETWORKS
@@ -64,15 +65,7 @@ def test_order_of_parameters_is_checked_against_the_program(exported):
         hlo_module._check_parameters(text, parameters[::-1])
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        # Half a minute of tracing.
-        pytest.param(n, marks=pytest.mark.slow if n == "ChannelwiseAutoregressive" else ())
-        for n in NETWORKS
-        if n != "MeanScaleHyperprior"
-    ],
-)
+@pytest.mark.parametrize("name", marked([n for n in NETWORKS if n != "MeanScaleHyperprior"]))
 def test_every_network_is_exported(name, files, tmp_path):
     more = {} if name != "ChannelwiseAutoregressive" else {"num_latents": 10}
     settings = settings_of(name, **more, hard_fraction=0.0)
@@ -130,7 +123,7 @@ def test_images_travel_without_loss(exported, files):
 
 
 def test_largest_size_is_kept_and_what_is_left_out_is_named(files, tmp_path):
-    settings = settings_of(hard_fraction=0.0)
+    settings = settings_of("FactorizedPrior", hard_fraction=0.0)
     whole = training.export_program(files, tmp_path / "whole", settings)
     assert (whole["images"], whole["left_out"]) == (3, [])
     largest = (whole["bytes"] - 1000) / 2**20
