@@ -262,6 +262,7 @@ def test_train_interrupted_and_resumed(tmp_path):
         "--steps-per-epoch": 2,
         "--batch-size": 2,
         "--crop-size": 64,
+        "--architecture": "FactorizedPrior",
         "--num-filters": 3,
         "--num-latents": 4,
         "--final-temperature": 0.25,

@@ -4,8 +4,14 @@ import pytest
 
 from tfsq.architectures import NETWORKS
 
-# What takes half a minute to trace, and the hyperprior whose parts the others have, too.
-_SLOW = {"ScaleHyperprior", "JointAutoregressiveHyperprior", "ChannelwiseAutoregressive"}
+# The checkerboard has their parts, or they take half a minute to trace. Codecs of the mean-scale
+# hyperprior are those of `tests/codec`.
+_SLOW = {
+    "ScaleHyperprior",
+    "MeanScaleHyperprior",
+    "JointAutoregressiveHyperprior",
+    "ChannelwiseAutoregressive",
+}
 
 
 def marked(names=tuple(NETWORKS), slow=frozenset(_SLOW)) -> list:

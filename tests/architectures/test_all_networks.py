@@ -1,7 +1,5 @@
 """What every network promises; a new one in `NETWORKS` is found here by itself."""
 
-import itertools
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -26,7 +24,7 @@ IMAGES = {
 
 
 # Half of them with a shortcut, which does not look at what they predict.
-SHORTCUTS = dict(zip(NETWORKS, itertools.cycle((None, None, "dct", "dct"))))
+SHORTCUTS = dict(zip(NETWORKS, (None, "dct", None, None, "dct", "dct")))
 
 
 @pytest.fixture(scope="module", params=marked())
@@ -95,12 +93,12 @@ def test_training_may_be_a_tensor(model):
 
 def test_images_of_a_batch_are_coded_apart(model):
     images = tf.constant(crops(2))
-    compress, decompress = tf.function(model.compress), tf.function(model.decompress)
-    together = compress(images)
+    strings = {name: tf.TensorSpec([None], tf.string) for name in model.parts}
+    decompress = tf.function(model.decompress).get_concrete_function(strings, [64, 64])
+    together = tf.function(model.compress)(images)
     for i in range(2):
         alone = {name: together[name][i : i + 1] for name in model.parts}
-        expected = decompress(together, [64, 64])[i]
-        np.testing.assert_allclose(decompress(alone, [64, 64])[0], expected, atol=1e-2)
+        np.testing.assert_allclose(decompress(alone)[0], decompress(together)[i], atol=1e-2)
 
 
 def test_keras_file_keeps_weights_and_arguments(model, tmp_path):
@@ -162,7 +160,7 @@ def test_bad_arguments_are_refused(name, arguments, message):
         make_model(name, **arguments)
 
 
-@pytest.mark.parametrize("name", [n for n in NETWORKS if n != "FactorizedPrior"])
+@pytest.mark.parametrize("name", marked([n for n in NETWORKS if n != "FactorizedPrior"]))
 def test_width_of_the_hyper_synthesis_is_chosen(name):
     model = make_model(name, hyper_width=5)
     found = [

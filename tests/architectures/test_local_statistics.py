@@ -142,14 +142,14 @@ def test_networks_begin_with_fewer_bits(name, lmbda):
 
 
 @pytest.mark.parametrize("lmbda", [1e-6, 30.0])
-@pytest.mark.parametrize("name", HYPERPRIORS)
+@pytest.mark.parametrize("name", marked(HYPERPRIORS))
 def test_predictions_are_exact_at_every_lambda(name, lmbda):
     model = make_model(name, num_filters=16, num_latents=40, shortcut="dct", initial_lmbda=lmbda)
     model.check_codable()
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
-@pytest.mark.parametrize("name", HYPERPRIORS)
+@pytest.mark.parametrize("name", marked(HYPERPRIORS))
 @pytest.mark.parametrize("num_filters", [1, 3, 4, 8])
 def test_narrow_networks_have_what_there_is_room_for(name, num_filters):
     model = make_model(name, num_filters=num_filters, num_latents=20, shortcut="dct")

@@ -3,15 +3,15 @@ import pytest
 import tensorflow as tf
 
 from tests.photographs import crops
-from tfsq.architectures import MeanScaleHyperprior
+from tfsq.architectures import FactorizedPrior
 from tfsq.callbacks import SoftThenHard, TemperatureCallback
 from tfsq.layers import AdditiveUniformNoise, StochasticUniformAnnealing
 
-ENCODER = ["analysis", "hyper_analysis"]
+ENCODER = ["analysis"]
 
 
 def make_model():
-    model = MeanScaleHyperprior(num_filters=4, num_latents=6)
+    model = FactorizedPrior(num_filters=4, num_latents=6)
     model.compile(tf.keras.optimizers.Adam(1e-3), lmbda=0.02)
     return model
 

@@ -15,7 +15,7 @@ SMALL = {
 }
 
 
-def settings_of(name="MeanScaleHyperprior", **changed):
+def settings_of(name="FactorizedPrior", **changed):
     return training.TrainingSettings(**{**SMALL, "architecture": name, **changed})
 
 

@@ -73,7 +73,7 @@ CASES = [
 def test_losses_of_jax_are_those_of_tensorflow(case, files, tmp_path):
     if case.get("architecture") == "ChannelwiseAutoregressive":
         case = {**case, "num_latents": 10}
-    settings = dataclasses.replace(settings_of(), **case)
+    settings = dataclasses.replace(settings_of("MeanScaleHyperprior"), **case)
     training.export_program(files, tmp_path / "program", settings)
     done = run_program(tmp_path / "program", tmp_path / "result")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -86,7 +86,7 @@ def test_losses_of_jax_are_those_of_tensorflow(case, files, tmp_path):
 @pytest.mark.slow
 def test_killed_runs_resume_and_lose_a_minute_at_most(files, tmp_path):
     # More steps than there is time for.
-    settings = settings_of(steps=1_000_000, steps_per_epoch=50)
+    settings = settings_of("MeanScaleHyperprior", steps=1_000_000, steps_per_epoch=50)
     program, result = tmp_path / "program", tmp_path / "result"
     training.export_program(files, program, settings)
     arguments = ["--run", "a:0.01", "--run", "b:0.02", "--seconds", "50"]
@@ -137,7 +137,9 @@ def steps_seen(process, seconds):
 @needs_jax
 @pytest.mark.slow
 def test_runs_that_diverge_stop_and_keep_what_was_good(files, tmp_path):
-    settings = settings_of(steps=400, steps_per_epoch=100, learning_rate=1e30, hard_fraction=0.0)
+    settings = settings_of(
+        "MeanScaleHyperprior", steps=400, steps_per_epoch=100, learning_rate=1e30, hard_fraction=0.0
+    )
     training.export_program(files, tmp_path / "program", settings)
     done = run_program(tmp_path / "program", tmp_path / "result")
     assert done.returncode == 1
