@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 ROOT = pathlib.Path(__file__).parent.parent
 PLUGIN = """
 def pytest_configure(config):
@@ -20,6 +22,7 @@ def pytest_configure(config):
 """
 
 
+@pytest.mark.slow  # A process that imports everything again.
 def test_page_on_adding_a_surrogate_is_true(tmp_path):
     (tmp_path / "adding_plugin.py").write_text(PLUGIN)
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}

@@ -216,13 +216,13 @@ def test_recipes_of_equal_cost_have_equal_steps(tmp_path, monkeypatch):
 def test_recipes_begin_where_they_say():
     recipes = load("recipes", BENCHMARKS / "recipe")
     found = {}
-    for recipe in recipes.RECIPES:
+    # One of each beginning, the reference among them.
+    for recipe in {recipe.beginning: recipe for recipe in recipes.RECIPES[::-1]}.values():
         if recipe.beginning in ("as shipped", "equal magnitude", "stages"):
             model = recipes.network(recipe, 0.003)
             parts = [(model.analysis, "analysis_shortcut"), (model.synthesis, "synthesis_shortcut")]
-            if recipe.shortcut:
-                norms = [np.linalg.norm(part.get_layer(name).kernel) for part, name in parts]
-                found[recipe.beginning] = norms, model.transform(np.zeros([1, 64, 64, 3], "f"))
+            norms = [np.linalg.norm(part.get_layer(name).kernel) for part, name in parts]
+            found[recipe.beginning] = norms, model.transform(np.zeros([1, 64, 64, 3], "f"))
     norms, _ = found["equal magnitude"]
     assert norms[0] == pytest.approx(norms[1], rel=1e-5)
     assert found["as shipped"][0][0] > 10 * found["as shipped"][0][1]

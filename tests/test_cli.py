@@ -16,6 +16,7 @@ import tensorflow as tf
 from PIL import Image
 from typer.testing import CliRunner
 
+from tests import tiny
 from tests.photographs import photograph
 from tfsq import codec, evaluation
 from tfsq.cli import app
@@ -252,7 +253,7 @@ def test_compress_by_quality_and_decompress_without_a_model(shipping, image, tmp
         assert "give one of --model and --quality" in result.output
 
 
-def test_train_interrupted_and_resumed(tmp_path):
+def test_train_interrupted_and_resumed(tiny_network, tmp_path):
     photographs = tmp_path / "photographs"
     photographs.mkdir()
     codec.write_image(photograph("coffee")[:80, :90], photographs / "a.png")
@@ -262,7 +263,7 @@ def test_train_interrupted_and_resumed(tmp_path):
         "--steps-per-epoch": 2,
         "--batch-size": 2,
         "--crop-size": 64,
-        "--architecture": "FactorizedPrior",
+        "--architecture": tiny.NAME,
         "--num-filters": 3,
         "--num-latents": 4,
         "--final-temperature": 0.25,

@@ -56,6 +56,7 @@ def test_scalar_source_never_beats_the_limit_and_resumes(tmp_path):
         scalar_source.main(tmp_path, seeds=2, steps=200, only="aun|aun")
 
 
+@pytest.mark.slow  # 48 codecs are built and traced.
 def test_hard_evaluation_of_a_scalar_codec_is_that_of_samples():
     model = scalar_source.ScalarCodecs(scalar_source.ARMS[0], seeds=1)
     rates, distortions = model.evaluate_hard()

@@ -17,6 +17,16 @@ from tfsq.architectures.masked_convolution import (
 ROWS, COLUMNS, CHANNELS = 8, 12, 4
 
 
+# The loop over anti-diagonals takes seconds; `tests/codec/test_robustness.py` codes with it.
+both_networks = pytest.mark.parametrize(
+    "network",
+    [
+        pytest.param(JointAutoregressiveHyperprior, marks=pytest.mark.slow),
+        CheckerboardHyperprior,
+    ],
+)
+
+
 def make(network):
     tf.keras.utils.set_random_seed(3)
     model = network(num_filters=3, num_latents=CHANNELS)
@@ -57,7 +67,7 @@ def coded(model, y, z_hat):
     return y_hat, recorder.predicted.reshape(y.shape), recorder.order
 
 
-@pytest.mark.parametrize("network", [JointAutoregressiveHyperprior, CheckerboardHyperprior])
+@both_networks
 def test_every_position_is_coded_once_and_put_back_where_it_was(network):
     model = make(network)
     y, z_hat = inputs()
@@ -67,7 +77,7 @@ def test_every_position_is_coded_once_and_put_back_where_it_was(network):
     np.testing.assert_allclose(y_hat, np.round(y - predicted) + predicted, atol=1e-5)
 
 
-@pytest.mark.parametrize("network", [JointAutoregressiveHyperprior, CheckerboardHyperprior])
+@both_networks
 def test_predictions_are_those_of_a_masked_convolution_over_what_is_decoded(network):
     model = make(network)
     y, z_hat = inputs()
@@ -95,7 +105,7 @@ def decoded_before(network, position):
     return (rows + columns) % 2 == 0 if (row + column) % 2 else np.zeros([ROWS, COLUMNS], bool)
 
 
-@pytest.mark.parametrize("network", [JointAutoregressiveHyperprior, CheckerboardHyperprior])
+@both_networks
 @pytest.mark.parametrize("position", [(3, 5), (0, 1), (7, 11), (4, 6)])
 def test_predictions_depend_on_nothing_that_is_decoded_later(network, position):
     model, predicted = predictions_of(network)
@@ -141,6 +151,7 @@ def test_taps_are_twelve_of_the_window():
     assert all((row + column) % 2 for row, column in checkerboard_taps())
 
 
+@pytest.mark.slow  # The loop over anti-diagonals.
 def test_latents_in_every_state_have_the_batch_of_the_strings():
     model = make(JointAutoregressiveHyperprior)
     y, z_hat = inputs()

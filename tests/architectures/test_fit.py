@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.architectures.networks import marked
 from tests.photographs import photograph
+from tests.tiny import Tiny
 from tfsq import architectures, layers
 
 IMAGES = np.stack([photograph()[:64, i : i + 64] for i in (0, 40, 80, 120)])
@@ -34,8 +36,10 @@ def model():
     "data",
     [
         IMAGES,
-        tf.data.Dataset.from_tensor_slices(IMAGES).batch(2),
-        tf.data.Dataset.from_tensor_slices((IMAGES,)).batch(2),
+        pytest.param(tf.data.Dataset.from_tensor_slices(IMAGES).batch(2), marks=pytest.mark.slow),
+        pytest.param(
+            tf.data.Dataset.from_tensor_slices((IMAGES,)).batch(2), marks=pytest.mark.slow
+        ),
         tf.data.Dataset.from_tensor_slices((IMAGES, IMAGES)).batch(2),
         unknown_rank(),
     ],
@@ -107,9 +111,9 @@ def test_targets_of_another_shape_are_not_broadcast(shape, jit_compile):
 def test_losses_of_regularizers_are_trained_on():
     def loss_of(factor):
         tf.keras.utils.set_random_seed(1)
-        model = architectures.FactorizedPrior(4, 6)
+        model = Tiny(4, 6)
         model.compile(tf.keras.optimizers.SGD(1e-2, clipnorm=1.0), lmbda=0.02)
-        kernel = model.synthesis.trainable_weights[0]
+        kernel = model.analysis.layers[-1].kernel
         model.add_loss(lambda: factor * tf.reduce_sum(tf.square(kernel)))
         model.fit(tf.data.Dataset.from_tensors(IMAGES).repeat(3), verbose=0)
         return float(tf.reduce_sum(tf.square(kernel)))
@@ -123,7 +127,7 @@ def test_dicts_are_refused_by_name():
         network().fit(data, verbose=0)
 
 
-@pytest.mark.parametrize("name", architectures.NETWORKS)
+@pytest.mark.parametrize("name", marked())
 def test_networks_have_channels_last_whatever_keras_is_told(name, channels_first):
     model = architectures.NETWORKS[name](4, 10, shortcut="dct")
     model.compile("adam", lmbda=0.01)

@@ -97,11 +97,15 @@ def predicted(model, y):
     return scale.numpy(), loc.numpy()
 
 
+@pytest.fixture(scope="module")
+def model():
+    tf.keras.utils.set_random_seed(0)
+    return network()
+
+
 @pytest.mark.parametrize("activity", [0.3, 1.0, 3.0])
 @pytest.mark.parametrize("brightness", [-1.0, 0.0, 2.0])
-def test_predictions_begin_as_what_the_hyper_latent_says(activity, brightness):
-    tf.keras.utils.set_random_seed(0)
-    model = network()
+def test_predictions_begin_as_what_the_hyper_latent_says(model, activity, brightness):
     places, usual = frequencies(40), deviations(40)
     y = np.random.default_rng(0).choice([-1.0, 1.0], size=(1, 32, 32, 40)) * usual
     y *= activity * np.sqrt(2 / np.pi)

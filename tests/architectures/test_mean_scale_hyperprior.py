@@ -199,9 +199,8 @@ def test_config_keeps_what_was_shared(shared):
         assert same == shared
 
 
-@pytest.mark.parametrize(
-    "policy", ["mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow  # `test_accelerated_networks` has its gradients every day.
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_trains_in_mixed_precision(policy):
     tf.keras.mixed_precision.set_global_policy(policy)
     try:

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy import fft
 
-from tests.architectures.networks import make_model
+from tests.architectures.networks import make_model, marked
 from tests.photographs import photograph
 from tfsq import codec
 from tfsq.architectures import NETWORKS, DCTShortcut, MeanScaleHyperprior
@@ -157,6 +157,7 @@ def test_networks_begin_near_the_dct(name, lmbda):
     assert losses["dct"] < 0.6 * flat < losses[None]
 
 
+@pytest.mark.slow  # `test_all_networks` moves every weight of one, too.
 def test_networks_train_the_shortcut_too():
     model = make_model("FactorizedPrior", shortcut="dct", initial_lmbda=0.02)
     kernels = [
@@ -172,7 +173,7 @@ def test_networks_train_the_shortcut_too():
         assert moved.min() > 0 and moved.max() <= 1.01e-3
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", marked())
 def test_networks_of_before_see_pixels_from_zero_to_one(name):
     image = tf.constant(PIXELS[np.newaxis, :64, :64], tf.float32)
     model = make_model(name, centered=False)

@@ -25,7 +25,16 @@ def in_memory(model):
     return codec.as_codec(model)
 
 
-@pytest.mark.parametrize("surrogate", ["sga", "sua", "unsr", layers.get("soft")])
+@pytest.mark.parametrize(
+    "surrogate",
+    [
+        "unsr",
+        *(
+            pytest.param(surrogate, marks=pytest.mark.slow)
+            for surrogate in ("sga", "sua", layers.get("soft"))
+        ),
+    ],
+)
 def test_refined_latents_have_the_smaller_loss_in_bits_and_pixels(in_memory, surrogate):
     seen = []
     latents = codec.refine_latents(IMAGE, in_memory, 40, surrogate=surrogate, progress=seen.append)

@@ -10,6 +10,15 @@ from tests.strategies import two_replicas
 from tests.surrogate_table import ROWS
 from tfsq.layers import AdditiveUniformNoise
 
+
+def one_of_each_name(rows):
+    """Rows, of which the further forms of one layer are slow."""
+    first = {row.name.split("-")[0]: row for row in reversed(rows)}
+    return [
+        pytest.param(row, marks=() if row in first.values() else pytest.mark.slow) for row in rows
+    ]
+
+
 every_row = pytest.mark.parametrize("row", ROWS, ids=str)
 noisy_rows = pytest.mark.parametrize("row", [r for r in ROWS if r.noise], ids=str)
 annealed_rows = pytest.mark.parametrize("row", [r for r in ROWS if r.annealed], ids=str)
@@ -17,7 +26,7 @@ annealed_rows = pytest.mark.parametrize("row", [r for r in ROWS if r.annealed], 
 
 # Saving the old HDF5 format is still supported, but not silently.
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
-@every_row
+@pytest.mark.parametrize("row", one_of_each_name(ROWS), ids=str)
 def test_layer(row, tmp_path):
     run_layer_test(lambda **kwargs: row.make_layer(temperature=0.5, seed=1, **kwargs), tmp_path)
 
@@ -63,7 +72,7 @@ def test_noise_repeats_with_the_global_seed(row):
 
 
 @noisy_rows
-@pytest.mark.parametrize("jit_compile", [None, False, True])
+@pytest.mark.parametrize("jit_compile", [None, False, pytest.param(True, marks=pytest.mark.slow)])
 def test_noise_repeats_with_the_seed_of_the_layer(row, jit_compile):
     y = latents((50,))
 

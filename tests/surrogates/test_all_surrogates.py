@@ -121,7 +121,7 @@ def test_noise_and_temperature_receive_no_gradient(row):
 
 @every_row
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("temperature", (0.3, 1e-4))
+@pytest.mark.parametrize("temperature", (pytest.param(0.3, marks=pytest.mark.slow), 1e-4))
 def test_eager_traced_and_compiled_agree(row, dtype, temperature):
     y, u = sample(row, dtype, (500,))
     # Near ties, and where there are no more fractions.

@@ -4,6 +4,11 @@ from tests.photographs import photograph
 from tfsq import codec
 
 
+@pytest.fixture(autouse=True)
+def _tiny(tiny_network):
+    """Every test of this folder may train it."""
+
+
 @pytest.fixture
 def files(tmp_path):
     paths = [tmp_path / "a.png", tmp_path / "b.png"]

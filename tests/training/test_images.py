@@ -127,6 +127,7 @@ print(peak() - before)
 """
 
 
+@pytest.mark.slow  # Two processes that decode 40 large photographs.
 def test_memory_is_bounded(tmp_path):
     image = Image.fromarray(photograph()).resize((2000, 1500))
     for number in range(40):

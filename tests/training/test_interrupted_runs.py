@@ -126,6 +126,7 @@ def test_arm_that_was_killed_early_does_not_begin_elsewhere(files, tmp_path):
         training.train(files, tmp_path / "arm", settings)
 
 
+@pytest.mark.slow  # Two runs.
 def test_layer_with_a_seed_does_not_repeat_its_noise_when_resumed(files, tmp_path):
     seeded = {"class_name": "tfsq>StochasticUniformAnnealing", "config": {"seed": 1}}
     settings = training.TrainingSettings(**SMALL, reconstruction_quantizer=seeded)
@@ -183,6 +184,7 @@ def test_a_run_has_one_process(files, tmp_path):
     assert training.export_run(tmp_path / "run") == {"step": 6, "steps": 6}
 
 
+@pytest.mark.slow  # Four exports; `test_cli` has one.
 def test_an_interrupted_run_is_exported_as_it_is(files, tmp_path):
     settings = training.TrainingSettings(**{**SMALL, "hard_fraction": 0.5})
     run = tmp_path / "run"

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.photographs import photograph
-from tfsq import architectures, training
+from tests.tiny import Tiny
+from tfsq import training
 from tfsq.training.muon import orthogonalize
 
 # Where singular values end, says its docstring.
@@ -110,8 +111,10 @@ def test_traced_and_xla_steps_are_those_of_eager():
 )
 def test_networks_learn_and_come_back_from_a_file(policy, tmp_path):
     tf.keras.utils.set_random_seed(0)
-    model = architectures.FactorizedPrior(6, 8, shortcut="dct", dtype=policy)
-    model.compile(training.Muon(4e-3, momentum=0.9, rms_rate=0.2, excluded=("down_0",)), lmbda=0.01)
+    model = Tiny(6, 8, shortcut="dct", dtype=policy)
+    model.compile(
+        training.Muon(4e-3, momentum=0.9, rms_rate=0.2, excluded=("shortcut",)), lmbda=0.01
+    )
     images = tf.constant(photograph()[None, :64, :64], tf.float32)
     history = model.fit(tf.data.Dataset.from_tensors(images).repeat(8), epochs=2, verbose=0)
     first, second = history.history["loss"]
@@ -126,7 +129,7 @@ def test_networks_learn_and_come_back_from_a_file(policy, tmp_path):
 
 def test_a_run_of_adam_goes_on_with_muon(tmp_path):
     def compiled(optimizer):
-        model = architectures.FactorizedPrior(4, 6)
+        model = Tiny(4, 6)
         model.compile(optimizer, lmbda=0.01)
         model.optimizer.build(model.trainable_variables)
         return model

@@ -119,10 +119,19 @@ def test_shortcut_begins_for_the_lambda_of_the_squared_error(distortion, lmbda):
     assert training.build_model(settings).initial_lmbda == pytest.approx(0.0130, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("small", "width", "bound"),
+    [
+        (SMALL, {}, {}),
+        pytest.param(
+            HYPERPRIOR, {"hyper_width": 7}, {"scale_lower_bound": 0.01}, marks=pytest.mark.slow
+        ),
+    ],
+)
 def test_runs_that_start_from_another_have_its_weights_and_see_the_crops_that_follow(
-    files, tmp_path
+    small, width, bound, files, tmp_path
 ):
-    aun = training.TrainingSettings(**HYPERPRIOR, reconstruction_quantizer="aun", hyper_width=7)
+    aun = training.TrainingSettings(**small, reconstruction_quantizer="aun", **width)
     started = training.train(files, tmp_path / "start", aun, stop=2)
     assert not (tmp_path / "start" / "codec").exists()
     seen = []
@@ -132,11 +141,7 @@ def test_runs_that_start_from_another_have_its_weights_and_see_the_crops_that_fo
             seen.append((int(self.model.optimizer.iterations), weights_of(self.model)))
 
     other = training.TrainingSettings(
-        **HYPERPRIOR,
-        reconstruction_quantizer="ste",
-        rate_quantizer="aun",
-        scale_lower_bound=0.01,
-        hyper_width=7,
+        **small, reconstruction_quantizer="ste", rate_quantizer="aun", **width, **bound
     )
     callbacks = [Look()]
     model = training.train(files, tmp_path / "arm", other, callbacks, start=tmp_path / "start")
@@ -144,8 +149,10 @@ def test_runs_that_start_from_another_have_its_weights_and_see_the_crops_that_fo
     assert step == 2
     assert all(np.array_equal(a, b) for a, b in zip(weights, weights_of(started)))
     assert int(model.optimizer.iterations) == 6
-    assert model.latent_model.scale_lower_bound == 0.01
-    assert model.hyper_width == 7
+    for name, value in bound.items():
+        assert getattr(model.latent_model, name) == value
+    for name, value in width.items():
+        assert getattr(model, name) == value
     assert type(model.latent_model.reconstruction_quantizer).__name__ == "StraightThroughRounding"
 
 

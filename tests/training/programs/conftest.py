@@ -17,7 +17,7 @@ def files(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def exported(files, tmp_path_factory):
+def exported(files, tmp_path_factory, tiny_network_of_the_session):
     folder = tmp_path_factory.mktemp("program") / "program"
     training.export_program(files, folder, settings_of())
     return folder

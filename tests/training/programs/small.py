@@ -2,6 +2,7 @@
 
 import json
 
+from tests import tiny
 from tfsq import training
 
 SMALL = {
@@ -15,7 +16,7 @@ SMALL = {
 }
 
 
-def settings_of(name="FactorizedPrior", **changed):
+def settings_of(name=tiny.NAME, **changed):
     return training.TrainingSettings(**{**SMALL, "architecture": name, **changed})
 
 

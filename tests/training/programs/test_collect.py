@@ -90,7 +90,7 @@ def test_programs_start_from_runs_and_from_results(exported, result, files, tmp_
 
 def test_results_of_other_programs_and_full_folders_are_refused(exported, result, files, tmp_path):
     other = tmp_path / "other"
-    training.export_program(files, other, settings_of("FactorizedPrior", hard_fraction=0.0))
+    training.export_program(files, other, settings_of(hard_fraction=0.0))
     with pytest.raises(ValueError, match="`result` must be of the program in"):
         training.collect(other, result, tmp_path / "run")
     with pytest.raises(ValueError, match=r"`run` must name one of the runs .*'one'.*run='two'"):

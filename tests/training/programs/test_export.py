@@ -12,7 +12,6 @@ from PIL import Image
 from tests.architectures.networks import marked
 from tests.training.programs.small import description, settings_of
 from tfsq import codec, training
-from tfsq.architectures import NETWORKS
 from tfsq.layers import StochasticQuantizer, get, names
 from tfsq.training import hlo as hlo_module
 from tfsq.training import program as program_module
@@ -65,7 +64,7 @@ def test_order_of_parameters_is_checked_against_the_program(exported):
         hlo_module._check_parameters(text, parameters[::-1])
 
 
-@pytest.mark.parametrize("name", marked([n for n in NETWORKS if n != "FactorizedPrior"]))
+@pytest.mark.parametrize("name", marked())
 def test_every_network_is_exported(name, files, tmp_path):
     more = {} if name != "ChannelwiseAutoregressive" else {"num_latents": 10}
     settings = settings_of(name, **more, hard_fraction=0.0)
@@ -93,6 +92,7 @@ def test_every_surrogate_is_exported(name, files, tmp_path):
         assert drawn == isinstance(get(name), StochasticQuantizer)
 
 
+@pytest.mark.slow  # XLA compiles the step.
 def test_first_losses_are_those_of_training(exported):
     found = program_module.first_losses(exported, 2)
     model = program_module._seeded_model(settings_of())
@@ -124,7 +124,7 @@ def test_images_travel_without_loss(exported, files):
 
 
 def test_largest_size_is_kept_and_what_is_left_out_is_named(files, tmp_path):
-    settings = settings_of("FactorizedPrior", hard_fraction=0.0)
+    settings = settings_of(hard_fraction=0.0)
     whole = training.export_program(files, tmp_path / "whole", settings)
     assert (whole["images"], whole["left_out"]) == (3, [])
     largest = (whole["bytes"] - 1000) / 2**20
