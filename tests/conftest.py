@@ -19,6 +19,7 @@ from tests.tiny import tiny_network, tiny_network_of_the_session  # noqa: F401
 from tfsq import codec
 from tfsq.architectures import MeanScaleHyperprior
 from tfsq.codec import shipped
+from tfsq.evaluation import comparison
 
 hypothesis.settings.register_profile(
     "tfsq", deadline=None, max_examples=50, derandomize=True, print_blob=True
@@ -57,6 +58,15 @@ def folder(model, tmp_path_factory):
 def loaded(folder):
     """The loaded codec."""
     return codec.load(folder)
+
+
+@pytest.fixture
+def loaded_once(folder, loaded, monkeypatch):
+    """Commands get the exported model without reading it again."""
+    for module in (codec.api, comparison):
+        load = module.load
+        known = lambda path, load=load: loaded if path == folder else load(path)  # noqa: E731
+        monkeypatch.setattr(module, "load", known)
 
 
 @pytest.fixture

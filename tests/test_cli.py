@@ -21,6 +21,8 @@ from tests.photographs import photograph
 from tfsq import codec, evaluation
 from tfsq.cli import app
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
+
 
 def run(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])

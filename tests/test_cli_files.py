@@ -20,6 +20,8 @@ from tfsq import __version__, codec, evaluation
 from tfsq.cli import app, coding
 from tfsq.cli.paths import files_of
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
+
 # A network that trains in seconds.
 TINY = ("--architecture", tiny.NAME, "--num-latents", 3)
 

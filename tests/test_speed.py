@@ -51,6 +51,7 @@ def test_what_is_compared_does_the_same_work():
     assert CompressAI(None).ways("training") == {}
 
 
+@pytest.mark.slow  # TFC builds its kernels from their Fourier transforms.
 def test_networks_have_the_kernels_of_those_of_tfc():
     for network in training.NETWORKS:
         ours, theirs = training.ours_of(network), training.theirs_of(network)

@@ -38,7 +38,10 @@ def test_bound_of_the_gaussian_is_in_closed_form(lmbda):
     assert bound.lagrangian == pytest.approx(expected, abs=3e-3)
 
 
-@pytest.mark.parametrize("source", [Gaussian(), Laplace(), Logistic()])
+@pytest.mark.parametrize(
+    "source",
+    [Gaussian(), *(pytest.param(s, marks=pytest.mark.slow) for s in (Laplace(), Logistic()))],
+)
 def test_nothing_beats_shannon_and_one_cell_is_enough_at_low_rate(source):
     for lmbda in (0.3, 3.0, 30.0):
         bound = rate_distortion_bound(source, lmbda)

@@ -37,8 +37,8 @@ def test_mixed_precision_trains_and_decodes_exactly(name, policy):
     assert np.array_equal(decoded, reconstruction)
 
 
-# XLA takes up to a minute for a network.
-@pytest.mark.parametrize("name", marked(slow=set(NETWORKS) - {"FactorizedPrior"}))
+@pytest.mark.slow  # XLA takes up to a minute for a network.
+@pytest.mark.parametrize("name", NETWORKS)
 def test_training_step_compiles_under_xla(name):
     model = make_model(name)
     model.compile(tf.keras.optimizers.Adam(1e-3), lmbda=0.01, jit_compile=True)

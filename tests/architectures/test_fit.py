@@ -13,7 +13,7 @@ IMAGES = np.stack([photograph()[:64, i : i + 64] for i in (0, 40, 80, 120)])
 
 
 def network(**compiled):
-    model = architectures.FactorizedPrior(4, 6)
+    model = Tiny(4, 6)
     model.compile("adam", lmbda=0.01, **compiled)
     return model
 
@@ -136,7 +136,7 @@ def test_networks_have_channels_last_whatever_keras_is_told(name, channels_first
 
 def two_annealed(seed=0):
     tf.keras.utils.set_random_seed(seed)
-    model = architectures.FactorizedPrior(
+    model = Tiny(
         4, 6, rate_quantizer=layers.get("unsr"), reconstruction_quantizer=layers.get("sua")
     )
     model.compile("adam", lmbda=0.01)

@@ -130,6 +130,7 @@ class AtRandom:
         pass
 
 
+@pytest.mark.slow  # Two networks and their losses, each time.
 @pytest.mark.parametrize("lmbda", [1e-3, 0.1])
 @pytest.mark.parametrize("name", marked(HYPERPRIORS))
 def test_networks_begin_with_fewer_bits(name, lmbda):
@@ -153,6 +154,7 @@ def test_predictions_are_exact_at_every_lambda(name, lmbda):
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
+@pytest.mark.slow  # Many networks are built.
 @pytest.mark.parametrize("name", marked(HYPERPRIORS))
 @pytest.mark.parametrize("num_filters", [1, 3, 4, 8])
 def test_narrow_networks_have_what_there_is_room_for(name, num_filters):
@@ -182,6 +184,7 @@ def test_a_hyper_synthesis_of_little_width_is_enough():
     assert float(model.rate_distortion(image, training=True)["bpp"][0]) < 1.0
 
 
+@pytest.mark.slow  # Four networks are built.
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "float64"])
 def test_weights_are_written_in_every_dtype(dtype):
     written = [network(dtype=d).hyper_analysis.layers[0].kernel.numpy() for d in ("float32", dtype)]
@@ -192,6 +195,7 @@ def test_weights_are_written_in_every_dtype(dtype):
     np.testing.assert_allclose(pair, np.array([1, -1]) / deviations(40)[chosen(40)[0]], rtol=1e-6)
 
 
+@pytest.mark.slow  # Two networks are built.
 def test_a_strategy_gives_every_replica_the_same_weights():
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
     tf.keras.utils.set_random_seed(0)

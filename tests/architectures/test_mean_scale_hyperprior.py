@@ -236,17 +236,18 @@ def test_trains_and_exports_under_a_strategy(tmp_path):
 
 
 def test_bad_arguments_are_refused(model):
+    uncompiled = make_model(compiled=False)
     with pytest.raises(ValueError, match="`num_filters` must be an integer of at least 1"):
         MeanScaleHyperprior(num_filters=0)
     for lmbda in (None, 0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="`lmbda` must be positive and finite"):
-            make_model(compiled=False).compile("adam", lmbda=lmbda)
+            uncompiled.compile("adam", lmbda=lmbda)
     with pytest.raises(ValueError, match="`distortion` must be one of.*'lpips'"):
-        make_model(compiled=False).compile("adam", lmbda=1.0, distortion="lpips")
+        uncompiled.compile("adam", lmbda=1.0, distortion="lpips")
     with pytest.raises(ValueError, match=r"must have shape \[batch, height, width, 3\]"):
         model(tf.zeros([64, 64, 3]))
     with pytest.raises(RuntimeError, match="must be compiled"):
-        make_model(compiled=False).rate_distortion(crops(), training=True)
+        uncompiled.rate_distortion(crops(), training=True)
 
 
 def test_default_is_noise_for_the_rate_and_dithered_sua_for_the_reconstruction():

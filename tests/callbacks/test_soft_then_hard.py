@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tests.photographs import crops
-from tfsq.architectures import FactorizedPrior
+from tests.tiny import Tiny
 from tfsq.callbacks import SoftThenHard, TemperatureCallback
 from tfsq.layers import AdditiveUniformNoise, StochasticUniformAnnealing
 
@@ -11,7 +11,7 @@ ENCODER = ["analysis"]
 
 
 def make_model():
-    model = FactorizedPrior(num_filters=4, num_latents=6)
+    model = Tiny(num_filters=4, num_latents=6)
     model.compile(tf.keras.optimizers.Adam(1e-3), lmbda=0.02)
     return model
 

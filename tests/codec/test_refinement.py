@@ -83,6 +83,7 @@ def test_gradient_is_that_of_the_surrogate_loss(model):
         assert float(losses[0] - losses[1]) / 0.02 == pytest.approx(slope, rel=0.05)
 
 
+@pytest.mark.slow  # Refines an image twice.
 def test_lmbda_moves_the_trade_off(loaded):
     sizes = []
     for lmbda in (0.0005, 0.5):
@@ -125,6 +126,7 @@ def test_a_layer_stays_what_it_is_and_is_traced_once(loaded):
     assert np.array_equal(layer.draw_noise(tf.zeros([5])), noise)
 
 
+@pytest.mark.slow  # Traces another network.
 def test_network_without_a_hyperprior(model):
     network = FactorizedPrior(num_filters=3, num_latents=4)
     network.compile("adam", lmbda=0.01)

@@ -18,6 +18,8 @@ def quick(monkeypatch):
     monkeypatch.setattr(report, "TEMPERATURES", (1.0, 0.1))
     monkeypatch.setattr(report, "BOUNDS", (0.05, 0.5))
     monkeypatch.setattr(report, "LMBDAS", (3.0,))
+    monkeypatch.setattr(report, "SOURCES", report.SOURCES[:2])
+    monkeypatch.setattr(report, "RESIDUALS", report.RESIDUALS[:2])
     chosen = [layers.get("sua"), layers.get("aun")]
     monkeypatch.setattr(report, "surrogates", lambda: chosen)
     monkeypatch.setattr(report, "recommended", lambda: [layers.get("aun")])
@@ -27,6 +29,7 @@ def test_every_registered_surrogate_is_measured():
     assert {type(layer) for layer in report.surrogates()} == set(layers.names().values())
 
 
+@pytest.mark.slow  # Every table and figure.
 def test_analyze_writes_tables_and_figures(quick, tmp_path):
     result = CliRunner().invoke(app, ["analyze", "--output", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output

@@ -53,6 +53,7 @@ def test_collected_run_is_the_network_at_its_step(exported, result, tmp_path):
     assert expected.items() <= written.items()
 
 
+@pytest.mark.slow  # A run.
 def test_collected_run_goes_on_here(exported, result, files, tmp_path):
     training.collect(exported, result, tmp_path / "run")
     settings = settings_of(lmbda=0.02, final_temperature=0.5)
@@ -60,6 +61,7 @@ def test_collected_run_goes_on_here(exported, result, files, tmp_path):
     assert int(model.optimizer.iterations) == 13
 
 
+@pytest.mark.slow  # A run and two programs.
 def test_programs_start_from_runs_and_from_results(exported, result, files, tmp_path):
     of_result = tmp_path / "of_result"
     training.export_program(

@@ -12,6 +12,7 @@ from PIL import Image
 from tests.architectures.networks import marked
 from tests.training.programs.small import description, settings_of
 from tfsq import codec, training
+from tfsq.architectures import NETWORKS
 from tfsq.layers import StochasticQuantizer, get, names
 from tfsq.training import hlo as hlo_module
 from tfsq.training import program as program_module
@@ -64,7 +65,7 @@ def test_order_of_parameters_is_checked_against_the_program(exported):
         hlo_module._check_parameters(text, parameters[::-1])
 
 
-@pytest.mark.parametrize("name", marked())
+@pytest.mark.parametrize("name", marked(slow=set(NETWORKS) - {"FactorizedPrior"}))
 def test_every_network_is_exported(name, files, tmp_path):
     more = {} if name != "ChannelwiseAutoregressive" else {"num_latents": 10}
     settings = settings_of(name, **more, hard_fraction=0.0)
@@ -123,6 +124,7 @@ def test_images_travel_without_loss(exported, files):
     assert kinds == [".webp", ".jpg", ".jpg"]
 
 
+@pytest.mark.slow  # Three programs.
 def test_largest_size_is_kept_and_what_is_left_out_is_named(files, tmp_path):
     settings = settings_of(hard_fraction=0.0)
     whole = training.export_program(files, tmp_path / "whole", settings)
