@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import tensorflow as tf
 
 from tfsq.architectures.coders import Estimator
@@ -72,17 +70,20 @@ class JointAutoregressiveHyperprior(ContextModel):
         parameters = coder.predictor(self.entropy_parameters)
 
         def code_diagonal(s, state, recent, coded):
-            def at_places(latent, channels):
-                flat = tf.reshape(latent, [batch, height * width, channels])
-                return tf.gather(flat, diagonals.places(s), axis=1)[:, :, tf.newaxis]
+            rows = diagonals.rows(s)
+            places = rows * (width - _LAG) + s
 
-            neighbors = [diagonals.neighbors(recent, s, tap) for tap in self.taps]
+            def piece(latent):
+                flat = tf.reshape(latent, [batch, height * width, self.num_latents])
+                return tf.gather(flat, places, axis=1)[:, :, tf.newaxis]
+
+            neighbors = [diagonals.neighbors(recent, s, rows, tap) for tap in self.taps]
             context = context_at(tf.concat(neighbors, axis=-1))[:, :, tf.newaxis]
-            scale, loc = self.predict(parameters, at_places(hyper, hyper.shape[-1]), context)
-            piece = functools.partial(at_places, channels=self.num_latents)
+            at_places = tf.gather(hyper, places, axis=1)[:, :, tf.newaxis]
+            scale, loc = self.predict(parameters, at_places, context)
             state, y_hat = coder.code_piece(state, piece, scale, loc)
             diagonal = y_hat[:, :, 0]
-            recent = tf.concat([diagonals.padded(diagonal, s)[tf.newaxis], recent[:-1]], axis=0)
+            recent = tf.concat([diagonals.padded(diagonal, rows)[tf.newaxis], recent[:-1]], axis=0)
             return s + 1, state, recent, coded.write(s, tf.transpose(diagonal, [1, 0, 2]))
 
         recent = tf.zeros(
@@ -126,18 +127,14 @@ class _Diagonals:
     def rows(self, s):
         return tf.range(self.first_row(s), tf.minimum(self.height - 1, s // _LAG) + 1)
 
-    def places(self, s):
-        """Where its positions are in a latent whose rows lie one after the other."""
-        return self.rows(s) * (self.width - _LAG) + s
-
-    def neighbors(self, recent, s, tap):
+    def neighbors(self, recent, s, rows, tap):
         """What was decoded at a tap of its positions, [batch, positions, channels]."""
         first = self.first_row(s - _lag(tap))
-        return tf.gather(recent[_lag(tap) - 1], self.rows(s) + tap[0] - first + _MARGIN, axis=1)
+        return tf.gather(recent[_lag(tap) - 1], rows + tap[0] - first + _MARGIN, axis=1)
 
-    def padded(self, diagonal, s):
+    def padded(self, diagonal, rows):
         """Zero outside of the image, as the convolution pads; all of one length."""
-        missing = self.longest - tf.size(self.rows(s))
+        missing = self.longest - tf.size(rows)
         return tf.pad(diagonal, [[0, 0], [_MARGIN, _MARGIN + missing], [0, 0]])
 
 
