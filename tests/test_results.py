@@ -22,6 +22,7 @@ REPORTS = [
     ("shipped", "report", ()),
     ("refinement", "run", ()),
     ("recipe", "learning", ()),
+    ("recipe", "run", ()),
     ("shortcut", "energy", ()),
     ("shortcut", "cost", ()),
     ("loading", "run", ()),

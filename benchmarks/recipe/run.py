@@ -197,14 +197,17 @@ def ratios(rows: list[Row]) -> dict:
 
 
 def table(rows: list[Row]) -> str:
-    """Loss against the reference: mean and range over seeds."""
+    """Loss against the reference: mean, and range over seeds where there are several."""
     lines = [
-        [recipe]
-        + [f"{np.mean(v):+.1f} ({min(v):+.1f} to {max(v):+.1f})" if v else "" for v in by.values()]
-        + [" / ".join(str(len(values)) for values in by.values())]
+        [recipe, *map(_shown, by.values()), " / ".join(str(len(values)) for values in by.values())]
         for recipe, by in ratios(rows).items()
     ]
     return markdown(["recipe", *(f"lambda {lmbda} (%)" for lmbda in LMBDAS), "seeds"], lines)
+
+
+def _shown(values: list[float]) -> str:
+    spread = f" ({min(values):+.1f} to {max(values):+.1f})" if len(values) > 1 else ""
+    return f"{np.mean(values):+.1f}{spread}" if values else ""
 
 
 def details(rows: list[Row]) -> str:
