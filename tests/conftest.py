@@ -15,7 +15,7 @@ import hypothesis
 import pytest
 
 from tests.photographs import crops
-from tests.tiny import tiny_network, tiny_network_of_the_session  # noqa: F401
+from tests.tiny import tiny_network  # noqa: F401
 from tfsq import codec
 from tfsq.architectures import MeanScaleHyperprior
 from tfsq.codec import shipped

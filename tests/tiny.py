@@ -1,5 +1,7 @@
 """A network that is traced in a second, for tests of what trains, saves and exports networks."""
 
+import contextlib
+
 import pytest
 import tensorflow as tf
 
@@ -28,15 +30,16 @@ class Tiny(FactorizedPrior):
         )
 
 
-@pytest.fixture
-def tiny_network(monkeypatch):
-    """`TrainingSettings` and the command line know it by its name."""
-    monkeypatch.setitem(architectures.NETWORKS, NAME, Tiny)
-
-
-@pytest.fixture(scope="session")
-def tiny_network_of_the_session():
-    """As `tiny_network`, for fixtures of a session."""
+@contextlib.contextmanager
+def registered():
+    """`TrainingSettings` and the command line know it by its name, inside of the block."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(architectures.NETWORKS, NAME, Tiny)
+        yield
+
+
+@pytest.fixture
+def tiny_network():
+    """It is known in a test."""
+    with registered():
         yield

@@ -29,15 +29,8 @@ def model():
     return model
 
 
-@pytest.mark.parametrize(
-    ("dtype", "size"),
-    [
-        ("uint8", (64, 64)),
-        ("float32", (1, 1)),
-        ("float64", (65, 63)),
-        ("int32", (100, 30)),
-    ],
-)
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64", "int32"])
+@pytest.mark.parametrize("size", [(64, 64), (1, 1), (65, 63), (100, 30)])
 def test_images_of_any_size_and_real_dtype(model, dtype, size):
     image = tf.cast(photograph()[None, : size[0], : size[1]], dtype)
     for training in (False, True):

@@ -200,6 +200,15 @@ def test_annealing_may_start_at_the_last_step(hard_fraction):
     assert temperatures == {last - 1: pytest.approx(1.0), last: pytest.approx(0.05)}
 
 
+def test_the_hard_part_trains_no_part_of_the_encoder():
+    settings = training.TrainingSettings(**{**HYPERPRIOR, "hard_fraction": 0.5})
+    model = training.build_model(settings)
+    settings_module.apply_step(model, settings, settings.steps)
+    frozen = {part.name for part in model.layers if not part.trainable}
+    assert {"analysis", "hyper_analysis"} <= frozen
+    assert model.synthesis.trainable and model.hyper_synthesis.trainable
+
+
 @pytest.mark.parametrize("stop", [3, 8, 0])
 def test_steps_that_no_epoch_ends_at_are_refused(files, tmp_path, stop):
     with pytest.raises(ValueError, match=f"`stop` must be a multiple .*stop={stop}"):

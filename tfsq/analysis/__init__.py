@@ -1,7 +1,7 @@
 """The theory as code: mismatch, gradient risk, limits, and the settings that come out."""
 
+from tfsq.analysis.batch_measurement import LatentBatch
 from tfsq.analysis.gradient_risk import GradientRisk, gradient_risk, hard_gradient
-from tfsq.analysis.latent_batch import LatentBatch
 from tfsq.analysis.limits import Limit, rate_distortion_bound, scalar_quantizer_limit
 from tfsq.analysis.losses import Loss, Rate, RateDistortion, SquaredError
 from tfsq.analysis.mismatch import Mismatch, RateMismatch, mismatch, rate_mismatch

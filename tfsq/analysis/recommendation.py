@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfsq.analysis import losses
+from tfsq.analysis.batch_measurement import BatchMeasurement, LatentBatch
 from tfsq.analysis.gradient_risk import gradient_risk
-from tfsq.analysis.latent_batch import BatchMeasurement, LatentBatch
 from tfsq.analysis.measurement import name_of, prepared
 from tfsq.analysis.mismatch import mismatch, rate_mismatch
 from tfsq.analysis.results import Result

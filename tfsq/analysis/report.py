@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from tfsq import layers
 from tfsq.analysis import figures
+from tfsq.analysis.batch_measurement import LatentBatch
 from tfsq.analysis.gradient_risk import GradientRisk, gradient_risk
-from tfsq.analysis.latent_batch import LatentBatch
 from tfsq.analysis.limits import Limit, rate_distortion_bound, scalar_quantizer_limit
 from tfsq.analysis.losses import Rate, RateDistortion, SquaredError
 from tfsq.analysis.mismatch import Mismatch, RateMismatch, mismatch, rate_mismatch

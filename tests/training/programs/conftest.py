@@ -1,6 +1,7 @@
 import pytest
 from PIL import Image
 
+from tests import tiny
 from tests.photographs import photograph
 from tests.training.programs.small import settings_of
 from tfsq import training
@@ -17,7 +18,8 @@ def files(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def exported(files, tmp_path_factory, tiny_network_of_the_session):
+def exported(files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("program") / "program"
-    training.export_program(files, folder, settings_of())
+    with tiny.registered():
+        training.export_program(files, folder, settings_of())
     return folder
