@@ -1,3 +1,5 @@
+import contextlib
+import fcntl
 import os
 import shutil
 import warnings
@@ -36,22 +38,50 @@ def _reproducible():
     tf.keras.utils.set_random_seed(20231)
 
 
-@pytest.fixture(scope="session")
-def model():
-    """A model that was trained for a moment."""
-    tf.keras.utils.set_random_seed(1)
-    model = MeanScaleHyperprior(num_filters=6, num_latents=8)
-    model.compile(tf.keras.optimizers.Adam(1e-3), lmbda=0.02)
-    model.fit(tf.data.Dataset.from_tensors(crops()).repeat(20), verbose=0)
-    return model
+@pytest.fixture
+def eagerly():
+    """Steps run as they are written, where a test of the loop around them would mostly trace."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@contextlib.contextmanager
+def _alone(place):
+    """One worker at a time is inside."""
+    with (place / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")
-def folder(model, tmp_path_factory):
+def trained(tmp_path_factory):
+    """A folder with a model that was trained for a moment, and its codec; of all workers one."""
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+    with _alone(place):
+        if not (place / "trained").exists():
+            tf.keras.utils.set_random_seed(1)
+            model = MeanScaleHyperprior(num_filters=6, num_latents=8)
+            model.compile(tf.keras.optimizers.Adam(1e-3), lmbda=0.02)
+            model.fit(tf.data.Dataset.from_tensors(crops()).repeat(20), verbose=0)
+            codec.export(model, place / "unfinished" / "exported")
+            model.save(place / "unfinished" / "model.keras")
+            (place / "unfinished").rename(place / "trained")
+    return place / "trained"
+
+
+@pytest.fixture(scope="session")
+def model(trained):
+    """The model."""
+    return tf.keras.models.load_model(trained / "model.keras")
+
+
+@pytest.fixture(scope="session")
+def folder(trained):
     """The folder of the exported model."""
-    path = tmp_path_factory.mktemp("codec") / "exported"
-    codec.export(model, path)
-    return path
+    return trained / "exported"
 
 
 @pytest.fixture(scope="session")

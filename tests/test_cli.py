@@ -255,7 +255,7 @@ def test_compress_by_quality_and_decompress_without_a_model(shipping, image, tmp
         assert "give one of --model and --quality" in result.output
 
 
-def test_train_interrupted_and_resumed(tiny_network, tmp_path):
+def test_train_interrupted_and_resumed(tiny_network, eagerly, tmp_path):
     photographs = tmp_path / "photographs"
     photographs.mkdir()
     codec.write_image(photograph("coffee")[:80, :90], photographs / "a.png")

@@ -277,6 +277,7 @@ def test_files_of_any_name_are_coded_and_shown_as_they_are(name, folder, tmp_pat
     refused(run("compress", missing, tmp_path / "b.tfsq", *model), "No such file")
 
 
+@pytest.mark.slow  # Two processes; `test_standard_streams` has some every day.
 def test_bytes_of_names_are_what_streams_and_tables_get(folder, tmp_path):
     # Not UTF-8, and markup of rich.
     name = b"caf\xe9[/y].png"
@@ -424,7 +425,7 @@ def test_files_that_are_skipped_are_named_at_once_and_in_the_end(image, tiny_net
     assert not (tmp_path / "strict").exists()
 
 
-def test_runs_are_trained_and_analyzed_in_folders_of_any_name(tiny_network, tmp_path):
+def test_runs_are_trained_and_analyzed_in_folders_of_any_name(tiny_network, eagerly, tmp_path):
     save(tmp_path / "large.png", (64, 64))
     options = ("--crop-size", 64, "--batch-size", 1, *TINY)
     output = tmp_path / os.fsdecode(b"caf\xe9 [1]*")

@@ -232,6 +232,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=pathlib.Path, help="Has train/ and validation/.")
     parser.add_argument("--seeds", type=int, nargs="*", default=SEEDS)
+    names = [recipe.name for recipe in recipes.RECIPES]
+    parser.add_argument("--recipes", nargs="*", choices=names, default=names, metavar="NAME")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="Runs at a time.")
     parser.add_argument("--single", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -244,6 +246,7 @@ def main() -> None:
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
         jobs = jobs_of(arguments.data, arguments.seeds)
+        jobs = [job for job in jobs if job["name"] in arguments.recipes]
         perform_missing(jobs, RESULTS / CSV, arguments.data, arguments.workers)
     rows = read(RESULTS / CSV)
     if rows:

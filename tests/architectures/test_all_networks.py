@@ -64,7 +64,10 @@ def test_training_moves_every_weight_and_lowers_the_loss(trained):
         assert not np.array_equal(value, weight), weight.name
 
 
-@pytest.mark.parametrize("size", IMAGES)
+# Of the large one, the bits and pixels take seconds.
+@pytest.mark.parametrize(
+    "size", [pytest.param(n, marks=pytest.mark.slow if n == "512x768" else ()) for n in IMAGES]
+)
 def test_exported_codec_decodes_exactly_in_the_predicted_length(model, loaded, size):
     figures = evaluation.measure(IMAGES[size], loaded)
     assert figures.decoder_matches_encoder

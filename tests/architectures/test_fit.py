@@ -94,17 +94,49 @@ def channels_first():
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("shape", [(4, 64, 64, 1), (1, 64, 64, 3), (4, 1, 1, 3)])
-def test_targets_of_another_shape_are_not_broadcast(shape, jit_compile):
+def test_targets_of_another_shape_are_not_broadcast(jit_compile):
     model = network(jit_compile=jit_compile)
-
-    def batches():
-        yield IMAGES, np.zeros(shape, np.uint8)
-
     unknown = tf.TensorSpec([None] * 4, tf.uint8)
-    data = tf.data.Dataset.from_generator(batches, output_signature=(unknown, unknown))
-    with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
+
+    def fit(target):
+        def batches():
+            yield IMAGES, target
+
+        data = tf.data.Dataset.from_generator(batches, output_signature=(unknown, unknown))
         model.fit(data, verbose=0)
+
+    fit(IMAGES)
+    for shape in ((4, 64, 64, 1), (1, 64, 64, 3), (4, 1, 1, 3)):
+        with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
+            fit(np.zeros(shape, np.uint8))
+
+
+def test_evaluation_rounds_and_reports(model):
+    images = tf.data.Dataset.from_tensors(IMAGES)
+    figures = model.evaluate(images, return_dict=True, verbose=0)
+    assert list(figures) == ["loss", "bpp", "mse", "psnr"]
+    hard = model.rate_distortion(IMAGES, training=False)
+    for name, value in figures.items():
+        assert value == pytest.approx(float(tf.reduce_mean(hard[name])), rel=1e-5)
+    assert np.array_equal(
+        model.predict(images, verbose=0), model(IMAGES, training=False)[0].numpy()
+    )
+
+
+def test_keras_file_keeps_what_compile_was_given_or_that_it_was_not_called(tmp_path):
+    model = Tiny(4, 6, name="a_name")
+    model.save(tmp_path / "uncompiled.keras")
+    loaded = tf.keras.models.load_model(tmp_path / "uncompiled.keras")
+    for mine, theirs in zip(model.weights, loaded.weights):
+        assert np.array_equal(mine, theirs)
+    assert loaded.name == "a_name"
+    with pytest.raises(RuntimeError, match="must be compiled"):
+        loaded.rate_distortion(IMAGES, training=False)
+    model.compile("adam", lmbda=0.3, distortion="ms-ssim")
+    model.save(tmp_path / "string.keras")
+    loaded = tf.keras.models.load_model(tmp_path / "string.keras")
+    assert (loaded.lmbda, loaded.distortion) == (0.3, "ms-ssim")
+    assert isinstance(loaded.optimizer, tf.keras.optimizers.Adam)
 
 
 def test_losses_of_regularizers_are_trained_on():
@@ -114,7 +146,8 @@ def test_losses_of_regularizers_are_trained_on():
         model.compile(tf.keras.optimizers.SGD(1e-2, clipnorm=1.0), lmbda=0.02)
         kernel = model.analysis.layers[-1].kernel
         model.add_loss(lambda: factor * tf.reduce_sum(tf.square(kernel)))
-        model.fit(tf.data.Dataset.from_tensors(IMAGES).repeat(3), verbose=0)
+        for _ in range(3):
+            model.train_step(IMAGES)
         return float(tf.reduce_sum(tf.square(kernel)))
 
     assert loss_of(1e6) < loss_of(0.0)

@@ -54,6 +54,7 @@ def test_encoder_stands_still_after_the_step_and_the_decoder_does_not():
     np.testing.assert_allclose(soft["distortion"], hard["distortion"], rtol=1e-5)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_resumed_run_is_switched_where_the_interrupted_one_was(tmp_path):
     def fit(model, epochs, *callbacks):
         backup = tf.keras.callbacks.BackupAndRestore(tmp_path / "backup", delete_checkpoint=False)

@@ -15,6 +15,11 @@ every_row = pytest.mark.parametrize("row", ROWS, ids=str)
 annealed_rows = pytest.mark.parametrize("row", [r for r in ROWS if r.annealed], ids=str)
 
 
+def _compiled_daily(*names):
+    """All dtypes, those not named for `.ci/slow`: compiling takes time."""
+    return [pytest.param(n, marks=() if n in names else pytest.mark.slow) for n in DTYPES]
+
+
 def sample(row, dtype, shape=(4000,), scale=4.0, seed=0):
     """Latents and noise as NumPy arrays of a dtype."""
     rng = np.random.default_rng(seed)
@@ -120,7 +125,7 @@ def test_noise_and_temperature_receive_no_gradient(row):
 
 
 @every_row
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", _compiled_daily("bfloat16", "float32"))
 @pytest.mark.parametrize("temperature", (pytest.param(0.3, marks=pytest.mark.slow), 1e-4))
 def test_eager_traced_and_compiled_agree(row, dtype, temperature):
     y, u = sample(row, dtype, (500,))

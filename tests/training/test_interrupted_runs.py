@@ -11,6 +11,8 @@ from tests.training.small import SMALL, weights_of
 from tfsq import codec, training
 from tfsq.training import run_folder
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 def test_a_deterministic_run_that_was_interrupted_ends_as_if_it_was_not(files, tmp_path):
     settings = training.TrainingSettings(

@@ -119,6 +119,7 @@ def test_shortcut_begins_for_the_lambda_of_the_squared_error(distortion, lmbda):
     assert training.build_model(settings).initial_lmbda == pytest.approx(0.0130, rel=0.01)
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize(
     ("small", "width", "bound"),
     [
@@ -172,6 +173,7 @@ def test_runs_that_start_from_another_lambda_are_the_same_network(files, tmp_pat
     np.testing.assert_allclose(found[0], expected, atol=1e-3)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_runs_of_builds_with_other_pixels_are_refused(files, tmp_path):
     settings = training.TrainingSettings(**SMALL, shortcut=None)
     training.train(files, tmp_path / "start", settings, stop=2)
@@ -215,6 +217,7 @@ def test_steps_that_no_epoch_ends_at_are_refused(files, tmp_path, stop):
         training.train(files, tmp_path / "run", training.TrainingSettings(**SMALL), stop=stop)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_start_must_be_a_run(files, tmp_path):
     with pytest.raises(ValueError, match="`start` must be the folder of a run"):
         training.train(
@@ -223,6 +226,7 @@ def test_start_must_be_a_run(files, tmp_path):
     assert not (tmp_path / "run" / "settings.json").exists()
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_start_must_fit(files, tmp_path):
     settings = training.TrainingSettings(**SMALL, reconstruction_quantizer="ste")
     training.train(files, tmp_path / "start", settings, stop=2)
@@ -254,6 +258,7 @@ def test_strategies_are_checked(files, tmp_path, monkeypatch):
         training.train(files, tmp_path / "run", settings, strategy=two_replicas())
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_two_replicas_share_each_batch_and_have_one_temperature(files, tmp_path):
     settings = training.TrainingSettings(
         **SMALL, rate_quantizer=None, reconstruction_quantizer="ste"
