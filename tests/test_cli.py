@@ -104,8 +104,8 @@ def disguised(monkeypatch):
     """Folders whose names are qualities of JPEG stand for codecs that give just that."""
     jpeg = evaluation.REFERENCES["jpeg"]
     fake = {
-        "load": lambda path: SimpleNamespace(metadata={"lmbda": int(path.name)}),
-        "compress": lambda image, it: jpeg.at(it.metadata["lmbda"]).compress(image),
+        "load": lambda path: SimpleNamespace(metadata={"lmbda": int(path.name)}, ladder=None),
+        "compress": lambda image, it, quality: jpeg.at(it.metadata["lmbda"]).compress(image),
         "decompress": lambda data, it: codec.decode_image(io.BytesIO(data), "jpeg"),
     }
     for name, function in fake.items():
@@ -249,10 +249,53 @@ def test_compress_by_quality_and_decompress_without_a_model(shipping, image, tmp
     result = run("compress", image, tmp_path / "c.tfsq", "--quality", 5)
     assert result.exit_code == 1
     assert "`quality` must be one of [2]" in result.output
-    for options in ((), ("--quality", 2, "--model", folder)):
-        result = run("compress", image, tmp_path / "c.tfsq", *options)
-        assert result.exit_code == 2
-        assert "give one of --model and --quality" in result.output
+    result = run("compress", image, tmp_path / "c.tfsq")
+    assert result.exit_code == 2
+    assert "give --model or --quality" in result.output
+    result = run("compress", image, tmp_path / "c.tfsq", "--quality", 2, "--model", folder)
+    assert result.exit_code == 1
+    assert "`quality` must be None for a codec of a single rate" in result.output
+
+
+def test_a_model_of_many_rates_from_training_to_evaluation(tiny_network, eagerly, tmp_path):
+    image, output = tmp_path / "image.png", tmp_path / "run"
+    codec.write_image(photograph()[:64, :80], image)
+    options = ("--steps", 2, "--batch-size", 2, "--crop-size", 64, "--architecture", tiny.NAME)
+    ladder = ("--lmbdas", "0.002,0.006,0.018", "--num-filters", 3, "--num-latents", 4)
+    for _ in range(2):
+        # Called again, it is the same run.
+        result = run("train", image, "--output", output, *options, *ladder)
+        assert result.exit_code == 0, result.output
+    rows = list(csv.DictReader((output / "history.csv").read_text().splitlines()))
+    assert {"loss", "loss_1", "bpp_2", "psnr_3"} <= set(rows[0])
+    model = ("--model", output / "codec")
+    files = {quality: tmp_path / f"{quality}.tfsq" for quality in (1, 2, 2.5)}
+    for quality, file in files.items():
+        result = run("compress", image, file, *model, "--quality", quality)
+        assert result.exit_code == 0, result.output
+        assert codec.unpack(file.read_bytes()).quality == quality
+    assert run("compress", image, tmp_path / "middle.tfsq", *model).exit_code == 0
+    assert (tmp_path / "middle.tfsq").read_bytes() == files[2].read_bytes()
+    assert "2.5" in run("info", files[2.5]).output
+    assert run("decompress", files[2.5], tmp_path / "decoded.png", *model).exit_code == 0
+    result = run("compress", image, tmp_path / "a.tfsq", *model, "--quality", 4)
+    assert result.exit_code == 1
+    assert "`quality` must be a number from 1 to 3" in result.output
+    table = tmp_path / "table.csv"
+    evaluated = ("evaluate", image, *model, "--csv", table, "--force")
+    for qualities, expected in (((), [1, 2, 3]), (("--qualities", "1:2:0.5"), [1, 1.5, 2])):
+        result = run(*evaluated, *qualities)
+        assert result.exit_code == 0, result.output
+        (curve,) = evaluation.read_comparison(table)
+        assert [mean.quality for mean in curve.means()] == expected
+        assert curve.label() == f"tfsq, quality 1 to {expected[-1]}"
+    for text in ("1:2", "2:1:1", "1:2:0", "a:b:c"):
+        result = run(*evaluated, "--qualities", text)
+        assert result.exit_code == 1
+        assert "--qualities must be FIRST:LAST:STEP" in result.output
+    result = run("train", image, "--output", tmp_path / "b", "--lmbdas", "1,a")
+    assert result.exit_code == 2
+    assert "--lmbdas must be numbers with commas between them" in result.output
 
 
 def test_train_interrupted_and_resumed(tiny_network, eagerly, tmp_path):

@@ -9,34 +9,48 @@ from hypothesis import strategies as st
 from tfsq.codec import BitstreamError, Container, pack, unpack
 from tfsq.codec.container import read
 
+# As files hold them, in thousandths; None of a network of a single rate.
+QUALITIES = st.one_of(st.none(), st.integers(1000, 65_000).map(lambda whole: whole / 1000))
 STRINGS = st.lists(st.binary(max_size=40), max_size=5)
 
 
-def container(strings=(b"abc", b"")):
+def container(strings=(b"abc", b""), quality=None):
     fingerprints = tuple(bytes([i, 1, 2, 3]) for i in range(len(strings)))
-    return Container(bytes(range(16)), 3, 5, tuple(strings), fingerprints)
+    return Container(bytes(range(16)), 3, 5, tuple(strings), fingerprints, quality)
 
 
-@given(st.binary(min_size=16, max_size=16), st.integers(1, 2**16), STRINGS)
-def test_round_trip_at_the_stated_size(model_id, size, strings):
-    held = dataclasses.replace(container(strings), model_id=model_id, height=size)
+@given(st.binary(min_size=16, max_size=16), st.integers(1, 2**16), STRINGS, QUALITIES)
+def test_round_trip_at_the_stated_size(model_id, size, strings, quality):
+    held = dataclasses.replace(container(strings, quality), model_id=model_id, height=size)
     packed = pack(held)
     assert unpack(packed) == held
-    assert len(packed) == sum(map(len, strings)) + 35 + 8 * len(strings)
+    of_quality = 0 if quality is None else 2
+    assert len(packed) == sum(map(len, strings)) + 35 + 8 * len(strings) + of_quality
     assert unpack(packed).payload_bytes == sum(map(len, strings))
 
 
-def test_layout_is_the_documented_one():
-    body = b"TFSQ\x02\x01" + bytes(range(16)) + struct.pack("<IIBII", 3, 5, 2, 3, 0)
-    seal = zlib.crc32(body[:31])
+@pytest.mark.parametrize(("quality", "version"), [(None, 2), (3.5, 3)])
+def test_layout_is_the_documented_one(quality, version):
+    body = b"TFSQ" + bytes([version, 1, *range(16)]) + struct.pack("<IIB", 3, 5, 2)
+    if quality is not None:
+        body += struct.pack("<H", 3500)
+    seal = zlib.crc32(body)
+    body += struct.pack("<II", 3, 0)
     for fingerprint in (0x03020100, 0x03020101):
         body += struct.pack("<I", fingerprint ^ seal)
     body += b"abc"
-    assert pack(container()) == body + struct.pack("<I", zlib.crc32(body))
+    assert pack(container(quality=quality)) == body + struct.pack("<I", zlib.crc32(body))
 
 
-def test_every_truncation_and_every_flipped_bit_is_refused():
-    data = pack(container())
+@pytest.mark.parametrize("quality", [0.999, 65.001, float("nan")])
+def test_qualities_that_no_file_holds_are_refused(quality):
+    with pytest.raises(ValueError, match="`quality` must be from 1 to 65"):
+        pack(container(quality=quality))
+
+
+@pytest.mark.parametrize("quality", [None, 1.5])
+def test_every_truncation_and_every_flipped_bit_is_refused(quality):
+    data = pack(container(quality=quality))
     for length in range(len(data)):
         with pytest.raises(BitstreamError):
             unpack(data[:length])
@@ -58,7 +72,7 @@ def resealed(body):
         (b"\x89PNG\r\n", "Not a .tfsq file"),
         (b"TFSQ\x02", "Truncated"),
         (b"TFSQ\x01", "Unknown version of the .tfsq format: 1"),
-        (b"TFSQ\x03" + bytes(60), "Unknown version of the .tfsq format: 3; .* reads version 2"),
+        (b"TFSQ\x04" + bytes(60), "Unknown version of the .tfsq format: 4; .* reads 2 and 3"),
         (resealed(b"TFSQ\x02\x07" + bytes(16) + struct.pack("<IIB", 3, 5, 0)), "color .*: 7"),
         (
             b"TFSQ\x02\x01" + bytes(16) + struct.pack("<II", 3, 5) + bytes(268_324),

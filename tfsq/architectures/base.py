@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from tfsq.architectures import transforms
+from tfsq.architectures.coders import Gains
 from tfsq.architectures.images import checked_images, cropped, pad_to_multiple, padded_size
 from tfsq.architectures.rate_distortion_model import RateDistortionModel
-from tfsq.architectures.shortcut import DCTShortcut, check_shortcut
+from tfsq.architectures.shortcut import check_shortcut
 from tfsq.entropy_models.base import deserialize_quantizers
-from tfsq.layers import AdditiveUniformNoise, Quantizer, StochasticUniformAnnealing
+from tfsq.layers import AdditiveUniformNoise, Gain, Quantizer, StochasticUniformAnnealing
 from tfsq.layers.checks import check_integer, check_positive
+from tfsq.layers.ladder import Ladder
 
 # The part that the synthesis receives.
 LATENT = "latent"
 _PIXEL_RANGE = 255.0
+_INITIAL_LMBDA = 0.01
 
 
 def unchecked(part: str, quantized):
@@ -42,6 +47,9 @@ class CompressionModel(RateDistortionModel):
     - `encode(latents)` -> ({part: strings [batch]}, {part: quantized latent})
     - `decode(strings, size, check)` -> {part: quantized latent}
 
+    The last three also take a `quality` if networks of the class may have a ladder of lambdas, and
+    ask `gains_at` for the steps of the latent.
+
     The loss is that of `RateDistortionModel`.
 
     Args:
@@ -54,10 +62,13 @@ class CompressionModel(RateDistortionModel):
       shortcut: "dct" for a `DCTShortcut` beside analysis and synthesis, and hyper transforms that
         begin as local statistics of its coefficients; None is the network of the literature.
       initial_lmbda: The lambda for which the network begins, that of `compile` if the distortion
-        is "mse", and a thirteen-hundredth of it if it is "ms-ssim". Without a shortcut it has no
-        effect.
+        is "mse", and a thirteen-hundredth of it if it is "ms-ssim". None is the middle of
+        `lmbdas`, 0.01 without. Without a shortcut it has no effect.
       centered: Boolean, whether the transforms see pixels from -1/2 to 1/2; False is 0 to 1, and
         what models saved by builds before have.
+      lmbdas: Lambdas of a network of many rates, its ladder, each larger than the one before:
+        quality 1 is the first of them, and those between are interpolated, see
+        `tfsq.layers.Gain`. None is a network of one rate.
       name: Name of the model.
       dtype: Dtype policy of all parts.
       **architecture: What `build_parts` of the subclass takes beside the entropy models' arguments.
@@ -65,10 +76,12 @@ class CompressionModel(RateDistortionModel):
     Call arguments:
       image: Tensor [batch, height, width, 3] of any real dtype, values in 0-255, any size.
       training: Boolean, whether to use the surrogates or to round.
+      quality: Of a network with `lmbdas`: a number, or one for each image. None draws rungs of the
+        ladder while training, and is its middle otherwise.
 
     Raises:
-      ValueError: if a number of channels is not an integer of at least 1, `shortcut` unknown, or
-        `initial_lmbda` not positive and finite.
+      ValueError: if a number of channels is not an integer of at least 1, `shortcut` unknown,
+        `initial_lmbda` not positive and finite, or `lmbdas` no ladder.
     """
 
     size_multiple = 1
@@ -85,8 +98,9 @@ class CompressionModel(RateDistortionModel):
         reconstruction_quantizer: Quantizer | None = None,
         stop_gradient: str = "partial",
         shortcut: str | None = None,
-        initial_lmbda: float = 0.01,
+        initial_lmbda: float | None = None,
         centered: bool = True,
+        lmbdas: Sequence[float] | None = None,
         name: str | None = None,
         dtype=None,
         **architecture,
@@ -94,6 +108,9 @@ class CompressionModel(RateDistortionModel):
         num_filters = check_integer("num_filters", num_filters, 1)
         num_latents = check_integer("num_latents", num_latents, 1)
         check_shortcut(shortcut)
+        ladder = None if lmbdas is None else Ladder(lmbdas)
+        if initial_lmbda is None:
+            initial_lmbda = ladder.lmbda_at(ladder.middle) if ladder else _INITIAL_LMBDA
         initial_lmbda = check_positive("initial_lmbda", initial_lmbda)
         super().__init__(name=name, dtype=dtype)
         self.num_filters = num_filters
@@ -101,6 +118,7 @@ class CompressionModel(RateDistortionModel):
         self.shortcut = shortcut
         self.initial_lmbda = initial_lmbda
         self.centered = bool(centered)
+        self.ladder = ladder
         with transforms.dtype_policy(self.dtype_policy):
             entropy_model_arguments = {
                 "coding_rank": 3,
@@ -111,6 +129,9 @@ class CompressionModel(RateDistortionModel):
                 "compression": True,
             }
             self.build_parts(entropy_model_arguments, **architecture)
+        if ladder:
+            self.gain = Gain(ladder.lmbdas, name="gain")
+            self.gain.build((None, None, None, num_latents))
         self.built = True
 
     def build_parts(self, entropy_model_arguments: dict, *args, **architecture):
@@ -125,22 +146,8 @@ class CompressionModel(RateDistortionModel):
 
     def build_transforms(self) -> None:
         """Builds `analysis` and `synthesis`, with the shortcut that the constructor was given."""
-        sizes = (self.num_filters, self.num_latents)
-        if self.shortcut is None:
-            self.analysis = transforms.analysis(*sizes)
-            self.synthesis = transforms.synthesis(*sizes)
-            return
-        there, back = (
-            DCTShortcut(self.num_latents, inverse, self.initial_lmbda, name=name, dtype="float32")
-            for inverse, name in ((False, "analysis_shortcut"), (True, "synthesis_shortcut"))
-        )
-        # Names of their own: whoever freezes "analysis" means all of it.
-        transform = transforms.analysis(*sizes, name="nonlinear_analysis")
-        self.analysis = transforms.beside(transform, there, ("down_3",), "analysis")
-        transform = transforms.synthesis(*sizes, name="nonlinear_synthesis")
-        # The first one, too: latents are large from the start, and inverse GDN multiplies.
-        small = ("up_0", "up_3")
-        self.synthesis = transforms.beside(transform, back, small, "synthesis", dtype="float32")
+        lmbda = None if self.shortcut is None else self.initial_lmbda
+        self.analysis, self.synthesis = transforms.pair(self.num_filters, self.num_latents, lmbda)
 
     def latents_of(self, y):
         """Returns everything that is coded, from what the analysis gave; to be overridden.
@@ -222,18 +229,28 @@ class CompressionModel(RateDistortionModel):
         """
         return self.analysis(image / _PIXEL_RANGE - self._pixel_offset)
 
-    def reconstruct(self, latents, training=False):
+    def gains_at(self, quality, training=False) -> Gains:
+        """Returns the gains of the latent; without a ladder, those of a step of 1.
+
+        Args:
+          quality: A number, or a tensor [batch].
+          training: Boolean, whether gains are differentiable, or the same on every machine.
+        """
+        return Gains.at(self.gain, quality, training) if self.ladder else Gains()
+
+    def reconstruct(self, latents, training=False, **at):
         """Quantizes latents, estimates their rate and reconstructs the image.
 
         Args:
           latents: As for `estimate`.
           training: Boolean, whether to use the surrogates or to round.
+          **at: `quality`, if there is a ladder.
 
         Returns:
           (reconstruction, bits): float32 [batch, height, width, 3], and a dict from the name of
           each coded part to its bits, float32 [batch].
         """
-        quantized, bits = self.estimate(latents, training)
+        quantized, bits = self.estimate(latents, training, **at)
         return self.synthesize(quantized[LATENT]), bits
 
     def synthesize(self, y_hat):
@@ -257,38 +274,44 @@ class CompressionModel(RateDistortionModel):
         """
         return pad_to_multiple(tf.cast(image, tf.float32), self.size_multiple)
 
-    def call(self, image, training=None):
+    def call(self, image, training=None, quality=None):
         """Reconstructs images.
 
         Args:
           image: Tensor [batch, height, width, 3] of any real dtype, values in 0-255, any size.
           training: Boolean, whether to use the surrogates or to round.
+          quality: See the class.
 
         Returns:
           (reconstruction, bits): a float32 tensor of the shape of `image`, and a dict from the
           name of each coded part to its bits, float32 tensors [batch].
         """
         image = checked_images(image)
-        reconstruction, bits = self.reconstruct(self.analyze(self.padded(image)), training)
+        at = self.at_quality(quality, tf.shape(image)[0], training)
+        reconstruction, bits = self.reconstruct(self.analyze(self.padded(image)), training, **at)
         return cropped(reconstruction, image), bits
 
-    def compress(self, image):
+    def compress(self, image, quality=None):
         """Compresses images to strings.
 
         Args:
           image: As for `call`.
+          quality: See the class.
 
         Returns:
           Dict from the name of each coded part to its strings, [batch].
         """
-        return self.encode(self.analyze(self.padded(checked_images(image))))[0]
+        image = checked_images(image)
+        at = self.at_quality(quality, tf.shape(image)[0])
+        return self.encode(self.analyze(self.padded(image)), **at)[0]
 
-    def decompress(self, strings, size):
+    def decompress(self, strings, size, quality=None):
         """Decompresses what `compress` returned.
 
         Args:
           strings: Dict from the name of each coded part to its strings, [batch].
           size: Height and width of the images, two integers or an int32 tensor [2].
+          quality: That of `compress`.
 
         Returns:
           float32 tensor [batch, height, width, 3]: what `call` reconstructs with
@@ -296,7 +319,8 @@ class CompressionModel(RateDistortionModel):
         """
         size = tf.convert_to_tensor(size, tf.int32)
         padded = padded_size(size, self.size_multiple)
-        quantized = self.decode(strings, padded)
+        at = self.at_quality(quality, tf.shape(strings[LATENT])[0])
+        quantized = self.decode(strings, padded, **at)
         return self.synthesize(quantized[LATENT])[:, : size[0], : size[1], :]
 
     def load_weights(self, filepath, skip_mismatch=False, by_name=False, options=None):
@@ -324,6 +348,7 @@ class CompressionModel(RateDistortionModel):
             "shortcut": self.shortcut,
             "initial_lmbda": self.initial_lmbda,
             "centered": self.centered,
+            "lmbdas": list(self.ladder.lmbdas) if self.ladder else None,
             **{key: latent_model[key] for key in shared},
         }
 

@@ -119,12 +119,19 @@ class ChannelwiseAutoregressive(HyperpriorModel):
             loc = coder.predictor(self.loc_transforms[i])(loc_support)
             scale = coder.predictor(self.scale_transforms[i])(scale_support)
             parameters = tf.concat([loc, scale], axis=-1)
-            state, y_hat = coder.code_piece(state, self._slice(i), *self.scale_and_loc(parameters))
+            channels = self._channels(i)
+            state, y_hat = coder.code_piece(
+                state,
+                lambda latent, channels=channels: latent[..., channels],
+                *self.scale_and_loc(parameters),
+                channels,
+            )
             y_hat = tf.cast(y_hat, loc.dtype)
             residual_support = tf.concat([loc_support, y_hat], axis=-1)
             residual = coder.predictor(self.residual_transforms[i])(residual_support)
-            # No quantization error is larger than 1/2.
-            slices.append(coder.settled(y_hat + 0.5 * tf.tanh(residual)))
+            # No quantization error is larger than half a step.
+            error = coder.gains.from_steps(0.5 * tf.tanh(residual), channels)
+            slices.append(coder.settled(y_hat + error))
         return state, tf.cast(tf.concat(slices, axis=-1), self.compute_dtype)
 
     def get_config(self):
@@ -138,9 +145,8 @@ class ChannelwiseAutoregressive(HyperpriorModel):
     def _slice_depth(self):
         return self.num_latents // self.num_slices
 
-    def _slice(self, i):
-        depth = self._slice_depth
-        return lambda latent: latent[..., i * depth : (i + 1) * depth]
+    def _channels(self, i):
+        return slice(i * self._slice_depth, (i + 1) * self._slice_depth)
 
     def _num_supports(self, i):
         return min(i, self.max_support_slices)

@@ -6,6 +6,9 @@ encoder computes what the decoder will.
 
 A piece is given as a function of the whole latent, and has shape [batch, rows, columns, channels].
 The state that goes from piece to piece is a tensor, so that it can go through a `tf.while_loop`.
+
+Networks predict latents in units of their own; what is quantized and coded is in quantization
+steps. The two are the same but for networks of many rates, whose coders are given gains.
 """
 
 from __future__ import annotations
@@ -15,12 +18,87 @@ from typing import Protocol
 
 import tensorflow as tf
 
-from tfsq.architectures.exact import exactly, on_grid
+from tfsq.architectures.exact import exactly, on_grid, settled_scale
 from tfsq.entropy_models import LowerBoundedGaussianConditional
+from tfsq.layers import Gain
+
+_ALL = slice(None)
+
+
+class Gains:
+    """Latents in units of the quantization step, and back.
+
+    Args:
+      gains: Pair of float32 tensors [batch, 1, 1, channels], gains and their inverses; None where
+        the step is 1.
+    """
+
+    def __init__(self, gains: tuple[tf.Tensor, tf.Tensor] | None = None):
+        self._gains = gains
+
+    @classmethod
+    def at(cls, gain: Gain, quality, training) -> Gains:
+        """Returns the gains of a layer at qualities.
+
+        Args:
+          gain: The layer.
+          quality: A number, or a tensor [batch].
+          training: Boolean, whether they are differentiable, or the same on every machine.
+        """
+        if tf.is_tensor(training):
+            both = (gain.gains(quality, exactly=exactly) for exactly in (False, True))
+            found = [tf.where(tf.cast(training, tf.bool), soft, hard) for soft, hard in zip(*both)]
+        else:
+            found = list(gain.gains(quality, exactly=not training))
+        gains, steps = (factors[:, tf.newaxis, tf.newaxis] for factors in found)
+        return cls((gains, steps))
+
+    def in_steps(self, x, channels: slice = _ALL):
+        """Returns a latent or its prediction in steps, float32 unless they are 1.
+
+        Args:
+          x: Floating-point tensor [batch, rows, columns, channels], or None.
+          channels: Those of the latent that it has.
+        """
+        if self._gains is None or x is None:
+            return x
+        return tf.cast(x, tf.float32) * self._gains[0][..., channels]
+
+    def scale_in_steps(self, scale, channels: slice = _ALL, exactly: bool = True):
+        """Returns a predicted scale in steps, float64 if exactly.
+
+        Args:
+          scale: Floating-point tensor [batch, rows, columns, channels].
+          channels: Those of the latent that it has.
+          exactly: Boolean, whether it decides about a string.
+        """
+        if self._gains is None:
+            return scale
+        if not exactly:
+            return self.in_steps(scale, channels)
+        return settled_scale(scale) * tf.cast(self._gains[0][..., channels], tf.float64)
+
+    def from_steps(self, x, channels: slice = _ALL, dtype=None):
+        """Returns a latent in its own units.
+
+        Args:
+          x: Floating-point tensor [batch, rows, columns, channels].
+          channels: Those of the latent that it has.
+          dtype: Of the result; that of `x` if None.
+        """
+        if self._gains is None:
+            return x
+        x_hat = tf.cast(x, tf.float32) * self._gains[1][..., channels]
+        return tf.cast(x_hat, dtype or x.dtype)
+
+
+_NO_GAINS = Gains()
 
 
 class Coder(Protocol):
     """What the three coders have in common."""
+
+    gains: Gains
 
     def predictor(self, transform) -> Callable:
         """Returns what predicts with a transform: the transform itself, or `exactly` it."""
@@ -31,7 +109,9 @@ class Coder(Protocol):
     def start(self) -> tf.Tensor:
         """Returns the state before the first piece."""
 
-    def code_piece(self, state, piece: Callable, scale, loc) -> tuple[tf.Tensor, tf.Tensor]:
+    def code_piece(
+        self, state, piece: Callable, scale, loc, channels: slice = _ALL
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Codes one piece.
 
         Args:
@@ -39,6 +119,7 @@ class Coder(Protocol):
           piece: Function from the latent to the piece.
           scale: Predicted scale of the piece.
           loc: Predicted mean of the piece, None is zero.
+          channels: Those of the latent that the piece has.
 
         Returns:
           (state, y_hat): the next state, and the quantized piece.
@@ -73,12 +154,20 @@ class Estimator:
       entropy_model: Entropy model with `coding_rank=3`.
       latent: The whole latent, rank 4.
       training: Boolean, whether to use the surrogates or to round.
+      gains: Those of the latent.
     """
 
-    def __init__(self, entropy_model: LowerBoundedGaussianConditional, latent, training):
+    def __init__(
+        self,
+        entropy_model: LowerBoundedGaussianConditional,
+        latent,
+        training,
+        gains: Gains = _NO_GAINS,
+    ):
         self.entropy_model = entropy_model
         self.latent = latent
         self.training = training
+        self.gains = gains
 
     def predictor(self, transform):
         """Exact unless training, so that the bits are those of strings."""
@@ -91,9 +180,15 @@ class Estimator:
         """The bits so far, float32 [batch]."""
         return tf.zeros(tf.shape(self.latent)[:1])
 
-    def code_piece(self, state, piece, scale, loc):
-        y_hat, bits = self.entropy_model(piece(self.latent), scale, loc, training=self.training)
-        return state + bits, y_hat
+    def code_piece(self, state, piece, scale, loc, channels=_ALL):
+        y, gains = piece(self.latent), self.gains
+        y_hat, bits = self.entropy_model(
+            gains.in_steps(y, channels),
+            gains.scale_in_steps(scale, channels, exactly=not self.training),
+            gains.in_steps(loc, channels),
+            training=self.training,
+        )
+        return state + bits, gains.from_steps(y_hat, channels, y.dtype)
 
     def finish(self, state, y_hat):
         """The result is the bits."""
@@ -106,18 +201,29 @@ class Encoder(_ExactPredictions):
     Args:
       entropy_model: Entropy model with `coding_rank=3` and `compression=True`.
       latent: The whole latent, rank 4.
+      gains: Those of the latent.
     """
 
-    def __init__(self, entropy_model: LowerBoundedGaussianConditional, latent):
+    def __init__(
+        self, entropy_model: LowerBoundedGaussianConditional, latent, gains: Gains = _NO_GAINS
+    ):
         self.entropy_model = entropy_model
         self.latent = latent
+        self.gains = gains
 
     def start(self):
         """A handle of the range encoder."""
         return self.entropy_model.start_encoding(tf.shape(self.latent)[:1])
 
-    def code_piece(self, state, piece, scale, loc):
-        return self.entropy_model.encode(state, piece(self.latent), scale, loc)
+    def code_piece(self, state, piece, scale, loc, channels=_ALL):
+        y, gains = piece(self.latent), self.gains
+        state, y_hat = self.entropy_model.encode(
+            state,
+            gains.in_steps(y, channels),
+            gains.scale_in_steps(scale, channels),
+            gains.in_steps(loc, channels),
+        )
+        return state, gains.from_steps(y_hat, channels, y.dtype)
 
     def finish(self, state, y_hat):
         """The result is the strings."""
@@ -130,20 +236,28 @@ class Decoder(_ExactPredictions):
     Args:
       entropy_model: Entropy model with `coding_rank=3` and `compression=True`.
       strings: String tensor [batch].
+      gains: Those of the latent.
     """
 
-    def __init__(self, entropy_model: LowerBoundedGaussianConditional, strings):
+    def __init__(
+        self, entropy_model: LowerBoundedGaussianConditional, strings, gains: Gains = _NO_GAINS
+    ):
         self.entropy_model = entropy_model
         self.strings = strings
+        self.gains = gains
 
     def start(self):
         """A handle of the range decoder."""
         return self.entropy_model.start_decoding(self.strings)
 
-    def code_piece(self, state, piece, scale, loc):
+    def code_piece(self, state, piece, scale, loc, channels=_ALL):
         """The piece is not known here."""
         del piece
-        return self.entropy_model.decode(state, scale, loc)
+        gains = self.gains
+        state, y_hat = self.entropy_model.decode(
+            state, gains.scale_in_steps(scale, channels), gains.in_steps(loc, channels)
+        )
+        return state, gains.from_steps(y_hat, channels, scale.dtype if loc is None else loc.dtype)
 
     def finish(self, state, y_hat):
         """Raises where TFC's check finds a string corrupt."""

@@ -44,14 +44,18 @@ class FactorizedPrior(CompressionModel):
     def latents_of(self, y):
         return {LATENT: y}
 
-    def estimate(self, latents, training=False):
-        y_hat, bits = self.latent_model(latents[LATENT], training=training)
-        return {LATENT: y_hat}, {LATENT: bits}
+    def estimate(self, latents, training=False, quality=None):
+        y, gains = latents[LATENT], self.gains_at(quality, training)
+        y_hat, bits = self.latent_model(gains.in_steps(y), training=training)
+        return {LATENT: gains.from_steps(y_hat, dtype=y.dtype)}, {LATENT: bits}
 
-    def encode(self, latents):
-        strings, y_hat = self.latent_model.encode(latents[LATENT])
+    def encode(self, latents, quality=None):
+        gains = self.gains_at(quality)
+        strings, y_hat = self.latent_model.encode(gains.in_steps(latents[LATENT]))
+        y_hat = gains.from_steps(y_hat)
         return {LATENT: strings}, {LATENT: tf.cast(y_hat, self.compute_dtype)}
 
-    def decode(self, strings, size, check=unchecked):
+    def decode(self, strings, size, check=unchecked, quality=None):
         y_hat = self.latent_model.decompress(strings[LATENT], size // self.size_multiple)
+        y_hat = self.gains_at(quality).from_steps(y_hat)
         return {LATENT: check(LATENT, tf.cast(y_hat, self.compute_dtype))}

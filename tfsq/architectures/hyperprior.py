@@ -132,7 +132,7 @@ class HyperpriorModel(CompressionModel):
 
     def check_codable(self):
         """Whatever predicts must be exact."""
-        others = (*self.encoder, "synthesis", "latent_model", "hyper_latent_model")
+        others = (*self.encoder, "synthesis", "latent_model", "hyper_latent_model", "gain")
         for layer in self.layers:
             if layer.name not in others:
                 check_exact(layer)
@@ -161,32 +161,33 @@ class HyperpriorModel(CompressionModel):
         loc, scale = tf.split(parameters, 2, axis=-1)
         return tf.nn.softplus(scale), tf.cast(loc, self.compute_dtype)
 
-    def estimate(self, latents, training=False):
+    def estimate(self, latents, training=False, quality=None):
         """Unless training, predictions are exact, as those of strings."""
         if tf.is_tensor(training):
             return tf.cond(
                 tf.cast(training, tf.bool),
-                lambda: self.estimate(latents, True),
-                lambda: self.estimate(latents, False),
+                lambda: self.estimate(latents, True, quality),
+                lambda: self.estimate(latents, False, quality),
             )
         z_hat, z_bits = self.hyper_latent_model(latents[HYPER_LATENT], training=training)
-        coder = Estimator(self.latent_model, latents[LATENT], training)
+        gains = self.gains_at(quality, training)
+        coder = Estimator(self.latent_model, latents[LATENT], training, gains)
         y_bits, y_hat = coder.finish(*self.walk(coder, z_hat))
         return {LATENT: y_hat, HYPER_LATENT: z_hat}, {LATENT: y_bits, HYPER_LATENT: z_bits}
 
-    def encode(self, latents):
+    def encode(self, latents, quality=None):
         z_strings, z_hat = self.hyper_latent_model.encode(latents[HYPER_LATENT])
         z_hat = tf.cast(z_hat, self.compute_dtype)
-        coder = Encoder(self.latent_model, latents[LATENT])
+        coder = Encoder(self.latent_model, latents[LATENT], self.gains_at(quality))
         y_strings, y_hat = coder.finish(*self.walk(coder, z_hat))
         strings = {LATENT: y_strings, HYPER_LATENT: z_strings}
         return strings, {LATENT: y_hat, HYPER_LATENT: z_hat}
 
-    def decode(self, strings, size, check=unchecked):
+    def decode(self, strings, size, check=unchecked, quality=None):
         hyper_size = size // self.size_multiple
         z_hat = self.hyper_latent_model.decompress(strings[HYPER_LATENT], hyper_size)
         z_hat = check(HYPER_LATENT, tf.cast(z_hat, self.compute_dtype))
-        coder = Decoder(self.latent_model, strings[LATENT])
+        coder = Decoder(self.latent_model, strings[LATENT], self.gains_at(quality))
         _, y_hat = coder.finish(*self.walk(coder, z_hat))
         return {LATENT: check(LATENT, y_hat), HYPER_LATENT: z_hat}
 

@@ -56,7 +56,9 @@ class JointAutoregressiveHyperprior(ContextModel):
         return (self._code_at_once if at_once else self._code_serially)(coder, hyper)
 
     def _code_at_once(self, coder, hyper):
-        y = self.latent_model.reconstruction_quantizer(coder.latent, training=True)
+        y = coder.gains.in_steps(coder.latent)
+        y = self.latent_model.reconstruction_quantizer(y, training=True)
+        y = coder.gains.from_steps(y, dtype=coder.latent.dtype)
         scale, loc = self.predict(self.entropy_parameters, hyper, self.context(y))
         return coder.code_piece(coder.start(), whole, scale, loc)
 

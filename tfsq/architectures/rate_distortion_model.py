@@ -9,7 +9,9 @@ import tensorflow as tf
 from tfsq.architectures.distortions import DISTORTIONS, distortion_of, mean_squared_error
 from tfsq.architectures.images import checked_images, of_same_shape
 from tfsq.layers.checks import check_positive
+from tfsq.layers.ladder import Ladder
 
+_METRICS, _METRICS_OF_A_RUNG = ("loss", "bpp", "mse", "psnr"), ("loss", "bpp", "psnr")
 _NOT_COMPILED = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
@@ -18,7 +20,18 @@ class RateDistortionModel(tf.keras.Model):
 
     A subclass implements `call(image, training)` -> (reconstruction, bits), the bits a dict of
     float32 tensors [batch].
+
+    A subclass of many rates sets `ladder` and takes a `quality` in `call`, float32 [batch]. Each
+    image of a training step is then of a rung that is drawn at random, and has the rung's lambda.
+    Losses grow with lambda, and with them the say of a rung in a step: there each is divided by a
+    power of lambda, `balance`, relative to the middle of the ladder. What is reported are the
+    losses themselves, also `loss_1`, `bpp_1` and `psnr_1` of quality 1, and so on; evaluation has
+    every image at every rung.
     """
+
+    ladder: Ladder | None = None
+    # What `benchmarks/ladder` found best.
+    balance = 0.8
 
     def compile(self, optimizer, lmbda: float | None = None, distortion: str = "mse", **kwargs):
         """Configures training.
@@ -28,18 +41,19 @@ class RateDistortionModel(tf.keras.Model):
 
         Args:
           optimizer: Keras optimizer.
-          lmbda: Positive weight of the distortion against bits per pixel.
+          lmbda: Positive weight of the distortion against bits per pixel; None for a network with a
+            ladder, which has its own.
           distortion: "mse" on 0-255, or "ms-ssim" for 1 - MS-SSIM.
           **kwargs: passed to `tf.keras.Model.compile`: `jit_compile`, `run_eagerly`,
             `steps_per_execution`.
 
         Raises:
-          ValueError: if `lmbda` is not positive and finite, `distortion` unknown, or if a loss or
-            metrics are given, of which these networks have their own.
+          ValueError: if `lmbda` is not as described, `distortion` unknown, or if a loss or metrics
+            are given, of which these networks have their own.
         """
         if kwargs.pop("from_serialized", False):
             return
-        lmbda = check_positive("lmbda", lmbda)
+        lmbda = self._checked_lmbda(lmbda)
         distortion = distortion_of(distortion).name
         for name in _NOT_COMPILED:
             if kwargs.get(name) is not None:
@@ -52,7 +66,14 @@ class RateDistortionModel(tf.keras.Model):
         self.distortion = distortion
         # Keras would count metrics in an attribute or a dict among the weights of the model.
         self._means = types.SimpleNamespace(
-            **{name: tf.keras.metrics.Mean(name=name) for name in ("loss", "bpp", "mse", "psnr")}
+            **{name: tf.keras.metrics.Mean(name=name) for name in _METRICS}
+        )
+        self._means_of_rungs = types.SimpleNamespace(
+            **{
+                f"{name}_{rung}": tf.keras.metrics.Mean(name=f"{name}_{rung}")
+                for rung in range(1, len(self.ladder or ()) + 1)
+                for name in _METRICS_OF_A_RUNG
+            }
         )
 
     def get_compile_config(self):
@@ -68,7 +89,7 @@ class RateDistortionModel(tf.keras.Model):
         # Creates the slots, so that loading can restore them.
         self.optimizer.build(self.trainable_variables)
 
-    def rate_distortion(self, image, training, lmbda=None, target=None):
+    def rate_distortion(self, image, training, lmbda=None, target=None, quality=None):
         """Evaluates the loss and its two parts.
 
         Args:
@@ -77,21 +98,65 @@ class RateDistortionModel(tf.keras.Model):
           lmbda: Weight of the distortion, a number or a scalar tensor; that of `compile` if None.
           target: What the reconstruction is compared with, of the shape of `image`; `image` if
             None.
+          quality: Of a network with a ladder: a number, or one for each image. None draws rungs
+            while training, and is the middle of the ladder otherwise.
 
         Returns:
           Dict of float32 tensors [batch]: "loss", "bpp" (bits per pixel), "distortion" (what
-          `compile` chose), "mse" and "psnr" (dB).
+          `compile` chose), "mse" and "psnr" (dB); of a network with a ladder also "quality".
 
         Raises:
           RuntimeError: if the model was not compiled.
-          ValueError: if `image` or `target` is not as described.
+          ValueError: if `image`, `target` or `quality` is not as described.
         """
         if not self._is_compiled:
             raise RuntimeError("The model must be compiled first: its loss depends on `lmbda`.")
         image = checked_images(image)
         target = image if target is None else of_same_shape(checked_images(target), image)
-        reconstruction, bits = self(image, training=training)
-        return self.loss_of(target, reconstruction, bits, self.lmbda if lmbda is None else lmbda)
+        at = self.at_quality(quality, tf.shape(image)[0], training)
+        if lmbda is None:
+            lmbda = self.ladder.lmbdas_at(**at) if self.ladder else self.lmbda
+        reconstruction, bits = self(image, training=training, **at)
+        return {**self.loss_of(target, reconstruction, bits, lmbda), **at}
+
+    def at_quality(self, quality, count, training=False) -> dict:
+        """Returns what calls are given beside images.
+
+        Args:
+          quality: As for `rate_distortion`.
+          count: Number of images, an integer or an integer tensor.
+          training: Boolean.
+
+        Returns:
+          {"quality": float32 tensor [count]} if there is a ladder, {} if there is none.
+
+        Raises:
+          ValueError: if there is none, but a `quality`.
+        """
+        if self.ladder is None:
+            if quality is not None:
+                raise ValueError(
+                    "`quality` must be None for a network without a ladder of `lmbdas`. "
+                    f"Received: quality={quality}"
+                )
+            return {}
+        if quality is not None:
+            return {"quality": tf.broadcast_to(self.ladder.on_it(quality), [count])}
+        middle = tf.fill([count], self.ladder.middle)
+        if not tf.is_tensor(training) and not training:
+            return {"quality": middle}
+        drawn = self.ladder.draw(count)
+        return {"quality": tf.where(tf.cast(training, tf.bool), drawn, middle)}
+
+    def _checked_lmbda(self, lmbda):
+        if self.ladder is None:
+            return check_positive("lmbda", lmbda)
+        if lmbda is not None:
+            raise ValueError(
+                f"`lmbda` must be None for a network with the ladder {self.ladder.lmbdas}. "
+                f"Received: lmbda={lmbda}"
+            )
+        return None
 
     def loss_of(self, image, reconstruction, bits, lmbda):
         """Weighs rate and distortion, with the distortion that `compile` chose.
@@ -135,7 +200,7 @@ class RateDistortionModel(tf.keras.Model):
 
         Args:
           image: As for `call`.
-          **given: `lmbda` and `target` of `rate_distortion`.
+          **given: `lmbda`, `target` and `quality` of `rate_distortion`.
 
         Returns:
           As `rate_distortion`, from before the step.
@@ -144,14 +209,23 @@ class RateDistortionModel(tf.keras.Model):
         with tf.GradientTape() as tape:
             values = self.rate_distortion(image, training=True, **given)
             # Gradients are summed over the replicas. `losses` are those of regularizers.
-            loss = (tf.reduce_mean(values["loss"]) + sum(self.losses)) / replicas
+            loss = (tf.reduce_mean(self._objective(values)) + sum(self.losses)) / replicas
         self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
         return values
 
     def test_step(self, data):
         """One step of `evaluate`, with hard rounding, on what `train_step` takes."""
         image, target = _unpacked(data)
-        return self._update_means(self.rate_distortion(image, training=False, target=target))
+        if self.ladder is None:
+            values = self.rate_distortion(image, training=False, target=target)
+            return self._update_means(values)
+        rungs = tf.range(1, len(self.ladder) + 1, dtype=tf.float32)
+        quality = tf.tile(rungs, [tf.shape(image)[0]])
+        image, target = (
+            None if x is None else tf.repeat(x, len(self.ladder), axis=0) for x in (image, target)
+        )
+        values = self.rate_distortion(image, training=False, target=target, quality=quality)
+        return self._update_means(values)
 
     def predict_step(self, data):
         """One step of `predict`, with hard rounding: the reconstruction."""
@@ -159,11 +233,24 @@ class RateDistortionModel(tf.keras.Model):
 
     @property
     def metrics(self):
-        return list(vars(self._means).values()) if self._is_compiled else []
+        if not self._is_compiled:
+            return []
+        return [*vars(self._means).values(), *vars(self._means_of_rungs).values()]
+
+    def _objective(self, values):
+        if self.ladder is None:
+            return values["loss"]
+        middle = self.ladder.lmbda_at(self.ladder.middle)
+        ratio = middle / self.ladder.lmbdas_at(values["quality"])
+        return values["loss"] * tf.pow(ratio, self.balance)
 
     def _update_means(self, values):
-        for mean in self.metrics:
-            mean.update_state(values[mean.name])
+        for name, mean in vars(self._means).items():
+            mean.update_state(values[name])
+        for key, mean in vars(self._means_of_rungs).items():
+            name, rung = key.rsplit("_", 1)
+            is_of_rung = tf.cast(values["quality"] == float(rung), tf.float32)
+            mean.update_state(values[name], sample_weight=is_of_rung)
         return {mean.name: mean.result() for mean in self.metrics}
 
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfsq.architectures import upsampling
 from tfsq.architectures.gdn import GDN
+from tfsq.architectures.shortcut import DCTShortcut
 
 
 @contextlib.contextmanager
@@ -96,6 +97,30 @@ def synthesis(num_filters: int, num_latents: int, name: str = "synthesis"):
         ]
     pixels = upsampling.Conv2DTranspose(3, name="up_3")
     return _built([*layers, pixels], name, num_latents)
+
+
+def pair(num_filters: int, num_latents: int, lmbda: float | None = None) -> tuple:
+    """Analysis and synthesis, with a `DCTShortcut` beside each if they are to begin as a DCT.
+
+    Args:
+      num_filters: Channels of the hidden layers.
+      num_latents: Channels of the latent.
+      lmbda: That of the shortcut; None has none.
+    """
+    if lmbda is None:
+        return analysis(num_filters, num_latents), synthesis(num_filters, num_latents)
+    there, back = (
+        DCTShortcut(num_latents, inverse, lmbda, name=name, dtype="float32")
+        for inverse, name in ((False, "analysis_shortcut"), (True, "synthesis_shortcut"))
+    )
+    # Names of their own: whoever freezes "analysis" means all of it.
+    down = analysis(num_filters, num_latents, "nonlinear_analysis")
+    up = synthesis(num_filters, num_latents, "nonlinear_synthesis")
+    return (
+        beside(down, there, ("down_3",), "analysis"),
+        # The first one, too: latents are large from the start, and inverse GDN multiplies.
+        beside(up, back, ("up_0", "up_3"), "synthesis", dtype="float32"),
+    )
 
 
 def beside(transform, shortcut, small: tuple[str, ...], name: str, dtype=None):

@@ -56,8 +56,10 @@ def compress(
         ..., metavar="OUT", help=".tfsq file to write; '-' for standard output."
     ),
     model: Optional[Path] = typer.Option(None, "--model", help="Folder of an exported codec."),
-    quality: Optional[int] = typer.Option(
-        None, help="Quality of a codec that comes with tfsq, 1 to 4; instead of --model."
+    quality: Optional[float] = typer.Option(
+        None,
+        help="Which of the codecs that come with tfsq, 1 to 4; of a --model of many rates, from 1 "
+        "to the number of its lambdas, such as 3.5.",
     ),
     refine: int = typer.Option(
         0, metavar="STEPS", help="Steps of refining the latents: smaller files, more time."
@@ -68,16 +70,17 @@ def compress(
     force: bool = FORCE,
 ):
     """Compress an image file to a .tfsq file."""
-    if (model is None) == (quality is None):
-        raise typer.BadParameter("give one of --model and --quality")
+    if model is None and quality is None:
+        raise typer.BadParameter("give --model or --quality")
     with errors_as_sentences():
         codec = imported("codec")
 
         path = _source(source)
         with _target(target, path, force, _ENDING, _ENDING) as file:
             chosen = codec.shipped_codec(quality) if model is None else model
+            of_model = None if model is None else quality
             with progress() as show:
-                size = codec.compress_file(path, file, chosen, refine, show, verify)
+                size = codec.compress_file(path, file, chosen, refine, show, verify, of_model)
         _tell(target, f"{target}: {size} bytes")
 
 
@@ -128,6 +131,7 @@ def info(file: Path = typer.Argument(..., help=".tfsq file.")):
         size = len(files.pack(container))
         rows = {
             "model": container.model_id.hex(),
+            **({} if container.quality is None else {"quality": f"{container.quality:g}"}),
             "size": f"{container.width}x{container.height}",
             "strings": ", ".join(f"{len(string)} bytes" for string in container.strings),
             "file": f"{size} bytes",

@@ -26,6 +26,8 @@ from tfsq.cli.shell import (
 )
 from tfsq.files import check_not_inside, resolved, writing_whole
 
+_MOST_QUALITIES = 1000
+
 
 def _comparison_table(curves):
     """Of each model every file and the mean, of references the means."""
@@ -92,6 +94,11 @@ def evaluate(
     qualities: Optional[List[int]] = typer.Option(
         None, "--quality", help="Quality of a codec that comes with tfsq; may be repeated."
     ),
+    at_qualities: Optional[str] = typer.Option(
+        None,
+        "--qualities",
+        help="Of models of many rates: 'FIRST:LAST:STEP', such as 1:7:0.5; all rungs if none.",
+    ),
     references: Optional[List[str]] = typer.Option(
         None, "--reference", help="'jpeg' or 'webp', at a ladder of qualities; may be repeated."
     ),
@@ -111,7 +118,8 @@ def evaluate(
         paths = files_of(files, on_skipped)
         folders = [*(models or ()), *map(codec.shipped_model, qualities or ())]
         _check_targets(evaluation, csv_file, figure_file, paths, folders, force)
-        comparison = evaluation.Comparison(folders, references or ())
+        ladder = None if at_qualities is None else _ladder(at_qualities)
+        comparison = evaluation.Comparison(folders, references or (), ladder)
         try:
             _measure(comparison, paths, on_skipped)
         finally:
@@ -128,6 +136,21 @@ def evaluate(
         if figure_file:
             with writing_whole(figure_file) as file:
                 evaluation.draw_comparison(curves).savefig(file, dpi=110)
+
+
+def _ladder(text: str) -> List[float]:
+    """The numbers from the first to the last, a step apart."""
+    try:
+        first, last, step = map(float, text.split(":"))
+        count = math.floor((last - first) / step + 1e-6) + 1
+    except (ValueError, ZeroDivisionError, OverflowError):
+        count = 0
+    if not 1 <= count <= _MOST_QUALITIES:
+        raise ValueError(
+            "--qualities must be FIRST:LAST:STEP, such as 1:7:0.5, of at most "
+            f"{_MOST_QUALITIES} qualities. Received: {text}"
+        )
+    return [first + i * step for i in range(count)]
 
 
 def _check_targets(evaluation, csv_file, figure_file, sources, folders, force):

@@ -41,7 +41,14 @@ def _progress_callback(bar: Progress, steps: int):
 
 
 def _training_settings(
-    lmbda: float = typer.Option(0.01, help="Weight of the distortion against bits per pixel."),
+    lmbda: Optional[float] = typer.Option(
+        None, help="Weight of the distortion against bits per pixel; 0.01 if none."
+    ),
+    lmbdas: Optional[str] = typer.Option(
+        None,
+        help="Of a network of many rates, in its place: several, each larger than the one before, "
+        "with commas between them.",
+    ),
     distortion: str = typer.Option("mse", help="'mse' or 'ms-ssim'."),
     architecture: str = typer.Option(
         "MeanScaleHyperprior", help="Network of tfsq.architectures, by name."
@@ -83,9 +90,20 @@ def _training_settings(
 ) -> Dict[str, Any]:
     """The arguments of `TrainingSettings`, from options that two commands share."""
     settings: Dict[str, Any] = dict(locals())
+    settings["lmbdas"] = None if lmbdas is None else _numbers("--lmbdas", lmbdas)
     settings["rate_quantizer"] = None if rate_quantizer == "same" else rate_quantizer
     settings["shortcut"] = None if shortcut == "none" else shortcut
     return settings
+
+
+def _numbers(option: str, text: str) -> List[float]:
+    """The numbers of an option, with commas between them."""
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(
+            f"{option} must be numbers with commas between them. Received: {text}"
+        ) from None
 
 
 def _with_training_settings(command):

@@ -40,47 +40,53 @@ class Encoded:
     y_hat: tf.Tensor
 
     @classmethod
-    def of(cls, latents: dict, codec: Codec) -> Encoded:
+    def of(cls, latents: dict, codec: Codec, quality: float | None) -> Encoded:
         """Codes latents.
 
         Args:
           latents: What `tiling.analyze` or `refine_latents` returned.
           codec: The codec.
+          quality: See `Codec.checked_quality`.
         """
-        found = codec.encode(**latents)
+        found = codec.encode(**latents, **codec.at(quality))
         fingerprints = tuple(part.tobytes() for part in found["fingerprints"].numpy())
         return cls(tuple(found["strings"].numpy()), fingerprints, found["y_hat"])
 
 
-def _encode(image, codec: Codec, refine_steps: int, progress: ProgressCallback) -> Encoded:
+def _encode(image, codec: Codec, refine_steps: int, progress, quality: float | None) -> Encoded:
     latents = tiling.analyze(image, codec, progress)
-    encoded = Encoded.of(latents, codec)
+    encoded = Encoded.of(latents, codec, quality)
     if not refine_steps:
         return encoded
-    refined = refine_latents(image, codec, refine_steps, progress=progress, latents=latents)
-    return min((encoded, Encoded.of(refined, codec)), key=lambda e: real_loss(image, e, codec))
+    refined = refine_latents(
+        image, codec, refine_steps, progress=progress, latents=latents, quality=quality
+    )
+    both = (encoded, Encoded.of(refined, codec, quality))
+    return min(both, key=lambda e: real_loss(image, e, codec, quality))
 
 
-def real_loss(image, encoded: Encoded, codec: Codec) -> float:
+def real_loss(image, encoded: Encoded, codec: Codec, quality: float | None = None) -> float:
     """Returns bits per pixel + lambda * distortion, of coded bits and decoded pixels.
 
     Args:
       image: uint8 array [height, width, 3].
       encoded: The image as it is coded.
       codec: The codec.
+      quality: See `Codec.checked_quality`.
     """
     height, width = image.shape[:2]
     decoded = tiling.synthesize(encoded.y_hat, (height, width), codec)
     distortion = DISTORTIONS[codec.metadata["distortion"]]
     both = (tf.cast(pixels[np.newaxis], tf.float32) for pixels in (image, decoded))
     bpp = 8 * sum(map(len, encoded.strings)) / (height * width)
-    return bpp + codec.metadata["lmbda"] * float(distortion(*both)[0])
+    return bpp + codec.lmbda_at(quality) * float(distortion(*both)[0])
 
 
-def _packed(size, encoded: Encoded, codec: Codec) -> bytes:
+def _packed(size, encoded: Encoded, codec: Codec, quality: float | None) -> bytes:
     height, width = size
-    container = Container(codec.model_id, height, width, encoded.strings, encoded.fingerprints)
-    return pack(container)
+    strings, fingerprints = encoded.strings, encoded.fingerprints
+    quality = codec.checked_quality(quality)
+    return pack(Container(codec.model_id, height, width, strings, fingerprints, quality))
 
 
 def _check_latents(latents: dict, size, codec: Codec) -> None:
@@ -105,7 +111,7 @@ def _check_latents(latents: dict, size, codec: Codec) -> None:
             )
 
 
-def compress_latents(latents: dict, size, model) -> bytes:
+def compress_latents(latents: dict, size, model, quality: float | None = None) -> bytes:
     """Compresses an image by its latents, those of `refine_latents` for instance.
 
     Args:
@@ -113,21 +119,29 @@ def compress_latents(latents: dict, size, model) -> bytes:
         channels].
       size: Height and width of the image.
       model: A `Codec`, or the folder of one.
+      quality: See `compress`.
 
     Returns:
       The bytes of a `.tfsq` file.
 
     Raises:
       ModelError: if `model` is not an exported codec.
-      ValueError: if the latents are not those of an image of that size.
+      ValueError: if the latents are not those of an image of that size, or `quality` is none of
+        the codec.
       tf.errors.InvalidArgumentError: if a latent is not finite.
     """
     codec = _loaded(model)
     _check_latents(latents, size, codec)
-    return _packed(size, Encoded.of(latents, codec), codec)
+    return _packed(size, Encoded.of(latents, codec, quality), codec, quality)
 
 
-def compress(image, model, refine_steps: int = 0, progress: ProgressCallback = ignored) -> bytes:
+def compress(
+    image,
+    model,
+    refine_steps: int = 0,
+    progress: ProgressCallback = ignored,
+    quality: float | None = None,
+) -> bytes:
     """Compresses an image.
 
     Args:
@@ -137,16 +151,21 @@ def compress(image, model, refine_steps: int = 0, progress: ProgressCallback = i
         loss, in coded bits and decoded pixels, is smaller; for that, both are decoded once.
       progress: Called with a `Progress` after each tile of a large image, and each step of
         refinement.
+      quality: Of a network of many rates: from 1, the first of its lambdas, to their number; the
+        nearest thousandth is coded. None is the middle.
 
     Returns:
       The bytes of a `.tfsq` file.
 
     Raises:
-      ValueError: if `image` is not such an array, or `refine_steps` negative.
+      ValueError: if `image` is not such an array, `refine_steps` negative, or `quality` none of the
+        codec.
       ModelError: if `model` is not an exported codec; with `refine_steps`, see `Codec.network`.
     """
     image, codec = check_image(image), _loaded(model)
-    return _packed(image.shape[:2], _encode(image, codec, refine_steps, progress), codec)
+    quality = codec.checked_quality(quality)
+    encoded = _encode(image, codec, refine_steps, progress, quality)
+    return _packed(image.shape[:2], encoded, codec, quality)
 
 
 def decompress(data: bytes, model=None, progress: ProgressCallback = ignored) -> np.ndarray:
@@ -180,6 +199,12 @@ def _decoded(container: Container, model, progress: ProgressCallback) -> np.ndar
             f"The file has {len(container.strings)} strings, the model codes "
             f"{len(codec.metadata['parts'])}."
         )
+    try:
+        at = codec.at(container.quality)
+    except ValueError as error:
+        raise BitstreamError(f"Damaged .tfsq file: {error}") from error
+    if (container.quality is None) != (codec.ladder is None):
+        raise BitstreamError("Damaged .tfsq file: it lacks the quality that its model needs.")
     size = (container.height, container.width)
     fingerprints = [list(fingerprint) for fingerprint in container.fingerprints]
     try:
@@ -187,6 +212,7 @@ def _decoded(container: Container, model, progress: ProgressCallback) -> np.ndar
             strings=tf.constant(container.strings),
             fingerprints=tf.constant(fingerprints, tf.uint8),
             size=tf.constant(size, tf.int32),
+            **at,
         )["y_hat"]
     except tf.errors.InvalidArgumentError as error:
         # TensorFlow's message is about its graph.
@@ -203,6 +229,7 @@ def compress_file(
     refine_steps: int = 0,
     progress: ProgressCallback = ignored,
     verify: bool = False,
+    quality: float | None = None,
 ) -> int:
     """Compresses an image file to a `.tfsq` file.
 
@@ -214,21 +241,23 @@ def compress_file(
       progress: See `compress`.
       verify: Whether to decode the file in a second process before it is named `target`, and to
         compare the pixels with the encoder's own.
+      quality: See `compress`.
 
     Returns:
       The number of bytes written.
 
     Raises:
       OSError: if a file cannot be read or written.
-      ValueError: if `source` is not an image that tfsq codes, if it is `target`, or if `verify` is
-        asked of a `Codec` that was not loaded from a folder.
+      ValueError: if `source` is not an image that tfsq codes, if it is `target`, if `verify` is
+        asked of a `Codec` that was not loaded from a folder, or `quality` is none of the codec.
       ModelError: if `model` is not an exported codec; with `refine_steps`, see `Codec.network`.
       VerificationError: if the second process decodes other pixels, or none.
     """
     check_not_read(target, [source])
     image, codec = check_image(read_image(source)), _loaded(model)
-    encoded = _encode(image, codec, refine_steps, progress)
-    data = _packed(image.shape[:2], encoded, codec)
+    quality = codec.checked_quality(quality)
+    encoded = _encode(image, codec, refine_steps, progress, quality)
+    data = _packed(image.shape[:2], encoded, codec, quality)
     with writing_whole(target) as temporary:
         temporary.write_bytes(data)
         if verify:

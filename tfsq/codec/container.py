@@ -1,4 +1,4 @@
-"""The `.tfsq` file format, version 2; `docs/format.md` specifies it byte by byte."""
+"""The `.tfsq` file format, versions 2 and 3; `docs/format.md` specifies it byte by byte."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ import zlib
 from tfsq.codec.errors import BitstreamError
 
 _MAGIC = b"TFSQ"
-_VERSION = 2
+# Of one rate, and of many: the latter with a quality in the header.
+_VERSION, _VERSION_WITH_QUALITY = 2, 3
 # 8-bit sRGB.
 _COLOR = 1
 _HEADER = struct.Struct("<4sBB16sIIB")
+_QUALITY = struct.Struct("<H")
 _LENGTH = struct.Struct("<I")
 _CHECKSUM = struct.Struct("<I")
 FINGERPRINT_BYTES = 4
 # Of an image; keeps what a hostile header can make a decoder allocate within bounds.
 MAX_PIXELS, MAX_SIDE = 2**27, 2**16
+# Of a quality, which a file holds in thousandths.
+_PARTS, _LARGEST_QUALITY = 1000, 65
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Container:
       width: Width of the image, in pixels.
       strings: The range-coded strings, in the order of the model's parts.
       fingerprints: 4 bytes for each string, of what it decodes to.
+      quality: Of a network of many rates, see `stored_quality`; None of one of a single rate.
     """
 
     model_id: bytes
@@ -38,11 +43,21 @@ class Container:
     width: int
     strings: tuple[bytes, ...]
     fingerprints: tuple[bytes, ...]
+    quality: float | None = None
 
     @property
     def payload_bytes(self) -> int:
         """Length of the strings together, in bytes."""
         return sum(map(len, self.strings))
+
+
+def stored_quality(quality: float) -> float:
+    """Returns the quality that a file holds in the place of another: the nearest thousandth.
+
+    Args:
+      quality: From 1 to 65.
+    """
+    return round(quality * _PARTS) / _PARTS
 
 
 def is_codable(height: int, width: int) -> bool:
@@ -58,7 +73,9 @@ def is_codable(height: int, width: int) -> bool:
 
 
 def pack(container: Container) -> bytes:
-    """Returns the bytes of a `.tfsq` file: those of the strings, plus 35, plus 8 a string.
+    """Returns the bytes of a `.tfsq` file.
+
+    They are those of the strings, plus 35, plus 8 a string, plus 2 for a quality.
 
     Args:
       container: What the file is to hold.
@@ -82,15 +99,21 @@ def pack(container: Container) -> bytes:
             "`strings` must be at most 255, with a fingerprint each. Received: "
             f"{len(strings)} and {len(container.fingerprints)} fingerprints"
         )
+    if container.quality is not None and not 1 <= container.quality <= _LARGEST_QUALITY:
+        raise ValueError(
+            f"`quality` must be from 1 to {_LARGEST_QUALITY}. Received: {container.quality}"
+        )
     header = _HEADER.pack(
         _MAGIC,
-        _VERSION,
+        _VERSION if container.quality is None else _VERSION_WITH_QUALITY,
         _COLOR,
         container.model_id,
         container.height,
         container.width,
         len(container.strings),
     )
+    if container.quality is not None:
+        header += _QUALITY.pack(round(container.quality * _PARTS))
     lengths = b"".join(_LENGTH.pack(len(string)) for string in container.strings)
     bound = (_bound(fingerprint, header) for fingerprint in container.fingerprints)
     body = b"".join((header, lengths, *bound, *container.strings))
@@ -131,25 +154,27 @@ def unpack(data: bytes) -> Container:
     body, checksum = memoryview(data)[: -_CHECKSUM.size], data[-_CHECKSUM.size :]
     if _CHECKSUM.pack(zlib.crc32(body)) != checksum:
         raise BitstreamError("Damaged or truncated .tfsq file: its checksum does not match.")
-    _, _, color, model_id, _, _, count = _HEADER.unpack_from(data)
+    _, version, color, model_id, _, _, count = _HEADER.unpack_from(data)
     if color != _COLOR:
         raise BitstreamError(f"Unknown kind of color in a .tfsq file: {color}.")
-    start = _HEADER.size + count * (_LENGTH.size + FINGERPRINT_BYTES)
+    end = _HEADER.size + (_QUALITY.size if version == _VERSION_WITH_QUALITY else 0)
+    header = bytes(body[:end])
+    start = end + count * (_LENGTH.size + FINGERPRINT_BYTES)
     if start > len(body):
         raise BitstreamError("Damaged .tfsq file: the table of lengths exceeds the file.")
-    lengths = struct.unpack_from(f"<{count}I", body, _HEADER.size)
-    bound = struct.unpack_from(
-        f"{FINGERPRINT_BYTES}s" * count, body, _HEADER.size + count * _LENGTH.size
-    )
+    lengths = struct.unpack_from(f"<{count}I", body, end)
+    bound = struct.unpack_from(f"{FINGERPRINT_BYTES}s" * count, body, end + count * _LENGTH.size)
     if start + sum(lengths) != len(body):
         raise BitstreamError("Damaged .tfsq file: its lengths do not add up.")
     strings = []
     for length in lengths:
         strings.append(bytes(body[start : start + length]))
         start += length
-    header = bytes(body[: _HEADER.size])
     fingerprints = tuple(_bound(fingerprint, header) for fingerprint in bound)
-    return Container(model_id, height, width, tuple(strings), fingerprints)
+    quality = None
+    if version == _VERSION_WITH_QUALITY:
+        quality = _QUALITY.unpack_from(header, _HEADER.size)[0] / _PARTS
+    return Container(model_id, height, width, tuple(strings), fingerprints, quality)
 
 
 def read(path) -> Container:
@@ -186,10 +211,11 @@ def _checked_size(data: bytes) -> tuple[int, int]:
     """Height and width in the header of a file that is one of ours by its first bytes."""
     if not data.startswith(_MAGIC):
         raise BitstreamError("Not a .tfsq file: it does not begin with 'TFSQ'.")
-    if len(data) > len(_MAGIC) and data[len(_MAGIC)] != _VERSION:
+    known = (_VERSION, _VERSION_WITH_QUALITY)
+    if len(data) > len(_MAGIC) and data[len(_MAGIC)] not in known:
         raise BitstreamError(
-            f"Unknown version of the .tfsq format: {data[len(_MAGIC)]}; this tfsq reads version "
-            f"{_VERSION}."
+            f"Unknown version of the .tfsq format: {data[len(_MAGIC)]}; this tfsq reads "
+            f"{' and '.join(map(str, known))}."
         )
     if len(data) < _HEADER.size:
         raise BitstreamError(f"Truncated .tfsq file: {len(data)} bytes are less than a header.")

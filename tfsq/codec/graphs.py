@@ -33,6 +33,16 @@ def batched(latents, model: CompressionModel) -> dict:
     return {name: tf.cast(x[tf.newaxis], model.compute_dtype) for name, x in latents.items()}
 
 
+def split(given: dict) -> tuple[dict, dict]:
+    """Returns what a network is given beside latents, for the one image of a batch; and latents.
+
+    Args:
+      given: Latents by their parts, and `quality` of a network of many rates.
+    """
+    latents = {name: value for name, value in given.items() if name != "quality"}
+    return {"quality": given["quality"][tf.newaxis]} if "quality" in given else {}, latents
+
+
 def _to_uint8(image):
     return tf.saturate_cast(tf.round(image), tf.uint8)
 
@@ -54,6 +64,7 @@ class Graphs:
     def functions(self) -> dict:
         """Returns the traced functions by name."""
         parts = len(self._names)
+        at = {"quality": tf.TensorSpec([], tf.float32, "quality")} if self.model.ladder else {}
         coded = {
             "strings": tf.TensorSpec([parts], tf.string, name="strings"),
             "fingerprints": tf.TensorSpec([parts, FINGERPRINT_BYTES], tf.uint8, "fingerprints"),
@@ -67,23 +78,23 @@ class Graphs:
             for name, found in latents_of.structured_outputs.items()
         }
         analysis = self._traced(self.analysis, image=_IMAGE)
-        encode = self._traced(self.encode, **latents)
-        decode = self._traced(self.decode, **coded)
+        encode = self._traced(self.encode, **latents, **at)
+        decode = self._traced(self.decode, **coded, **at)
         synthesis = self._traced(self.synthesis, y_hat=y_hat)
 
         # Made of the others, which are then saved once, and loaded in less time.
-        def compress(image):
+        def compress(image, **at):
             padded = tf.cast(self.model.padded(image[tf.newaxis])[0], image.dtype)
-            found = encode(**latents_of(**analysis(image=padded)))
+            found = encode(**latents_of(**analysis(image=padded)), **at)
             return {name: found[name] for name in ("strings", "fingerprints")}
 
-        def decompress(strings, fingerprints, size):
-            y_hat = decode(strings=strings, fingerprints=fingerprints, size=size)
+        def decompress(strings, fingerprints, size, **at):
+            y_hat = decode(strings=strings, fingerprints=fingerprints, size=size, **at)
             return {"image": synthesis(**y_hat)["image"][: size[0], : size[1]]}
 
         return {
-            "compress": self._traced(compress, image=_IMAGE),
-            "decompress": self._traced(decompress, **coded),
+            "compress": self._traced(compress, image=_IMAGE, **at),
+            "decompress": self._traced(decompress, **coded, **at),
             "analysis": analysis,
             "latents_of": latents_of,
             "encode": encode,
@@ -99,15 +110,16 @@ class Graphs:
         latents = self.model.latents_of(tf.cast(y[tf.newaxis], self.model.compute_dtype))
         return {name: tf.cast(latent[0], tf.float32) for name, latent in latents.items()}
 
-    def encode(self, **latents):
-        strings, quantized = self.model.encode(batched(latents, self.model))
+    def encode(self, **given):
+        at, latents = split(given)
+        strings, quantized = self.model.encode(batched(latents, self.model), **at)
         return {
             "strings": tf.concat([strings[name] for name in self._names], axis=0),
             "fingerprints": tf.stack([fingerprint(quantized[name]) for name in self._names]),
             "y_hat": tf.cast(quantized[LATENT][0], tf.float32),
         }
 
-    def decode(self, strings, fingerprints, size):
+    def decode(self, strings, fingerprints, size, **at):
         expected = dict(zip(self._names, tf.unstack(fingerprints)))
 
         def check(name, quantized):
@@ -120,6 +132,7 @@ class Graphs:
             {name: strings[i : i + 1] for i, name in enumerate(self._names)},
             padded_size(size, self.model.size_multiple),
             check,
+            **split(at)[0],
         )
         return {"y_hat": tf.cast(found[LATENT][0], tf.float32)}
 

@@ -62,8 +62,8 @@ def gradients_of(codec: Codec, surrogate) -> Callable:
       surrogate: The name of an annealed quantizer, or the layer.
 
     Returns:
-      Function (image, lmbda, temperature, seed, latents) -> {"loss": that of the surrogate, part:
-      its gradient}.
+      Function (image, lmbda, temperature, seed, latents, at) -> {"loss": that of the surrogate,
+      part: its gradient}, with what `Codec.at` returns as the last argument.
 
     Raises:
       TypeError: if `surrogate` is not annealed.
@@ -79,14 +79,17 @@ def gradients_of(codec: Codec, surrogate) -> Callable:
 
 def _gradients_through(layer, model) -> Callable:
     @tf.function(autograph=False, reduce_retracing=True)
-    def gradients(image, lmbda, temperature, seed, latents):
+    def gradients(image, lmbda, temperature, seed, latents, at):
         layer.temperature.assign(temperature)
         if isinstance(layer, StochasticQuantizer):
             layer.seed_noise(seed)
         image = image[tf.newaxis]
         with quantizing_with(model, layer), tf.GradientTape() as tape:
             tape.watch(latents)
-            reconstruction, bits = model.reconstruct(batched(latents, model), training=True)
+            given = {name: value[tf.newaxis] for name, value in at.items()}
+            reconstruction, bits = model.reconstruct(
+                batched(latents, model), training=True, **given
+            )
             reconstruction = cropped(reconstruction, image)
             loss = model.loss_of(image, reconstruction, bits, lmbda)["loss"][0]
         return {"loss": loss, **tape.gradient(loss, latents)}
@@ -104,6 +107,7 @@ def refine_latents(
     learning_rate: float = 0.05,
     progress: ProgressCallback = ignored,
     latents: dict | None = None,
+    quality: float | None = None,
 ) -> dict[str, np.ndarray]:
     """Optimizes what the analysis made of one image, for that image.
 
@@ -120,13 +124,14 @@ def refine_latents(
       image: uint8 array [height, width, 3].
       codec: The codec.
       steps: Number of steps of Adam.
-      lmbda: Weight of the distortion; None is that of the codec's training.
+      lmbda: Weight of the distortion; None is that of the codec's training, at the quality.
       surrogate: An annealed quantizer: what `tfsq.layers.get` accepts. A layer is copied; its
         temperature stays what it is.
       schedule: Callable step -> temperature in (0, 1]; None falls exponentially from 0.5 to 0.15.
       learning_rate: Adam's at the first step; it falls to zero along a cosine.
       progress: Called with a `Progress` after every step.
       latents: What to begin with, as this function returns it; None is what the analysis gives.
+      quality: Of a network of many rates; None is the middle.
 
     Returns:
       Dict from the name of each coded part to its latent, float32 [rows, columns, channels]:
@@ -135,7 +140,8 @@ def refine_latents(
 
     Raises:
       ValueError: if `image` is no such array or too small for the MS-SSIM that the codec was
-        trained for, `steps` is negative, or a temperature out of range.
+        trained for, `steps` is negative, a temperature out of range, or `quality` none of the
+        codec.
       TypeError: if `surrogate` is not annealed.
       ModelError: if the codec's network has classes that Keras does not know.
     """
@@ -143,7 +149,8 @@ def refine_latents(
     image = check_image(image)
     DISTORTIONS[codec.metadata["distortion"]].check_size("image", *image.shape[:2])
     schedule = schedule or _default_schedule(steps)
-    lmbda = codec.metadata["lmbda"] if lmbda is None else lmbda
+    at = codec.at(quality)
+    lmbda = codec.lmbda_at(quality) if lmbda is None else lmbda
     if latents is None:
         latents = analyze(image, codec)
     latents = {name: tf.Variable(value) for name, value in latents.items()}
@@ -159,6 +166,7 @@ def refine_latents(
             tf.constant(check_temperature(schedule(step)), tf.float32),
             tf.constant(step, tf.int64),
             {name: tf.convert_to_tensor(latent) for name, latent in latents.items()},
+            at,
         )
         optimizer.apply_gradients((found[name], latent) for name, latent in latents.items())
         progress(Progress("refinement", step + 1, steps, float(found["loss"])))

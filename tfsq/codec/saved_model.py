@@ -18,9 +18,11 @@ from absl import logging
 
 from tfsq._version import __version__
 from tfsq.architectures import NETWORKS, CompressionModel
+from tfsq.codec.container import stored_quality
 from tfsq.codec.errors import ModelError
-from tfsq.codec.graphs import Graphs, batched
+from tfsq.codec.graphs import Graphs, batched, split
 from tfsq.files import name_for_tensorflow, writing_folder
+from tfsq.layers.ladder import Ladder
 
 METADATA_FILE = "tfsq.json"
 _SIGNATURES = (
@@ -55,12 +57,15 @@ class Codec:
     `tfsq.codec.compress` and `decompress` work in tiles, with the others. Latents are float32
     [rows, columns, channels], a keyword argument for each part; images are uint8 [height, width,
     3]; strings and fingerprints of what they decode to are a string tensor [parts] and a uint8
-    tensor [parts, 4]; a size is int32 [2], height and width.
+    tensor [parts, 4]; a size is int32 [2], height and width. Of a network of many rates,
+    `compress`, `decompress`, `encode` and `decode` also take `quality`, a float32 scalar: `at`
+    gives it to them.
 
     Attributes:
       metadata: Dict with `tfsq_version`, `tfc_version`, `tensorflow_version`, `architecture`,
-        `class` (its name in Keras' registry), `config`, `lmbda`, `distortion`, `parts`,
-        `size_multiple`, `latent_stride`, `halo` and `model_hash`.
+        `class` (its name in Keras' registry), `config`, `lmbda`, `lmbdas` (of a network of many
+        rates, whose `lmbda` is None), `distortion`, `parts`, `size_multiple`, `latent_stride`,
+        `halo` and `model_hash`.
       compress: image -> {"strings", "fingerprints"}.
       decompress: (strings, fingerprints, size) -> {"image"}.
       analysis: image, both sizes multiples of `size_multiple` or those of a tile -> {"y"}.
@@ -86,6 +91,63 @@ class Codec:
     folder: pathlib.Path | None = None
 
     @functools.cached_property
+    def ladder(self) -> Ladder | None:
+        """The lambdas of a network of many rates; None of a single one."""
+        lmbdas = self.metadata.get("lmbdas")
+        return None if lmbdas is None else Ladder(lmbdas)
+
+    def checked_quality(self, quality: float | None = None) -> float | None:
+        """Returns a quality as a file holds it.
+
+        Args:
+          quality: From 1 to the number of lambdas, of a network of many rates; None is the middle.
+
+        Returns:
+          The nearest thousandth; None of a network of a single rate.
+
+        Raises:
+          ValueError: if it is not on the ladder, or if there is none.
+        """
+        if self.ladder is not None:
+            middle = self.ladder.middle
+            return stored_quality(middle if quality is None else self.ladder.checked(quality))
+        if quality is not None:
+            raise ValueError(
+                "`quality` must be None for a codec of a single rate. "
+                f"Received: quality={quality!r}"
+            )
+        return None
+
+    def at(self, quality: float | None = None) -> dict[str, tf.Tensor]:
+        """Returns what functions are given for a quality.
+
+        Args:
+          quality: As for `checked_quality`.
+
+        Returns:
+          {"quality": float32 scalar}; {} of a network of a single rate.
+
+        Raises:
+          ValueError: as `checked_quality`.
+        """
+        quality = self.checked_quality(quality)
+        return {} if quality is None else {"quality": tf.constant(quality, tf.float32)}
+
+    def lmbda_at(self, quality: float | None = None) -> float:
+        """Returns the weight of the distortion.
+
+        Args:
+          quality: As for `checked_quality`.
+
+        Raises:
+          ValueError: as `checked_quality`.
+        """
+        found = self.checked_quality(quality)
+        if self.ladder is None or found is None:
+            return self.metadata["lmbda"]
+        return self.ladder.lmbda_at(found)
+
+    @functools.cached_property
     def network(self) -> CompressionModel:
         """The network itself, for what the exported functions do not do: bits and gradients.
 
@@ -100,14 +162,17 @@ class Codec:
     def estimate(self) -> Callable:
         """Function: latents -> {"bits": float32 [parts], what evaluation predicts for the strings}.
 
+        Of a network of many rates it also takes `quality`.
+
         Raises:
           ModelError: as `network`.
         """
         network = self.network
 
         @tf.function(autograph=False, reduce_retracing=True)
-        def estimate(**latents):
-            _, bits = network.estimate(batched(latents, network), training=False)
+        def estimate(**given):
+            at, latents = split(given)
+            _, bits = network.estimate(batched(latents, network), training=False, **at)
             return {"bits": tf.concat([bits[name] for name in sorted(bits)], axis=0)}
 
         return estimate
@@ -164,6 +229,7 @@ def _metadata(model: CompressionModel) -> dict:
         "class": tf.keras.saving.get_registered_name(type(model)),
         "config": model.get_config(),
         "lmbda": model.lmbda,
+        "lmbdas": list(model.ladder.lmbdas) if model.ladder else None,
         "distortion": model.distortion,
         "parts": sorted(model.parts),
         "size_multiple": model.size_multiple,

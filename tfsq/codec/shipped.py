@@ -44,6 +44,7 @@ def shipped_model(quality: int) -> pathlib.Path:
       ModelError: if its files are not those that were shipped.
     """
     folders = shipped_qualities()
+    # Of the command line, qualities are floats.
     if quality not in folders:
         raise ValueError(f"`quality` must be one of {sorted(folders)}. Received: quality={quality}")
     check_files(folders[quality])

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfsq._extras import import_extra
-from tfsq.codec import compress, decompress, load, read_image
+from tfsq.codec import Codec, compress, decompress, load, read_image
 from tfsq.evaluation.figures import Figures, figures_of, measure
 from tfsq.evaluation.references import REFERENCES, reference
 from tfsq.files import resolved, writing_whole
@@ -30,7 +30,8 @@ class Measurement:
     Attributes:
       file: The image file, or "mean".
       codec: Name of the model, or of the reference.
-      quality: The lambda that the model was trained with, or the reference's setting.
+      quality: The lambda that the model was trained with, the quality of a model of many rates, or
+        the reference's setting.
       bpp: Bits per pixel.
       psnr: In dB. The mean is that of the images' PSNR.
       ms_ssim: Multi-scale structural similarity; None for images below 161 pixels a side, which
@@ -65,6 +66,11 @@ class Curve:
     measurements: tuple[Measurement, ...]
     without: frozenset[str] = frozenset()
 
+    @property
+    def of_many_rates(self) -> bool:
+        """Whether a model was measured at several qualities."""
+        return len({m.codec for m in self.measurements}) < len(self.groups())
+
     def files(self) -> list[str]:
         """Returns the files that means are over."""
         files = dict.fromkeys(measurement.file for measurement in self.measurements)
@@ -90,7 +96,7 @@ class Curve:
         low, high = (f(m.quality for m in self.measurements) for f in (min, max))
         span = f"{low:g}" if low == high else f"{low:g} to {high:g}"
         if self.name == _MODELS:
-            return f"tfsq, lambda {span}"
+            return f"tfsq, {'quality' if self.of_many_rates else 'lambda'} {span}"
         return f"{REFERENCES[self.name].label}, quality {span}"
 
 
@@ -132,23 +138,43 @@ def _measurement(file, codec: str, quality: float, figures: Figures) -> Measurem
     return Measurement(str(file), codec, quality, figures.bpp, figures.psnr, figures.ms_ssim)
 
 
+def _qualities_of(codec: Codec, qualities: Sequence[float] | None) -> list[float | None]:
+    """Where a codec is measured."""
+    if codec.ladder is None:
+        return [None]
+    rungs = range(1, len(codec.ladder) + 1)
+    return [codec.checked_quality(q) for q in (rungs if qualities is None else qualities)]
+
+
 class Comparison:
     """Models and references, and what was measured of them so far.
 
     Args:
-      models: Folders of exported codecs, one quality each.
+      models: Folders of exported codecs.
       references: Keys of `REFERENCES`; each is measured at its ladder of qualities.
+      qualities: Of models of many rates; all of their rungs if None.
 
     Raises:
-      ValueError: if there is no model, one is given twice, or there is no such reference.
+      ValueError: if there is no model, one is given twice, there is no such reference, or
+        `qualities` are given that no model or not all models of many rates have.
       ModelError: if a folder is not an exported codec.
     """
 
-    def __init__(self, models: Sequence, references: Sequence[str] = ()):
+    def __init__(
+        self,
+        models: Sequence,
+        references: Sequence[str] = (),
+        qualities: Sequence[float] | None = None,
+    ):
         if not models:
             raise ValueError("`models` must not be empty.")
         self._ladders = {name: reference(name).qualities for name in references}
         self._codecs = {name: load(model) for name, model in zip(_model_names(models), models)}
+        self._qualities = {
+            name: _qualities_of(codec, qualities) for name, codec in self._codecs.items()
+        }
+        if qualities is not None and not any(codec.ladder for codec in self._codecs.values()):
+            raise ValueError("`qualities` must be None where no model is of many rates.")
         self._measured: dict[str, list[Measurement]] = {
             name: [] for name in (_MODELS, *self._ladders)
         }
@@ -170,10 +196,12 @@ class Comparison:
         image = read_image(file)
         found: dict[str, list[Measurement]] = {name: [] for name in self._measured}
         for name, codec in self._codecs.items():
-            data = compress(image, codec)
-            # Not `measure`, which needs the network itself.
-            figures = figures_of(image, data, decompress(data, codec))
-            found[_MODELS].append(_measurement(file, name, codec.metadata["lmbda"], figures))
+            for quality in self._qualities[name]:
+                data = compress(image, codec, quality=quality)
+                # Not `measure`, which needs the network itself.
+                figures = figures_of(image, data, decompress(data, codec))
+                setting = codec.metadata["lmbda"] if quality is None else quality
+                found[_MODELS].append(_measurement(file, name, setting, figures))
         for name, qualities in self._ladders.items():
             for quality in qualities:
                 of_reference = measure(image, REFERENCES[name].at(quality))

@@ -83,7 +83,11 @@ def figures_of(image, data: bytes, decoded) -> Figures:
 
 
 def measure(
-    image, codec: Codec | ReferenceCodec, data: bytes | None = None, decoded=None
+    image,
+    codec: Codec | ReferenceCodec,
+    data: bytes | None = None,
+    decoded=None,
+    quality: float | None = None,
 ) -> Figures:
     """Compresses and decompresses an image, and says what it costs and what comes back.
 
@@ -92,31 +96,33 @@ def measure(
       codec: A `Codec`, or a reference at a quality: `REFERENCES["jpeg"].at(50)`.
       data: The file, if the codec has made it already.
       decoded: What a decoder made of it, if one has.
+      quality: Of a codec of many rates; None is the middle.
 
     Returns:
       The figures; `CodecFigures` of a `Codec`.
 
     Raises:
-      ValueError: if `image` is not such an array, or too large for the format.
+      ValueError: if `image` is not such an array, or too large for the format, or `quality` none of
+        the codec.
       BitstreamError: if `data` is no file of `codec`.
       ModelError: see `Codec.network`.
     """
     image = check_image(image)
     if isinstance(codec, Codec):
-        data = codecs.compress(image, codec) if data is None else data
+        data = codecs.compress(image, codec, quality=quality) if data is None else data
         decoded = codecs.decompress(data, codec) if decoded is None else decoded
-        return _figures_of_codec(image, codec, data, decoded)
+        return _figures_of_codec(image, codec, data, decoded, codec.at(quality))
     data = codec.compress(image) if data is None else data
     decoded = codec.decompress(data) if decoded is None else decoded
     return figures_of(image, data, decoded)
 
 
-def _figures_of_codec(image, codec: Codec, data: bytes, decoded) -> CodecFigures:
+def _figures_of_codec(image, codec: Codec, data: bytes, decoded, at: dict) -> CodecFigures:
     latents = tiling.analyze(image, codec)
-    own = tiling.synthesize(codec.encode(**latents)["y_hat"], image.shape[:2], codec)
+    own = tiling.synthesize(codec.encode(**latents, **at)["y_hat"], image.shape[:2], codec)
     return CodecFigures(
         **vars(figures_of(image, data, decoded)),
-        estimated_bits=float(tf.reduce_sum(codec.estimate(**latents)["bits"])),
+        estimated_bits=float(tf.reduce_sum(codec.estimate(**latents, **at)["bits"])),
         payload_bytes=codecs.unpack(data).payload_bytes,
         decoder_matches_encoder=bool(np.array_equal(own, decoded)),
     )

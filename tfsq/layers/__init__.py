@@ -5,6 +5,7 @@ from tfsq.layers.annealed_stochastic_rounding import AnnealedStochasticRounding
 from tfsq.layers.base import AnnealedQuantizer, Quantizer, StochasticQuantizer
 from tfsq.layers.differentiable_soft_quantization import DifferentiableSoftQuantization
 from tfsq.layers.finding import find
+from tfsq.layers.gain import Gain
 from tfsq.layers.kumaraswamy_soft_rounding import KumaraswamySoftRounding
 from tfsq.layers.noisy_soft_rounding import NoisySoftRounding
 from tfsq.layers.registry import get, names, register
@@ -21,6 +22,7 @@ __all__ = [
     "AnnealedQuantizer",
     "AnnealedStochasticRounding",
     "DifferentiableSoftQuantization",
+    "Gain",
     "KumaraswamySoftRounding",
     "NoisySoftRounding",
     "Quantizer",

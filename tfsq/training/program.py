@@ -28,7 +28,7 @@ from tfsq.training.settings import (
     TrainingSettings,
     apply_step,
     build_model,
-    make_optimizer,
+    compile_for,
     soft_steps,
 )
 
@@ -177,8 +177,7 @@ def _seeded_model(settings):
         seeded[name] = None if given is None else _seeded(given, settings.seed, i)
     model = build_model(dataclasses.replace(settings, **seeded))
     # In the place of a schedule, which would be a constant of the program.
-    optimizer = make_optimizer(settings.learning_rate)
-    model.compile(optimizer, lmbda=settings.lmbda, distortion=settings.distortion)
+    compile_for(model, settings, settings.learning_rate)
     return model
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -15,6 +16,7 @@ from tfsq.architectures.shortcut import check_shortcut
 from tfsq.callbacks import SoftThenHard, TemperatureCallback
 from tfsq.layers.base import AnnealedQuantizer
 from tfsq.layers.checks import check_positive, check_temperature
+from tfsq.layers.ladder import Ladder
 from tfsq.training.muon import Muon
 
 # What CompressAI weighs 1 - MS-SSIM with, over what it weighs the squared error with for the same
@@ -22,6 +24,7 @@ from tfsq.training.muon import Muon
 _MS_SSIM_LMBDA = 1270.0
 # What TensorFlow counts with in places.
 _LARGEST_COUNT = 2**31
+_LMBDA = 0.01
 _POLICIES = ("float32", "mixed_bfloat16")
 _OF_HYPERPRIORS = ("scale_lower_bound", "hyper_width")
 
@@ -31,7 +34,10 @@ class TrainingSettings:
     """What determines a training run, beside the images and the run that it starts from.
 
     Attributes:
-      lmbda: Weight of the distortion against bits per pixel.
+      lmbda: Weight of the distortion against bits per pixel; None is the middle of `lmbdas`, 0.01
+        without.
+      lmbdas: Lambdas of a network of many rates, see `tfsq.architectures.CompressionModel`; None is
+        a network of one.
       distortion: "mse" or "ms-ssim".
       architecture: Name of a network of `tfsq.architectures`.
       num_filters: Channels of the hidden layers.
@@ -69,7 +75,8 @@ class TrainingSettings:
       ValueError: if a value is out of its range.
     """
 
-    lmbda: float = 0.01
+    lmbda: float | None = None
+    lmbdas: Sequence[float] | None = None
     distortion: str = "mse"
     architecture: str = "MeanScaleHyperprior"
     num_filters: int = 32
@@ -94,7 +101,7 @@ class TrainingSettings:
     policy: str = "float32"
 
     def __post_init__(self):
-        check_positive("lmbda", self.lmbda)
+        self._settle_lmbdas()
         for name in ("steps", "steps_per_epoch", "batch_size", "crop_size"):
             if not 1 <= getattr(self, name) < _LARGEST_COUNT:
                 raise ValueError(
@@ -154,6 +161,22 @@ class TrainingSettings:
                 f"`learning_rate` must be positive and finite. Received: {self.learning_rate}"
             )
 
+    def _settle_lmbdas(self):
+        """Writes what None stands for, and a list in the place of another sequence, as JSON has."""
+        expected = _LMBDA
+        if self.lmbdas is not None:
+            ladder = Ladder(self.lmbdas)
+            expected = ladder.lmbda_at(ladder.middle)
+            object.__setattr__(self, "lmbdas", list(ladder.lmbdas))
+        if self.lmbda is None:
+            object.__setattr__(self, "lmbda", expected)
+        lmbda = check_positive("lmbda", self.lmbda)
+        if self.lmbdas is not None and not math.isclose(lmbda, expected, rel_tol=1e-6):
+            raise ValueError(
+                f"`lmbda` must be None, or the middle of `lmbdas`, {expected:g}. "
+                f"Received: lmbda={self.lmbda}, lmbdas={self.lmbdas}"
+            )
+
 
 def _lmbda_of_squared_error(settings) -> float:
     if settings.distortion == "mse":
@@ -181,16 +204,31 @@ def build_model(settings: TrainingSettings) -> CompressionModel:
         stop_gradient=settings.stop_gradient,
         shortcut=settings.shortcut,
         initial_lmbda=_lmbda_of_squared_error(settings),
+        lmbdas=settings.lmbdas,
         dtype=settings.policy,
         **of_hyperprior,
     )
     learning_rate = tf.keras.optimizers.schedules.CosineDecay(
         settings.learning_rate, settings.steps
     )
-    model.compile(
-        make_optimizer(learning_rate), lmbda=settings.lmbda, distortion=settings.distortion
-    )
+    compile_for(model, settings, learning_rate)
     return model
+
+
+def compile_for(model: CompressionModel, settings, learning_rate) -> None:
+    """Compiles a network with the optimizer, lambda and distortion of a run.
+
+    Args:
+      model: The network.
+      settings: Of the run.
+      learning_rate: A number or a schedule.
+    """
+    model.compile(
+        make_optimizer(learning_rate),
+        # A ladder has its own.
+        lmbda=None if model.ladder else settings.lmbda,
+        distortion=settings.distortion,
+    )
 
 
 def make_optimizer(learning_rate) -> Muon:
