@@ -11,15 +11,20 @@ from tfsq.architectures import NETWORKS
 from tfsq.entropy_models import FactorizedEntropyModel
 
 SIZES = ((40, 70), (64, 64))
+LMBDAS = (0.002, 0.006, 0.018)
 
 
-def busy_model(network, shortcut=None):
+def busy_model(network, shortcut=None, lmbdas=None):
     """An untrained network whose latents have many symbols, as trained ones have."""
     tf.keras.utils.set_random_seed(3)
     slices = {"num_slices": 4} if network == "ChannelwiseAutoregressive" else {}
-    model = NETWORKS[network](num_filters=6, num_latents=8, shortcut=shortcut, **slices)
-    model.compile("adam", lmbda=0.01)
+    sizes = {"num_filters": 6, "num_latents": 8}
+    model = NETWORKS[network](**sizes, shortcut=shortcut, lmbdas=lmbdas, **slices)
+    model.compile("adam", lmbda=None if lmbdas else 0.01)
     enlarge_kernels(model)
+    if model.ladder:
+        for i, weight in enumerate(model.gain.weights):
+            weight.assign_add(tf.random.stateless_normal(weight.shape, [1, i], 0.0, 0.3))
     for part in model.submodules:
         if isinstance(part, FactorizedEntropyModel):
             # As training moves them, off the grid.
@@ -37,10 +42,22 @@ def enlarge_kernels(model) -> None:
             kernel.assign(factor * kernel)
 
 
-def export_networks(folder: pathlib.Path, networks=tuple(NETWORKS)) -> None:
-    """Exports a codec of every network, each into a folder of its name."""
+def export_networks(
+    folder: pathlib.Path, networks=tuple(NETWORKS), of_many_rates=tuple(NETWORKS)
+) -> None:
+    """Exports codecs of networks, of one rate and of many, each into a folder of its name."""
     for network in networks:
         codec.export(busy_model(network), folder / network)
+    for network in of_many_rates:
+        codec.export(busy_model(network, lmbdas=LMBDAS), folder / f"{network} of many rates")
+
+
+def qualities_of(found: codec.Codec, count: int) -> list:
+    """Qualities at random, of a codec of many rates; its only one of another."""
+    if found.ladder is None:
+        return [None]
+    rng = np.random.default_rng(5)
+    return [found.checked_quality(q) for q in rng.uniform(1, len(found.ladder), count)]
 
 
 def link_shipped(folder: pathlib.Path) -> None:

@@ -11,6 +11,7 @@ happens in this process: if one takes it down, the file is found in `current.tfs
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import faulthandler
 import pathlib
 import resource
@@ -22,7 +23,7 @@ import zlib
 import numpy as np
 
 from benchmarks import rows as tables
-from benchmarks.corpus import export_networks, images, link_shipped, load_codecs
+from benchmarks.corpus import export_networks, images, link_shipped, load_codecs, qualities_of
 from tfsq import codec
 from tfsq.codec import tiling
 from tfsq.codec.container import largest_file
@@ -66,6 +67,11 @@ def set_length(data, rng, others):
     struct.pack_into("<I", data, 31 + 4 * rng.integers(2), rng.integers(2 ** rng.integers(1, 33)))
 
 
+def set_quality(data, rng, others):
+    """The quality that a file of version 3 has there, to anything."""
+    struct.pack_into("<H", data, 31, rng.integers(2**16))
+
+
 def truncate(data, rng, others):
     """The end is missing."""
     del data[rng.integers(len(data)) :]
@@ -95,6 +101,7 @@ MUTATIONS = (
     set_header,
     set_size,
     set_length,
+    set_quality,
     truncate,
     extend,
     splice,
@@ -124,7 +131,8 @@ def thin_image(number: int, found: codec.Codec) -> bytes:
         name: (scale * rng.standard_normal(np.shape(latent))).astype(np.float32)
         for name, latent in latents.items()
     }
-    return codec.compress_latents(random, (int(height), int(width)), found)
+    quality = rng.choice(qualities_of(found, 8))
+    return codec.compress_latents(random, (int(height), int(width)), found, quality)
 
 
 def long_strings(number: int, found: codec.Codec) -> bytes:
@@ -135,7 +143,16 @@ def long_strings(number: int, found: codec.Codec) -> bytes:
     longest = (largest_file(*size) - 4096) // count
     strings = tuple(rng.bytes(longest) for _ in range(count))
     fingerprints = tuple(rng.bytes(4) for _ in range(count))
-    return codec.pack(codec.Container(found.model_id, *size, strings, fingerprints))
+    quality = qualities_of(found, 1)[0]
+    return codec.pack(codec.Container(found.model_id, *size, strings, fingerprints, quality))
+
+
+def another_quality(number: int, found: codec.Codec) -> bytes:
+    """A file whose strings and fingerprints are those of a quality that is not near to its own."""
+    rng = np.random.default_rng((10, number))
+    least, most = rng.permutation([rng.uniform(1.0, 1.5), rng.uniform(2.0, len(found.ladder))])
+    held = codec.unpack(codec.compress(images()[number % 2], found, quality=float(least)))
+    return codec.pack(dataclasses.replace(held, quality=float(found.checked_quality(most))))
 
 
 def forge(count: int, codecs: dict) -> list[dict]:
@@ -144,7 +161,10 @@ def forge(count: int, codecs: dict) -> list[dict]:
     names = sorted(codecs)
     for number in range(count):
         name = names[number % len(names)]
-        for maker, allowed in ((thin_image, "decoded"), (long_strings, "refused")):
+        makers = [(thin_image, "decoded"), (long_strings, "refused")]
+        if codecs[name].ladder:
+            makers.append((another_quality, "refused"))
+        for maker, allowed in makers:
             data = maker(number, codecs[name])
             start = time.perf_counter()
             try:
@@ -179,7 +199,9 @@ def fuzz(count: int, codecs: dict, folder: pathlib.Path) -> list[dict]:
     corpus = [
         (name, found, data, codec.decompress(data, found))
         for name, found in codecs.items()
-        for data in (codec.compress(image, found) for image in images())
+        for image in images()
+        for quality in qualities_of(found, 2)
+        for data in [codec.compress(image, found, quality=quality)]
     ]
     files = [data for _, _, data, _ in corpus]
     counts: dict[tuple, list[float]] = {}
@@ -224,9 +246,10 @@ def main() -> None:
         rows += forge(arguments.forged, codecs)
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     tables.write(rows, RESULTS / "fuzz.csv")
+    forged = sum(row["count"] for row in rows) - arguments.count
     slowest = max(float(row["most_seconds"]) for row in rows)
     text = (
-        f"{arguments.count} mutated and {2 * arguments.forged} forged files of {len(codecs)} "
+        f"{arguments.count} mutated and {forged} forged files of {len(codecs)} "
         f"codecs: {len(failures(rows))} kinds of failure, slowest {slowest:.2f} s, peak memory "
         f"{peak / 2**20:.0f} MiB\n"
     )

@@ -3,7 +3,8 @@
     python -m benchmarks.matrix.run
 
 Every setting writes a file of every codec, and decodes those that all settings have written, each
-in a process of its own. Symbols are the same if a file decodes at all: it holds their fingerprints.
+in a process of its own; of codecs of many rates files of 50 random qualities. Symbols are the same
+if a file decodes at all: it holds their fingerprints.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import numpy as np
 from benchmarks import rows as tables
 
 RESULTS = pathlib.Path("results/matrix")
+# Of a codec of many rates, for each of the images.
+QUALITIES = 25
 SETTINGS = {
     f"{threads} threads, oneDNN {'on' if onednn else 'off'}": {
         "TF_NUM_INTRAOP_THREADS": str(threads),
@@ -35,18 +38,20 @@ COLUMNS = ("codec", "image", "writer", "reader", "symbols", "largest_pixel_diffe
 
 def write(folder: pathlib.Path, setting: str) -> None:
     """Compresses the images with all codecs, and keeps the encoder's own pixels."""
-    from benchmarks.corpus import images, load_codecs
+    from benchmarks.corpus import images, load_codecs, qualities_of
     from tfsq import codec
     from tfsq.codec import tiling
 
     (folder / setting).mkdir()
     for name, found in load_codecs(folder / "networks").items():
         for i, image in enumerate(images()):
-            stem = folder / setting / f"{name} {i}"
-            stem.with_suffix(".tfsq").write_bytes(codec.compress(image, found))
-            y_hat = found.encode(**tiling.analyze(image, found))["y_hat"]
-            own = tiling.synthesize(y_hat, image.shape[:2], found)
-            np.save(stem.with_suffix(".npy"), own)
+            latents = tiling.analyze(image, found)
+            for j, quality in enumerate(qualities_of(found, QUALITIES)):
+                stem = str(folder / setting / f"{name} {i}-{j}")
+                data = codec.compress(image, found, quality=quality)
+                pathlib.Path(f"{stem}.tfsq").write_bytes(data)
+                y_hat = found.encode(**latents, **found.at(quality))["y_hat"]
+                np.save(f"{stem}.npy", tiling.synthesize(y_hat, image.shape[:2], found))
 
 
 def read(folder: pathlib.Path, setting: str, writers: list[str]) -> None:
@@ -57,7 +62,7 @@ def read(folder: pathlib.Path, setting: str, writers: list[str]) -> None:
     rows = []
     for name, found in load_codecs(folder / "networks").items():
         for writer in writers:
-            for file in sorted((folder / writer).glob(f"{name} *.tfsq")):
+            for file in sorted((folder / writer).glob(f"{name} [0-9]*.tfsq")):
                 symbols, difference = "same", ""
                 try:
                     decoded = codec.decompress(file.read_bytes(), found).astype(int)

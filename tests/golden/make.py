@@ -1,6 +1,6 @@
-"""Made the files of the present version of the format; not to be run again for that version.
+"""Made the files of a version of the format; not to be run again for one that is there.
 
-python -m tests.golden.make tests/golden/version_2
+python -m tests.golden.make VERSION
 """
 
 import pathlib
@@ -8,18 +8,23 @@ import sys
 
 import tensorflow as tf
 
-from benchmarks.corpus import enlarge_kernels, images
+from benchmarks.corpus import LMBDAS, enlarge_kernels, images
 from tfsq import codec
 from tfsq.architectures import MeanScaleHyperprior
 
-folder = pathlib.Path(sys.argv[1])
+version = int(sys.argv[1])
+folder = pathlib.Path(__file__).parent / f"version_{version}"
 if folder.exists():
     sys.exit(f"{folder} is there already: what is golden stays as it is")
 tf.keras.utils.set_random_seed(3)
-model = MeanScaleHyperprior(num_filters=3, num_latents=4)
-model.compile("adam", lmbda=0.01)
+lmbdas, quality = {2: (None, None), 3: (LMBDAS, 1.234)}[version]
+model = MeanScaleHyperprior(num_filters=3, num_latents=4, lmbdas=lmbdas)
+model.compile("adam", lmbda=None if lmbdas else 0.01)
 enlarge_kernels(model)
+if lmbdas:
+    for weight in model.gain.weights:
+        weight.assign_add(tf.random.normal(weight.shape, stddev=0.3))
 codec.export(model, folder / "codec")
-data = codec.compress(images()[0], folder / "codec")
+data = codec.compress(images()[0], folder / "codec", quality=quality)
 (folder / "image.tfsq").write_bytes(data)
 codec.write_image(codec.decompress(data, folder / "codec"), folder / "image.png")
