@@ -164,6 +164,8 @@ def test_every_experiment_describes_runs_that_can_be_trained(driver):
         assert len({driver.digest_of(experiment, run) for run in runs}) == len(runs)
         # What the defaults are tomorrow does not change what was measured.
         free = {"rate_quantizer", "reconstruction_quantizer"}
+        # A run has a lambda, and no ladder.
+        free |= {"lmbdas"}
         for run in runs:
             fields = {field.name for field in dataclasses.fields(settings[0])}
             assert set(driver.chosen_of(experiment, run)) | free == fields

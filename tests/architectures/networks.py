@@ -4,9 +4,10 @@ import pytest
 
 from tfsq.architectures import NETWORKS
 
-# The checkerboard has their parts, or they take half a minute to trace. Codecs of the mean-scale
-# hyperprior are those of `tests/codec`.
+# They take up to half a minute to trace. Codecs of the mean-scale hyperprior are those of
+# `tests/codec`; the checkerboard, which has all of their parts, is daily in `test_many_rates`.
 _SLOW = {
+    "CheckerboardHyperprior",
     "ScaleHyperprior",
     "MeanScaleHyperprior",
     "JointAutoregressiveHyperprior",

@@ -30,7 +30,8 @@ def tiny(**kwargs):
     return model
 
 
-@pytest.fixture(scope="module", params=marked())
+# The one with all parts: what is coded piece by piece, and predicted from a hyper-latent.
+@pytest.fixture(scope="module", params=marked(slow=set(NETWORKS) - {"CheckerboardHyperprior"}))
 def model(request):
     tf.keras.utils.set_random_seed(1)
     model = moved(make_model(request.param, lmbdas=LMBDAS, shortcut="dct"))

@@ -11,7 +11,7 @@ FOLDERS = sorted((pathlib.Path(__file__).parents[1] / "golden").glob("version_*"
 
 
 def test_every_version_of_the_format_is_there():
-    assert [folder.name for folder in FOLDERS] == ["version_2"]
+    assert [folder.name for folder in FOLDERS] == ["version_2", "version_3"]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

@@ -70,14 +70,12 @@ def test_gradient_is_that_of_the_surrogate_loss(model):
     gradients = gradients_of(of, "soft")
     settings = (tf.constant(IMAGE), tf.constant(1.0), tf.constant(0.5), tf.constant(0, tf.int64))
     latents = {name: tf.constant(value) for name, value in analyze(IMAGE, of).items()}
-    found = gradients(*settings, latents)
+    found = gradients(*settings, latents, of.at())
     for name in model.parts:
         slope = float(tf.norm(found[name]))
         direction = found[name] / slope
-        losses = [
-            gradients(*settings, {**latents, name: latents[name] + step * direction})["loss"]
-            for step in (0.01, -0.01)
-        ]
+        both = (latents[name] + step * direction for step in (0.01, -0.01))
+        losses = [gradients(*settings, {**latents, name: moved}, of.at())["loss"] for moved in both]
         # What float32 resolves.
         assert slope > 1e-3 * float(found["loss"])
         assert float(losses[0] - losses[1]) / 0.02 == pytest.approx(slope, rel=0.05)

@@ -129,7 +129,10 @@ def test_lambdas_are_geometric_between_rungs():
 
 
 def test_all_rungs_are_drawn_alike():
-    drawn = Ladder(LMBDAS).draw(30_000).numpy()
+    drawn = Gain(LMBDAS).draw(30_000).numpy()
     values, counts = np.unique(drawn, return_counts=True)
     assert values.tolist() == [1.0, 2.0, 3.0]
     assert np.abs(counts / 10_000 - 1).max() < 0.05
+    own, same, other = (Gain(LMBDAS, seed=seed).draw(100).numpy() for seed in (1, 1, 2))
+    assert np.array_equal(own, same)
+    assert not np.array_equal(own, other)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfsq.architectures.distortions import DISTORTIONS, distortion_of, mean_squared_error
 from tfsq.architectures.images import checked_images, of_same_shape
+from tfsq.layers import Gain
 from tfsq.layers.checks import check_positive
 from tfsq.layers.ladder import Ladder
 
@@ -21,8 +22,9 @@ class RateDistortionModel(tf.keras.Model):
     A subclass implements `call(image, training)` -> (reconstruction, bits), the bits a dict of
     float32 tensors [batch].
 
-    A subclass of many rates sets `ladder` and takes a `quality` in `call`, float32 [batch]. Each
-    image of a training step is then of a rung that is drawn at random, and has the rung's lambda.
+    A subclass of many rates has `gain`, a `tfsq.layers.Gain`, sets `ladder`, and takes a `quality`
+    in `call`, float32 [batch]. Each image of a training step is then of a rung that is drawn at
+    random, and has the rung's lambda.
     Losses grow with lambda, and with them the say of a rung in a step: there each is divided by a
     power of lambda, `balance`, relative to the middle of the ladder. What is reported are the
     losses themselves, also `loss_1`, `bpp_1` and `psnr_1` of quality 1, and so on; evaluation has
@@ -30,6 +32,7 @@ class RateDistortionModel(tf.keras.Model):
     """
 
     ladder: Ladder | None = None
+    gain: Gain
     # What `benchmarks/ladder` found best.
     balance = 0.8
 
@@ -96,6 +99,7 @@ class RateDistortionModel(tf.keras.Model):
           image: As for `call`.
           training: Boolean, whether to use the surrogates or to round.
           lmbda: Weight of the distortion, a number or a scalar tensor; that of `compile` if None.
+            Of a network with a ladder it is that of the middle; others are in proportion.
           target: What the reconstruction is compared with, of the shape of `image`; `image` if
             None.
           quality: Of a network with a ladder: a number, or one for each image. None draws rungs
@@ -114,8 +118,11 @@ class RateDistortionModel(tf.keras.Model):
         image = checked_images(image)
         target = image if target is None else of_same_shape(checked_images(target), image)
         at = self.at_quality(quality, tf.shape(image)[0], training)
-        if lmbda is None:
-            lmbda = self.ladder.lmbdas_at(**at) if self.ladder else self.lmbda
+        if self.ladder is None:
+            lmbda = self.lmbda if lmbda is None else lmbda
+        else:
+            middle = self.ladder.lmbda_at(self.ladder.middle)
+            lmbda = self.ladder.lmbdas_at(**at) * (1.0 if lmbda is None else lmbda / middle)
         reconstruction, bits = self(image, training=training, **at)
         return {**self.loss_of(target, reconstruction, bits, lmbda), **at}
 
@@ -145,7 +152,7 @@ class RateDistortionModel(tf.keras.Model):
         middle = tf.fill([count], self.ladder.middle)
         if not tf.is_tensor(training) and not training:
             return {"quality": middle}
-        drawn = self.ladder.draw(count)
+        drawn = self.gain.draw(count)
         return {"quality": tf.where(tf.cast(training, tf.bool), drawn, middle)}
 
     def _checked_lmbda(self, lmbda):

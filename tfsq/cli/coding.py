@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -15,6 +16,7 @@ from tfsq.cli.paths import FORCE, STANDARD_STREAM, check_target
 from tfsq.cli.shell import app, cell, console, errors_as_sentences, imported, progress, say, shown
 
 _ENDING = ".tfsq"
+_UNITS = {None: 1, "k": 10**3, "M": 10**6, "Ki": 2**10, "Mi": 2**20}
 _STANDARD_INPUT = Path("/dev/stdin")
 _STANDARD_OUTPUTS = (STANDARD_STREAM, "/dev/stdout")
 
@@ -49,6 +51,18 @@ def _tell(target: str, text: str):
         print(shown(text))
 
 
+def _bytes(text: Optional[str]) -> Optional[int]:
+    """The bytes that a size with its unit is."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(k|M|Ki|Mi)?B?", text)
+    if found is None:
+        raise ValueError(
+            f"--size must be bytes, or a number of kB, MB, KiB or MiB. Received: {text}"
+        )
+    return round(float(found[1]) * _UNITS[found[2]])
+
+
 @app.command()
 def compress(
     source: str = typer.Argument(..., metavar="IN", help="Image file; '-' for standard input."),
@@ -61,6 +75,15 @@ def compress(
         help="Which of the codecs that come with tfsq, 1 to 4; of a --model of many rates, from 1 "
         "to the number of its lambdas, such as 3.5.",
     ),
+    bpp: Optional[float] = typer.Option(
+        None, help="Of a --model of many rates: bits per pixel that the file has at most."
+    ),
+    size: Optional[str] = typer.Option(
+        None, help="Likewise: bytes that the file has at most, such as 60000 or 60kB."
+    ),
+    psnr: Optional[float] = typer.Option(
+        None, help="Likewise: dB that the decoded pixels have at least."
+    ),
     refine: int = typer.Option(
         0, metavar="STEPS", help="Steps of refining the latents: smaller files, more time."
     ),
@@ -72,6 +95,8 @@ def compress(
     """Compress an image file to a .tfsq file."""
     if model is None and quality is None:
         raise typer.BadParameter("give --model or --quality")
+    if sum(option is not None for option in (quality, bpp, size, psnr)) > 1:
+        raise typer.BadParameter("give one of --quality, --bpp, --size and --psnr")
     with errors_as_sentences():
         codec = imported("codec")
 
@@ -79,6 +104,8 @@ def compress(
         with _target(target, path, force, _ENDING, _ENDING) as file:
             chosen = codec.shipped_codec(quality) if model is None else model
             of_model = None if model is None else quality
+            if (bpp, size, psnr) != (None, None, None):
+                of_model = codec.Target(bpp=bpp, size=_bytes(size), psnr=psnr)
             with progress() as show:
                 size = codec.compress_file(path, file, chosen, refine, show, verify, of_model)
         _tell(target, f"{target}: {size} bytes")

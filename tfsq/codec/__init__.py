@@ -8,6 +8,7 @@ from tfsq.codec.progress import Progress
 from tfsq.codec.refinement import refine_latents
 from tfsq.codec.saved_model import Codec, as_codec, export, load
 from tfsq.codec.shipped import shipped_codec, shipped_folder, shipped_model, shipped_qualities
+from tfsq.codec.targets import Target
 
 __all__ = [
     "BitstreamError",
@@ -15,6 +16,7 @@ __all__ = [
     "Container",
     "ModelError",
     "Progress",
+    "Target",
     "VerificationError",
     "as_codec",
     "compress",

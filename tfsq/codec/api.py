@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import tensorflow as tf
 
-from tfsq.architectures.distortions import DISTORTIONS
 from tfsq.architectures.images import padded_size
 from tfsq.codec import tiling
-from tfsq.codec.container import MAX_PIXELS, MAX_SIDE, Container, is_codable, pack, read, unpack
+from tfsq.codec.container import MAX_PIXELS, MAX_SIDE, Container, is_codable, read, unpack
+from tfsq.codec.encoding import Encoded, real_loss
 from tfsq.codec.errors import BitstreamError
 from tfsq.codec.image_files import check_image, check_image_name, read_image, write_image
 from tfsq.codec.progress import ProgressCallback, ignored
 from tfsq.codec.refinement import refine_latents
 from tfsq.codec.saved_model import Codec, load
 from tfsq.codec.shipped import shipped_codec_of
+from tfsq.codec.targets import Target, encode_for
 from tfsq.codec.verification import check_in_second_process
 from tfsq.files import check_not_read, writing_whole
 
@@ -25,68 +24,30 @@ def _loaded(model) -> Codec:
     return model if isinstance(model, Codec) else load(model)
 
 
-@dataclasses.dataclass(frozen=True)
-class Encoded:
-    """An image as it is coded.
-
-    Attributes:
-      strings: The strings of its parts.
-      fingerprints: Of what they decode to.
-      y_hat: What the synthesis receives.
-    """
-
-    strings: tuple[bytes, ...]
-    fingerprints: tuple[bytes, ...]
-    y_hat: tf.Tensor
-
-    @classmethod
-    def of(cls, latents: dict, codec: Codec, quality: float | None) -> Encoded:
-        """Codes latents.
-
-        Args:
-          latents: What `tiling.analyze` or `refine_latents` returned.
-          codec: The codec.
-          quality: See `Codec.checked_quality`.
-        """
-        found = codec.encode(**latents, **codec.at(quality))
-        fingerprints = tuple(part.tobytes() for part in found["fingerprints"].numpy())
-        return cls(tuple(found["strings"].numpy()), fingerprints, found["y_hat"])
-
-
-def _encode(image, codec: Codec, refine_steps: int, progress, quality: float | None) -> Encoded:
+def _encode(image, codec: Codec, refine_steps: int, progress, quality) -> Encoded:
     latents = tiling.analyze(image, codec, progress)
-    encoded = Encoded.of(latents, codec, quality)
-    if not refine_steps:
-        return encoded
-    refined = refine_latents(
-        image, codec, refine_steps, progress=progress, latents=latents, quality=quality
-    )
-    both = (encoded, Encoded.of(refined, codec, quality))
-    return min(both, key=lambda e: real_loss(image, e, codec, quality))
+
+    def encode(quality: float | None) -> Encoded:
+        encoded = Encoded.of(latents, codec, quality)
+        if not refine_steps:
+            return encoded
+        refined = refine_latents(
+            image, codec, refine_steps, progress=progress, latents=latents, quality=quality
+        )
+        both = (encoded, Encoded.of(refined, codec, quality))
+        return min(both, key=lambda e: real_loss(image, e, codec))
+
+    if isinstance(quality, Target):
+        return encode_for(quality, image, latents, codec, encode)
+    return encode(quality)
 
 
-def real_loss(image, encoded: Encoded, codec: Codec, quality: float | None = None) -> float:
-    """Returns bits per pixel + lambda * distortion, of coded bits and decoded pixels.
-
-    Args:
-      image: uint8 array [height, width, 3].
-      encoded: The image as it is coded.
-      codec: The codec.
-      quality: See `Codec.checked_quality`.
-    """
-    height, width = image.shape[:2]
-    decoded = tiling.synthesize(encoded.y_hat, (height, width), codec)
-    distortion = DISTORTIONS[codec.metadata["distortion"]]
-    both = (tf.cast(pixels[np.newaxis], tf.float32) for pixels in (image, decoded))
-    bpp = 8 * sum(map(len, encoded.strings)) / (height * width)
-    return bpp + codec.lmbda_at(quality) * float(distortion(*both)[0])
-
-
-def _packed(size, encoded: Encoded, codec: Codec, quality: float | None) -> bytes:
-    height, width = size
-    strings, fingerprints = encoded.strings, encoded.fingerprints
-    quality = codec.checked_quality(quality)
-    return pack(Container(codec.model_id, height, width, strings, fingerprints, quality))
+def _check_quality(quality, codec: Codec) -> None:
+    """Before anything is computed."""
+    if not isinstance(quality, Target):
+        codec.checked_quality(quality)
+    elif codec.ladder is None:
+        raise ValueError(f"A codec of a single rate cannot meet a target. Received: {quality}")
 
 
 def _check_latents(latents: dict, size, codec: Codec) -> None:
@@ -132,7 +93,7 @@ def compress_latents(latents: dict, size, model, quality: float | None = None) -
     """
     codec = _loaded(model)
     _check_latents(latents, size, codec)
-    return _packed(size, Encoded.of(latents, codec, quality), codec, quality)
+    return Encoded.of(latents, codec, quality).packed(size, codec)
 
 
 def compress(
@@ -140,7 +101,7 @@ def compress(
     model,
     refine_steps: int = 0,
     progress: ProgressCallback = ignored,
-    quality: float | None = None,
+    quality: float | Target | None = None,
 ) -> bytes:
     """Compresses an image.
 
@@ -151,21 +112,21 @@ def compress(
         loss, in coded bits and decoded pixels, is smaller; for that, both are decoded once.
       progress: Called with a `Progress` after each tile of a large image, and each step of
         refinement.
-      quality: Of a network of many rates: from 1, the first of its lambdas, to their number; the
-        nearest thousandth is coded. None is the middle.
+      quality: Of a codec of many rates: from 1, the first of its lambdas, to their number; the
+        nearest thousandth is coded. None is the middle. A `Target` is met by trying qualities:
+        with estimates first, and then with files; with `refine_steps`, each try is refined.
 
     Returns:
       The bytes of a `.tfsq` file.
 
     Raises:
-      ValueError: if `image` is not such an array, `refine_steps` negative, or `quality` none of the
-        codec.
+      ValueError: if `image` is not such an array, `refine_steps` negative, `quality` none of the
+        codec, or out of its reach for the image.
       ModelError: if `model` is not an exported codec; with `refine_steps`, see `Codec.network`.
     """
     image, codec = check_image(image), _loaded(model)
-    quality = codec.checked_quality(quality)
-    encoded = _encode(image, codec, refine_steps, progress, quality)
-    return _packed(image.shape[:2], encoded, codec, quality)
+    _check_quality(quality, codec)
+    return _encode(image, codec, refine_steps, progress, quality).packed(image.shape[:2], codec)
 
 
 def decompress(data: bytes, model=None, progress: ProgressCallback = ignored) -> np.ndarray:
@@ -229,7 +190,7 @@ def compress_file(
     refine_steps: int = 0,
     progress: ProgressCallback = ignored,
     verify: bool = False,
-    quality: float | None = None,
+    quality: float | Target | None = None,
 ) -> int:
     """Compresses an image file to a `.tfsq` file.
 
@@ -249,19 +210,20 @@ def compress_file(
     Raises:
       OSError: if a file cannot be read or written.
       ValueError: if `source` is not an image that tfsq codes, if it is `target`, if `verify` is
-        asked of a `Codec` that was not loaded from a folder, or `quality` is none of the codec.
+        asked of a `Codec` that was not loaded from a folder, `quality` is none of the codec, or
+        out of its reach for the image.
       ModelError: if `model` is not an exported codec; with `refine_steps`, see `Codec.network`.
       VerificationError: if the second process decodes other pixels, or none.
     """
     check_not_read(target, [source])
     image, codec = check_image(read_image(source)), _loaded(model)
-    quality = codec.checked_quality(quality)
+    _check_quality(quality, codec)
     encoded = _encode(image, codec, refine_steps, progress, quality)
-    data = _packed(image.shape[:2], encoded, codec, quality)
+    data = encoded.packed(image.shape[:2], codec)
     with writing_whole(target) as temporary:
         temporary.write_bytes(data)
         if verify:
-            own = tiling.synthesize(encoded.y_hat, image.shape[:2], codec)
+            own = encoded.decoded(image.shape[:2], codec)
             check_in_second_process(temporary, codec, own)
     return len(data)
 

@@ -197,6 +197,18 @@ def read(path) -> Container:
         return unpack(header + file.read(rest + 1))
 
 
+def overhead(strings: int, has_quality: bool) -> int:
+    """Returns the bytes of a file beside its strings.
+
+    Args:
+      strings: How many there are.
+      has_quality: Boolean, whether it has a quality.
+    """
+    of_quality = _QUALITY.size if has_quality else 0
+    of_a_string = _LENGTH.size + FINGERPRINT_BYTES
+    return _HEADER.size + of_quality + strings * of_a_string + _CHECKSUM.size
+
+
 def largest_file(height: int, width: int) -> int:
     """Returns the bytes that no file of an image of that size exceeds, more than its pixels have.
 

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import tensorflow as tf
 
-from tfsq.layers.checks import check_integer, check_temperature, checked_latent
+from tfsq.layers.checks import check_temperature, checked_latent
+from tfsq.layers.seeded import Seeded
 from tfsq.surrogates import straight_through_rounding
 from tfsq.surrogates._numerics import arithmetic_dtype
 
@@ -125,7 +126,7 @@ class Quantizer(tf.keras.layers.Layer):
         return tf.convert_to_tensor(noise)
 
 
-class StochasticQuantizer(Quantizer):
+class StochasticQuantizer(Seeded, Quantizer):
     """Base class of the surrogates with noise, one uniform number for each element of the latent.
 
     A surrogate with other noise overrides `noise_quantile` and `noise_axes`.
@@ -133,9 +134,7 @@ class StochasticQuantizer(Quantizer):
     Args:
       seed: None draws from TensorFlow's global random state, which
         `tf.keras.utils.set_random_seed` sets. An integer gives the layer a generator of its own,
-        whose state is saved in checkpoints, and which repeats its sequence for the same seed. Two
-        seeds give two streams that are not shifts of each other. Compiled by XLA or not, the
-        stream of a seed is another one.
+        see `Seeded`.
       **kwargs: `hard`, `name` and the like, passed to `Quantizer`.
 
     Raises:
@@ -144,15 +143,6 @@ class StochasticQuantizer(Quantizer):
 
     # Axes of the noise after those of the latent.
     noise_axes: tuple[int, ...] = ()
-
-    def __init__(self, seed: int | None = None, **kwargs):
-        super().__init__(**kwargs)
-        if seed is not None:
-            seed = _check_seed(seed)
-        self.seed = seed
-        self._generator = None
-        if seed is not None:
-            self._generator = tf.random.Generator.from_state(_stream(seed), "philox")
 
     def noise_quantile(self, v):
         """Turns uniform numbers into noise, by its inverse cumulative.
@@ -167,30 +157,8 @@ class StochasticQuantizer(Quantizer):
 
     def sample_noise(self, shape, dtype=tf.float32):
         """Draws the noise for a latent of this shape; see `Quantizer.sample_noise`."""
-        draw = tf.random.uniform if self._generator is None else self._generator.uniform
-        v = draw(_concatenated(shape, self.noise_axes), dtype=arithmetic_dtype(dtype))
+        v = self.uniform(_concatenated(shape, self.noise_axes), arithmetic_dtype(dtype))
         return tf.cast(self.noise_quantile(v), dtype)
-
-    @property
-    def generator(self) -> tf.random.Generator | None:
-        """The layer's own generator, None where it was constructed with `seed=None`."""
-        return self._generator
-
-    def seed_noise(self, seed) -> None:
-        """Makes what is drawn next depend on `seed` alone, of a layer with a generator of its own.
-
-        Args:
-          seed: Integer, or int64 scalar tensor.
-
-        Raises:
-          ValueError: if the layer was constructed with `seed=None`.
-        """
-        if self._generator is None:
-            raise ValueError(f"Layer {self.name!r} has no generator: construct it with a `seed`.")
-        self._generator.reset(_stream(seed))
-
-    def get_config(self):
-        return {**super().get_config(), "seed": self.seed}
 
     def _checked_noise(self, noise, y):
         noise = tf.convert_to_tensor(noise)
@@ -202,19 +170,6 @@ class StochasticQuantizer(Quantizer):
                 f"Received: shape={noise.shape}"
             )
         return noise
-
-
-def _check_seed(seed) -> int:
-    seed = check_integer("seed", seed, -(2**63))
-    if seed >= 2**63:
-        raise ValueError(f"`seed` must be less than 2^63. Received: seed={seed}")
-    return seed
-
-
-def _stream(seed):
-    # The counter, of two words, and the key, which alone tells streams apart: `from_seed` counts
-    # from the seed on, so that two layers would draw the same numbers one after the other.
-    return tf.stack([0, 0, tf.cast(seed, tf.int64)])
 
 
 def _concatenated(shape, axes):

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfsq.layers.ladder import Ladder
+from tfsq.layers.seeded import Seeded
 
 # Where coding needs them exactly, gains are powers of 2^(1/1024), and are looked up.
 _PARTS = 1024
@@ -15,7 +16,7 @@ _LARGEST_LOG = 32
 
 
 @tf.keras.saving.register_keras_serializable(package="tfsq")
-class Gain(tf.keras.layers.Layer):
+class Gain(Seeded):
     """Latents in units of a quantization step that is learned, for each channel and rate.
 
         y_q = y * gain,    y_hat = Q(y_q) * inverse_gain
@@ -39,14 +40,15 @@ class Gain(tf.keras.layers.Layer):
 
     >>> gain = Gain([0.0016, 0.0064, 0.0256])
     >>> y = tf.constant([[0.3, 1.2]])
-    >>> gain(y, quality=3.0).numpy().round(2).tolist()
-    [[0.6, 2.4]]
+    >>> gain(y, quality=3.0).numpy().round(2)
+    array([[0.6, 2.4]], dtype=float32)
     >>> y_hat = gain.inverse(tf.round(gain(y, quality=3.0)), quality=3.0)
     >>> y_hat.numpy().tolist()
     [[0.5, 1.0]]
 
     Args:
       lmbdas: The lambdas of the ladder: positive, each larger than the one before.
+      seed: Of `draw`, see `tfsq.layers.StochasticQuantizer`.
       **kwargs: passed to `tf.keras.layers.Layer`.
 
     Call arguments:
@@ -61,8 +63,8 @@ class Gain(tf.keras.layers.Layer):
       tf.errors.InvalidArgumentError: if `quality` is a tensor that is not.
     """
 
-    def __init__(self, lmbdas, **kwargs):
-        super().__init__(autocast=False, **kwargs)
+    def __init__(self, lmbdas, seed: int | None = None, **kwargs):
+        super().__init__(seed=seed, autocast=False, **kwargs)
         self.ladder = Ladder(lmbdas)
 
     def build(self, input_shape):
@@ -95,6 +97,18 @@ class Gain(tf.keras.layers.Layer):
           Tensor of the shape and dtype of `inputs`.
         """
         return _times(inputs, self.gains(quality)[1])
+
+    def draw(self, count) -> tf.Tensor:
+        """Draws rungs of the ladder at random, each with the same probability.
+
+        Args:
+          count: How many, an integer or an integer tensor.
+
+        Returns:
+          float32 tensor [count] of qualities.
+        """
+        rungs = len(self.ladder)
+        return 1.0 + tf.minimum(tf.floor(rungs * self.uniform([count])), rungs - 1.0)
 
     def gains(self, quality, exactly: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns gains and inverse gains.

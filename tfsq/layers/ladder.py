@@ -112,17 +112,6 @@ class Ladder:
         logs = tf.constant(np.log(self.lmbdas), tf.float32)
         return tf.exp(self.between(logs, self.on_it(quality)))
 
-    def draw(self, count) -> tf.Tensor:
-        """Draws rungs at random, each with the same probability.
-
-        Args:
-          count: How many, an integer or an integer tensor.
-
-        Returns:
-          float32 tensor [count] of qualities.
-        """
-        return tf.cast(1 + tf.random.uniform([count], 0, len(self), tf.int32), tf.float32)
-
     def between(self, values, quality) -> tf.Tensor:
         """Interpolates linearly between what belongs to the rungs.
 

@@ -41,12 +41,22 @@ def collect(folder, result, output, run: str | None = None) -> dict:
     changed = {name: found[name] for name in _CHANGED if name in found}
     _check_fields(folder / PROGRAM, program, ("settings", "identity"))
     _check_fields(found_in / RESULT, found, ("lmbda", "steps", "step", "state"))
+    changed |= _scaled(program["settings"], changed)
     settings = TrainingSettings(**{**program["settings"], **changed})
     with writing_folder(output) as unfinished, name_for_tensorflow(unfinished) as named:
         _write_run(named, settings, found, found_in)
         run_folder.write_settings({**program["identity"], **changed}, unfinished)
         shutil.copy(found_in / run_folder.HISTORY, unfinished / run_folder.HISTORY)
     return {"step": found["step"], "steps": found["steps"]}
+
+
+def _scaled(settings: dict, changed: dict) -> dict:
+    """The ladder of a run of another lambda, which is that of its middle."""
+    lmbdas = settings.get("lmbdas")
+    if not lmbdas:
+        return {}
+    ratio = changed.get("lmbda", settings["lmbda"]) / settings["lmbda"]
+    return {"lmbdas": [lmbda * ratio for lmbda in lmbdas]}
 
 
 def _write_run(folder: pathlib.Path, settings, found: dict, found_in: pathlib.Path) -> None:

@@ -71,6 +71,8 @@ class TrainingImages(collections.abc.Sequence):
         self.error: Exception | None = None
         self._crop_size, self._on_skipped = crop_size, on_skipped
         self._lock, self._place_left = threading.Lock(), cache_size
+        # No two threads decode the same image at once.
+        self._decoding = [threading.Lock() for _ in self.paths]
         self._decoded: dict[int, np.ndarray] = {}
         self._damaged: set[int] = set()
 
@@ -81,6 +83,13 @@ class TrainingImages(collections.abc.Sequence):
         if self.error is not None:
             raise self.error
         index = range(len(self.paths))[index]
+        image = self._decoded.get(index)
+        if image is not None:
+            return image
+        with self._decoding[index]:
+            return self._decode(index)
+
+    def _decode(self, index: int):
         image = self._decoded.get(index)
         if image is not None or index in self._damaged:
             return image

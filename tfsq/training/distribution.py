@@ -8,7 +8,8 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from tfsq.layers import StochasticQuantizer, find
+from tfsq.layers import find
+from tfsq.layers.seeded import Seeded
 
 _STRATEGIES = {
     "none": tf.distribute.get_strategy,
@@ -79,7 +80,7 @@ def seed_noise(model, seed: int, step: int, strategy) -> None:
       step: Optimizer step that comes next.
       strategy: Where the run is trained.
     """
-    for layer in find(model, StochasticQuantizer):
+    for layer in find(model, Seeded):
         if layer.generator is not None:
             # Farther than any step draws; replicas stay apart, as they would not by another seed.
             layer.generator.skip(step << _NOISE_OF_A_STEP)

@@ -20,6 +20,7 @@ from tfsq._version import __version__
 from tfsq.architectures import DCTShortcut
 from tfsq.files import checked_empty, writing_folder
 from tfsq.layers.base import AnnealedQuantizer, StochasticQuantizer
+from tfsq.layers.seeded import Seeded
 from tfsq.training import run_folder, state_files
 from tfsq.training.data import crops_dataset, training_images
 from tfsq.training.hlo import METRICS, export_step
@@ -151,7 +152,7 @@ def names_of(model) -> dict:
     model.optimizer.build(model.trainable_variables)
     rate = model.optimizer.learning_rate
     given = [part.temperature for part in layers.find(model, AnnealedQuantizer)]
-    noisy = layers.find(model, StochasticQuantizer)
+    noisy = layers.find(model, Seeded)
     groups = {
         "fixed": model.non_trainable_variables,
         "trained": model.trainable_variables,
@@ -172,10 +173,13 @@ def names_of(model) -> dict:
 def _seeded_model(settings):
     """The network, with a constant learning rate, and generators whose state can be exported."""
     seeded = {}
-    for i, name in enumerate(("reconstruction_quantizer", "rate_quantizer")):
+    names = ("reconstruction_quantizer", "rate_quantizer")
+    for i, name in enumerate(names):
         given = getattr(settings, name)
         seeded[name] = None if given is None else _seeded(given, settings.seed, i)
     model = build_model(dataclasses.replace(settings, **seeded))
+    if model.ladder:
+        model.gain.own_seed(_seed_of(settings.seed, len(names)))
     # In the place of a schedule, which would be a constant of the program.
     compile_for(model, settings, settings.learning_rate)
     return model
@@ -185,8 +189,11 @@ def _seeded(identifier, *entropy):
     layer = layers.get(identifier)
     if not isinstance(layer, StochasticQuantizer) or layer.generator is not None:
         return layer
-    seed = np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1)
-    return type(layer).from_config({**layer.get_config(), "seed": int(seed)})
+    return type(layer).from_config({**layer.get_config(), "seed": _seed_of(*entropy)})
+
+
+def _seed_of(*entropy) -> int:
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def _start(names, start, settings) -> int:

@@ -9,7 +9,6 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.architectures.networks import marked
 from tests.training.programs.small import description, settings_of
 from tfsq import codec, training
 from tfsq.architectures import NETWORKS
@@ -65,7 +64,22 @@ def test_order_of_parameters_is_checked_against_the_program(exported):
         hlo_module._check_parameters(text, parameters[::-1])
 
 
-@pytest.mark.parametrize("name", marked(slow=set(NETWORKS) - {"FactorizedPrior"}))
+def test_rungs_of_many_rates_are_drawn_in_the_program(tiny_network, files, tmp_path):
+    settings = settings_of(lmbdas=(0.002, 0.006, 0.018), hard_fraction=0.0)
+    assert settings.lmbda == pytest.approx(0.006)
+    training.export_program(files, tmp_path / "program", settings)
+    written = description(tmp_path / "program")
+    drawn = {v["name"] for v in written["variables"] if v["name"].startswith("generator/")}
+    # Of rate and reconstruction, and of rungs.
+    assert drawn == {"generator/0", "generator/1", "generator/2"}
+    given = {p["given"] for p in written["programs"]["soft"]["parameters"]}
+    assert {"image", "lmbda", "learning_rate", "temperature"} <= given
+    moved = [p["shape"] for p in written["programs"]["soft"]["parameters"] if p["result"]]
+    assert moved.count([3, settings.num_latents]) >= 2
+
+
+@pytest.mark.slow  # The tiny network is exported above.
+@pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_is_exported(name, files, tmp_path):
     more = {} if name != "ChannelwiseAutoregressive" else {"num_latents": 10}
     settings = settings_of(name, **more, hard_fraction=0.0)

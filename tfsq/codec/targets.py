@@ -1,0 +1,210 @@
+"""Files of a size, or of a PSNR, from codecs of many rates."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import math
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tfsq.codec.container import overhead, stored_quality
+from tfsq.codec.encoding import Encoded
+from tfsq.codec.saved_model import Codec
+from tfsq.layers.checks import check_positive
+
+# Of a rate: a file that has at least so much of what it may have is near enough.
+_NEAR = 0.99
+# Where a search aims, so that estimates that are a little too low do no harm.
+_AIM = 0.996
+# Of a PSNR, in dB.
+_NEAR_DB = 0.01
+# Of estimates, before a search by real files alone.
+_GUESSES = 4
+_PARTS = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """What the file of an image is to be, in the place of a quality; one of these is given.
+
+    Attributes:
+      size: Bytes that the file has at most. It has at least 99 % of them, or the highest quality
+        whose file is not larger.
+      bpp: Likewise, in bits of the file per pixel.
+      psnr: Of the decoded pixels, in dB, at least; the lowest quality that has it, by a hundredth.
+
+    Raises:
+      ValueError: if none or several are given, or one is not positive and finite.
+    """
+
+    size: int | None = None
+    bpp: float | None = None
+    psnr: float | None = None
+
+    def __post_init__(self):
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        if len(given) != 1:
+            raise ValueError(
+                f"A target must have one of size, bpp and psnr. Received: {given or None}"
+            )
+        for name, value in given.items():
+            check_positive(name, value)
+
+    def bytes_for(self, height: int, width: int) -> int:
+        """Returns the bytes that a file may have, of a target of a rate.
+
+        Args:
+          height: Of the image, in pixels.
+          width: Of the image, in pixels.
+        """
+        if self.size is not None:
+            return math.floor(self.size)
+        return math.floor((self.bpp or 0.0) * height * width / 8)
+
+
+def encode_for(
+    target: Target, image, latents: dict, codec: Codec, encode: Callable[[float], Encoded]
+) -> Encoded:
+    """Codes an image at the quality that meets a target.
+
+    Args:
+      target: What the file is to be.
+      image: uint8 array [height, width, 3].
+      latents: What `tiling.analyze` returned of it.
+      codec: A codec of many rates.
+      encode: Function from a quality to the image as it is coded.
+
+    Returns:
+      The image as it is coded.
+
+    Raises:
+      ValueError: if the target is out of the codec's reach for this image.
+    """
+    search = _Search(image, latents, codec, encode)
+    return search.for_psnr(target) if target.psnr is not None else search.for_rate(target)
+
+
+class _Search:
+    """Qualities of one image, in thousandths; everything is computed once."""
+
+    def __init__(self, image, latents, codec, encode):
+        self._image, self._codec = image, codec
+        self._size = image.shape[:2]
+        self.low, self.high = _PARTS, _PARTS * len(codec.ladder)
+        self.encoded = functools.cache(lambda code: encode(stored_quality(code / _PARTS)))
+        self._bits = functools.cache(
+            lambda code: codec.estimate(**latents, **codec.at(code / _PARTS))["bits"]
+        )
+
+        self._overhead = overhead(len(codec.metadata["parts"]), has_quality=True)
+
+    def _bytes(self, code: int) -> int:
+        return len(self.encoded(code).packed(self._size, self._codec))
+
+    def _log_bytes(self, code: int) -> float:
+        return math.log(self._bytes(code))
+
+    def _estimate(self, code: int) -> float:
+        # A range coder rounds up, and ends with about a byte.
+        strings = np.ceil(self._bits(code).numpy() / 8) + 1
+        return math.log(float(np.sum(strings)) + self._overhead)
+
+    def _psnr(self, code: int) -> float:
+        both = (self._image, self.encoded(code).decoded(self._size, self._codec))
+        a, b = (tf.cast(pixels, tf.float32) for pixels in both)
+        return float(tf.image.psnr(a, b, 255.0))
+
+    def for_rate(self, target: Target) -> Encoded:
+        limit = target.bytes_for(*self._size)
+        if limit < self._overhead:
+            raise self._out_of_reach(target)
+        goal, off = math.log(limit), 0.0
+        if self._estimate(self.high) < goal + math.log(_AIM):
+            highest = self._log_bytes(self.high)
+            if highest < goal + math.log(_NEAR) and target.bpp is not None:
+                raise self._out_of_reach(target)
+            if highest <= goal:
+                return self.encoded(self.high)
+
+        def is_near(log_bytes):
+            return goal + math.log(_NEAR) <= log_bytes <= goal
+
+        for _ in range(_GUESSES):
+            # Several of them are the same where an image has hardly any bits.
+            aim = goal + math.log(_AIM) - off
+            near = functools.partial(math.isclose, aim, abs_tol=1e-3)
+            guess = crossing(self._estimate, aim, self.low, self.high, near)[0]
+            found = self._log_bytes(guess)
+            if is_near(found):
+                return self.encoded(guess)
+            off = found - self._estimate(guess)
+        below, _ = crossing(self._log_bytes, goal, self.low, self.high, is_near)
+        if self._log_bytes(below) > goal:
+            raise self._out_of_reach(target)
+        return self.encoded(below)
+
+    def for_psnr(self, target: Target) -> Encoded:
+        goal = float(target.psnr or 0.0)
+        if self._psnr(self.high) < goal:
+            raise self._out_of_reach(target)
+        if self._psnr(self.low) >= goal:
+            return self.encoded(self.low)
+
+        def is_near(psnr):
+            return 0.0 <= psnr - goal <= _NEAR_DB
+
+        return self.encoded(crossing(self._psnr, goal, self.low, self.high, is_near)[1])
+
+    def _out_of_reach(self, target: Target) -> ValueError:
+        height, width = self._size
+        ends = self.low, self.high
+        if target.psnr is not None:
+            low, high = (f"{self._psnr(code):.2f}" for code in ends)
+            text = f"`psnr` must be at most {high} dB, from {low} at the lowest quality"
+        elif target.bpp is not None:
+            low, high = (f"{8 * self._bytes(code) / (height * width):.4f}" for code in ends)
+            text = f"`bpp` must be from {low} to {high}"
+        else:
+            low, high = (str(self._bytes(code)) for code in ends)
+            text = f"`size` must be at least {low} bytes, up to {high} at the highest quality"
+        return ValueError(f"{text}, for this image of {width}x{height}. Received: {target}")
+
+
+def crossing(
+    value: Callable[[int], float], goal: float, low: int, high: int, is_near: Callable
+) -> tuple[int, int]:
+    """Finds where an increasing function of integers passes a value.
+
+    Args:
+      value: The function.
+      goal: What it passes.
+      low: An integer where it has not passed.
+      high: An integer where it has.
+      is_near: Whether a value is near enough.
+
+    Returns:
+      (below, above): two neighbors, the first not beyond `goal`; or one integer twice, whose value
+      is near enough.
+    """
+    a, b = value(low), value(high)
+    for end, found in ((low, a), (high, b)):
+        if is_near(found):
+            return end, end
+    for count in itertools.count(1):
+        if high - low <= 1:
+            break
+        # A straight line, and the middle now and then, where it is none.
+        share = 0.5 if count % 3 == 0 or not a < goal < b else (goal - a) / (b - a)
+        middle = low + min(max(round(share * (high - low)), 1), high - low - 1)
+        found = value(middle)
+        if is_near(found):
+            return middle, middle
+        if found <= goal:
+            low, a = middle, found
+        else:
+            high, b = middle, found
+    return low, high
