@@ -26,6 +26,12 @@ def test_quickstart(capsys):
     assert "bits per pixel" in capsys.readouterr().out
 
 
+def test_drop_in_trains():
+    example = load("drop_in_tfc")
+    assert np.isfinite(example.main(example.tfsq_entropy_model, steps=3))
+
+
+@pytest.mark.slow  # Two trainings.
 def test_drop_in_trains_like_the_model_of_tfc():
     example = load("drop_in_tfc")
     theirs = example.main(example.tfc_entropy_model, steps=300)
