@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks.corpus import busy_model
 from tests.photographs import crops, photograph
 from tests.tiny import Tiny
 from tfsq import codec
-from tfsq.codec import Target
+from tfsq.codec import Target, tiling
+from tfsq.codec.encoding import Encoded, Predicted
 from tfsq.codec.targets import crossing
 
 LMBDAS = (0.001, 0.004, 0.016, 0.064)
@@ -121,3 +123,24 @@ def test_crossing_is_between_neighbors(goal):
         if 0.0 <= goal < 100.0:
             assert value(below) <= goal < value(above)
         assert len(set(asked)) <= 2 + 3 * math.ceil(math.log2(1000))
+
+
+@pytest.mark.parametrize(
+    "network", [pytest.param("ScaleHyperprior", marks=pytest.mark.slow), "MeanScaleHyperprior"]
+)
+def test_what_is_predicted_once_codes_the_same_files(network):
+    codecs = codec.as_codec(busy_model(network, lmbdas=LMBDAS))
+    latents = tiling.analyze(PHOTOGRAPH, codecs)
+    predicted = Predicted.of(latents, codecs)
+    qualities = (1.0, 1.234, 2.5, 4.0)
+    encoded = [Encoded.of(latents, codecs, quality) for quality in qualities]
+    for quality, one in zip(qualities, encoded):
+        other = predicted.encoded(quality)
+        assert (other.strings, other.fingerprints) == (one.strings, one.fingerprints)
+        assert np.array_equal(other.y_hat, one.y_hat)
+    sizes = [len(one.packed(PHOTOGRAPH.shape[:2], codecs)) for one in encoded]
+    np.testing.assert_allclose(predicted.bytes_at(qualities), sizes, rtol=0.01)
+    limit = (sizes[0] + sizes[-1]) // 2
+    data = codec.compress(PHOTOGRAPH, codecs, quality=Target(size=limit))
+    assert 0.99 * limit <= len(data) <= limit
+    assert data == codec.compress(PHOTOGRAPH, codecs, quality=codec.unpack(data).quality)

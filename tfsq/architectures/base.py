@@ -118,13 +118,14 @@ class CompressionModel(RateDistortionModel):
         self.shortcut = shortcut
         self.initial_lmbda = initial_lmbda
         self.centered = bool(centered)
+        self._pixel_offset = 0.5 if self.centered else 0.0
         self.ladder = ladder
         with transforms.dtype_policy(self.dtype_policy):
+            reconstruction = reconstruction_quantizer or StochasticUniformAnnealing()
             entropy_model_arguments = {
                 "coding_rank": 3,
                 "rate_quantizer": rate_quantizer or AdditiveUniformNoise(),
-                "reconstruction_quantizer": reconstruction_quantizer
-                or StochasticUniformAnnealing(),
+                "reconstruction_quantizer": reconstruction,
                 "stop_gradient": stop_gradient,
                 "compression": True,
             }
@@ -174,10 +175,7 @@ class CompressionModel(RateDistortionModel):
         raise NotImplementedError
 
     def encode(self, latents):
-        """Codes latents; to be overridden.
-
-        Args:
-          latents: As for `estimate`.
+        """Codes latents, those of `estimate`; to be overridden.
 
         Returns:
           (strings, quantized): dicts from the name of each coded part to its strings, [batch], and
@@ -207,13 +205,10 @@ class CompressionModel(RateDistortionModel):
         """
 
     def analyze(self, image):
-        """Returns the latents of padded images, whose pixels are float32 in 0-255.
+        """Returns what `latents_of` does, of padded images.
 
         Args:
-          image: float32 tensor [batch, height, width, 3].
-
-        Returns:
-          Dict from the name of each coded part to its latent, before quantization.
+          image: float32 tensor [batch, height, width, 3] in 0-255.
         """
         return self.latents_of(self.transform(image))
 
@@ -261,10 +256,6 @@ class CompressionModel(RateDistortionModel):
         """
         pixels = tf.cast(self.synthesis(tf.cast(y_hat, self.compute_dtype)), tf.float32)
         return (pixels + self._pixel_offset) * _PIXEL_RANGE
-
-    @property
-    def _pixel_offset(self):
-        return 0.5 if self.centered else 0.0
 
     def padded(self, image):
         """Returns images as the methods above take them.

@@ -197,3 +197,61 @@ class HyperpriorModel(CompressionModel):
             "scale_lower_bound": self.latent_model.scale_lower_bound,
             "hyper_width": self.hyper_width,
         }
+
+
+class AtOnce(HyperpriorModel):
+    """Base class of networks that predict the whole latent from the hyper-latent, in one piece.
+
+    A subclass implements `predict_at_once` in the place of `walk`. What is predicted depends on
+    the hyper-latent alone, and not on a quality: a search for one predicts once.
+
+    Args:
+      *args: Those of `HyperpriorModel`.
+      **kwargs: Those of `HyperpriorModel`.
+    """
+
+    def predict_at_once(self, coder: Coder, z_hat):
+        """Predicts the latent; to be overridden.
+
+        Args:
+          coder: Says in which arithmetic.
+          z_hat: Quantized hyper-latent.
+
+        Returns:
+          (scale, loc): tensors [batch, rows, columns, num_latents]; a loc of None is zero.
+        """
+        raise NotImplementedError
+
+    def walk(self, coder, z_hat):
+        return coder.code_piece(coder.start(), whole, *self.predict_at_once(coder, z_hat))
+
+    def predict_exactly(self, z) -> tuple:
+        """Codes the hyper-latent, and predicts the latent as a decoder will.
+
+        Args:
+          z: The hyper-latent, [batch, rows, columns, num_filters].
+
+        Returns:
+          (strings, z_hat, scale, loc): of the hyper-latent, and of the latent, float64 and in the
+          dtype of computation.
+        """
+        strings, z_hat = self.hyper_latent_model.encode(z)
+        z_hat = tf.cast(z_hat, self.compute_dtype)
+        scale, loc = self.predict_at_once(Encoder(self.latent_model, None), z_hat)
+        loc = tf.zeros_like(scale, self.compute_dtype) if loc is None else loc
+        return strings, z_hat, scale, loc
+
+    def encode_predicted(self, y, scale, loc, quality=None) -> tuple:
+        """Codes a latent whose prediction is known.
+
+        Args:
+          y: The latent, [batch, rows, columns, num_latents].
+          scale: Its predicted scale.
+          loc: Its predicted mean.
+          quality: See `CompressionModel`.
+
+        Returns:
+          (strings, y_hat): [batch], and exactly what `decode` will make of them.
+        """
+        coder = Encoder(self.latent_model, y, self.gains_at(quality))
+        return coder.finish(*coder.code_piece(coder.start(), whole, scale, loc))

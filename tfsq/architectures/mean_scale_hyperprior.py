@@ -5,12 +5,12 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tfsq.architectures import transforms
-from tfsq.architectures.hyperprior import HYPER_LATENT, LATENT, HyperpriorModel, whole
+from tfsq.architectures.hyperprior import HYPER_LATENT, LATENT, AtOnce
 from tfsq.architectures.local_statistics import PredictionPath
 
 
 @tf.keras.saving.register_keras_serializable(package="tfsq")
-class MeanScaleHyperprior(HyperpriorModel):
+class MeanScaleHyperprior(AtOnce):
     """Mean-scale hyperprior: mean and scale of the latent are predicted from a hyper-latent.
 
         image -> analysis -> y ----------------> quantize -> y_hat -> synthesis -> reconstruction
@@ -43,9 +43,8 @@ class MeanScaleHyperprior(HyperpriorModel):
         locs, scales = ({i: first + i for i in range(m)} for first in (0, m))
         self.begin_hyper_transforms(PredictionPath((self.hyper_synthesis,), locs, scales))
 
-    def walk(self, coder, z_hat):
-        parameters = coder.predictor(self.hyper_synthesis)(z_hat)
-        return coder.code_piece(coder.start(), whole, *self.scale_and_loc(parameters))
+    def predict_at_once(self, coder, z_hat):
+        return self.scale_and_loc(coder.predictor(self.hyper_synthesis)(z_hat))
 
     def latents(self, image):
         """Returns the latents of images with their predictions, for `tfsq.analysis.recommend`.

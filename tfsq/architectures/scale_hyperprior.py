@@ -5,12 +5,12 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tfsq.architectures import transforms
-from tfsq.architectures.hyperprior import HyperpriorModel, whole
+from tfsq.architectures.hyperprior import AtOnce
 from tfsq.architectures.local_statistics import PredictionPath
 
 
 @tf.keras.saving.register_keras_serializable(package="tfsq")
-class ScaleHyperprior(HyperpriorModel):
+class ScaleHyperprior(AtOnce):
     """Scale hyperprior: the scale of the latent, whose mean is zero, is predicted.
 
         image -> analysis -> y ----------------> quantize -> y_hat -> synthesis -> reconstruction
@@ -45,6 +45,5 @@ class ScaleHyperprior(HyperpriorModel):
         """From magnitudes, as the scale does not depend on signs."""
         return self.hyper_analysis(tf.abs(y))
 
-    def walk(self, coder, z_hat):
-        scale = tf.nn.softplus(coder.predictor(self.hyper_synthesis)(z_hat))
-        return coder.code_piece(coder.start(), whole, scale, None)
+    def predict_at_once(self, coder, z_hat):
+        return tf.nn.softplus(coder.predictor(self.hyper_synthesis)(z_hat)), None

@@ -7,13 +7,14 @@ import tensorflow as tf
 
 from tfsq.architectures.images import padded_size
 from tfsq.codec import tiling
+from tfsq.codec.codec import Codec
 from tfsq.codec.container import MAX_PIXELS, MAX_SIDE, Container, is_codable, read, unpack
-from tfsq.codec.encoding import Encoded, real_loss
+from tfsq.codec.encoding import Encoded, Predicted, real_loss
 from tfsq.codec.errors import BitstreamError
 from tfsq.codec.image_files import check_image, check_image_name, read_image, write_image
 from tfsq.codec.progress import ProgressCallback, ignored
 from tfsq.codec.refinement import refine_latents
-from tfsq.codec.saved_model import Codec, load
+from tfsq.codec.saved_model import load
 from tfsq.codec.shipped import shipped_codec_of
 from tfsq.codec.targets import Target, encode_for
 from tfsq.codec.verification import check_in_second_process
@@ -27,8 +28,13 @@ def _loaded(model) -> Codec:
 def _encode(image, codec: Codec, refine_steps: int, progress, quality) -> Encoded:
     latents = tiling.analyze(image, codec, progress)
 
+    predicted = Predicted.of(latents, codec) if isinstance(quality, Target) else None
+
     def encode(quality: float | None) -> Encoded:
-        encoded = Encoded.of(latents, codec, quality)
+        if predicted is not None and quality is not None:
+            encoded = predicted.encoded(quality)
+        else:
+            encoded = Encoded.of(latents, codec, quality)
         if not refine_steps:
             return encoded
         refined = refine_latents(
@@ -38,7 +44,7 @@ def _encode(image, codec: Codec, refine_steps: int, progress, quality) -> Encode
         return min(both, key=lambda e: real_loss(image, e, codec))
 
     if isinstance(quality, Target):
-        return encode_for(quality, image, latents, codec, encode)
+        return encode_for(quality, image, codec, encode, predicted)
     return encode(quality)
 
 

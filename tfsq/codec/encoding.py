@@ -7,10 +7,12 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from tfsq.architectures.base import LATENT
 from tfsq.architectures.distortions import DISTORTIONS
+from tfsq.architectures.hyperprior import HYPER_LATENT
 from tfsq.codec import tiling
-from tfsq.codec.container import Container, pack
-from tfsq.codec.saved_model import Codec
+from tfsq.codec.codec import Codec
+from tfsq.codec.container import Container, overhead, pack
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +42,7 @@ class Encoded:
         """
         quality = codec.checked_quality(quality)
         found = codec.encode(**latents, **codec.at(quality))
-        fingerprints = tuple(part.tobytes() for part in found["fingerprints"].numpy())
-        return cls(tuple(found["strings"].numpy()), fingerprints, found["y_hat"], quality)
+        return cls(*_strings_of(found), found["y_hat"], quality)
 
     def packed(self, size, codec: Codec) -> bytes:
         """Returns the bytes of a `.tfsq` file.
@@ -63,6 +64,71 @@ class Encoded:
           progress: Called after every tile.
         """
         return tiling.synthesize(self.y_hat, size, codec, progress)
+
+
+@dataclasses.dataclass(frozen=True)
+class Predicted:
+    """Latents of a codec of many rates with what is predicted of them, the same at all qualities.
+
+    Attributes:
+      codec: One that predicts at once, see `Codec.predict`.
+      latents: What `tiling.analyze` returned.
+      found: What `Codec.predict` did.
+    """
+
+    codec: Codec
+    latents: dict
+    found: dict
+
+    @classmethod
+    def of(cls, latents: dict, codec: Codec) -> Predicted | None:
+        """Predicts; None if what is predicted depends on the quality.
+
+        Args:
+          latents: What `tiling.analyze` returned.
+          codec: A codec of many rates.
+        """
+        if codec.predict is None:
+            return None
+        return cls(codec, latents, codec.predict(hyper_latent=latents[HYPER_LATENT]))
+
+    @property
+    def _given(self) -> dict:
+        given = {name: self.found[name] for name in ("scale", "loc")}
+        return {"latent": self.latents[LATENT], **given}
+
+    def encoded(self, quality: float) -> Encoded:
+        """Codes the latents, as `Encoded.of` does.
+
+        Args:
+          quality: See `Codec.checked_quality`.
+        """
+        code = self.codec.encode_predicted
+        assert code is not None
+        found = code(**self._given, **self.codec.at(quality))
+        parts = (_strings_of(self.found), _strings_of(found))
+        strings, fingerprints = (a + b for a, b in zip(*parts))
+        return Encoded(strings, fingerprints, found["y_hat"], self.codec.checked_quality(quality))
+
+    def bytes_at(self, qualities) -> np.ndarray:
+        """Returns about how many bytes files have.
+
+        Args:
+          qualities: Sequence of them.
+        """
+        bits_along = self.codec.bits_along
+        assert bits_along is not None
+        qualities = tf.constant(qualities, tf.float32)
+        bits = bits_along(**self._given, qualities=qualities)["bits"].numpy()
+        fixed = overhead(2, has_quality=True) + len(_strings_of(self.found)[0][0])
+        # A range coder ends with about a byte more.
+        return fixed + 1 + bits / 8
+
+
+def _strings_of(found: dict) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """Strings and their fingerprints."""
+    fingerprints = tuple(part.tobytes() for part in found["fingerprints"].numpy())
+    return tuple(found["strings"].numpy()), fingerprints
 
 
 def real_loss(image, encoded: Encoded, codec: Codec) -> float:

@@ -6,7 +6,9 @@ import tensorflow as tf
 
 from tfsq.architectures import CompressionModel
 from tfsq.architectures.base import LATENT
+from tfsq.architectures.hyperprior import HYPER_LATENT, AtOnce
 from tfsq.architectures.images import padded_size
+from tfsq.architectures.rate_curve import bits_along
 from tfsq.codec.container import FINGERPRINT_BYTES
 from tfsq.entropy_models import FactorizedEntropyModel
 from tfsq.entropy_models.base import refuse_unless
@@ -78,6 +80,7 @@ class Graphs:
             for name, found in latents_of.structured_outputs.items()
         }
         analysis = self._traced(self.analysis, image=_IMAGE)
+        searching = self._for_searches(latents) if at else {}
         encode = self._traced(self.encode, **latents, **at)
         decode = self._traced(self.decode, **coded, **at)
         synthesis = self._traced(self.synthesis, y_hat=y_hat)
@@ -100,6 +103,27 @@ class Graphs:
             "encode": encode,
             "decode": decode,
             "synthesis": synthesis,
+            **searching,
+        }
+
+    def _for_searches(self, latents) -> dict:
+        """What finds a quality in less time than coding takes, where predictions do not need it."""
+        if not isinstance(self.model, AtOnce):
+            return {}
+        predict = self._traced(self.predict, hyper_latent=latents[HYPER_LATENT])
+        predicted = {
+            name: tf.TensorSpec(found.shape, found.dtype, name=name)
+            for name, found in predict.structured_outputs.items()
+            if name in ("scale", "loc")
+        }
+        qualities = tf.TensorSpec([None], tf.float32, name="qualities")
+        given = {"latent": latents[LATENT], **predicted}
+        return {
+            "predict": predict,
+            "bits_along": self._traced(self.bits_along, **given, qualities=qualities),
+            "encode_predicted": self._traced(
+                self.encode_predicted, **given, quality=tf.TensorSpec([], tf.float32, "quality")
+            ),
         }
 
     def analysis(self, image):
@@ -118,6 +142,23 @@ class Graphs:
             "fingerprints": tf.stack([fingerprint(quantized[name]) for name in self._names]),
             "y_hat": tf.cast(quantized[LATENT][0], tf.float32),
         }
+
+    def predict(self, hyper_latent):
+        z = tf.cast(hyper_latent[tf.newaxis], self.model.compute_dtype)
+        strings, z_hat, scale, loc = self.model.predict_exactly(z)
+        found = {"strings": strings, "fingerprints": fingerprint(z_hat)[tf.newaxis]}
+        return {**found, "scale": scale[0], "loc": loc[0]}
+
+    def bits_along(self, latent, scale, loc, qualities):
+        gains = self.model.gain.gains(qualities)[0]
+        return {"bits": bits_along(self.model.latent_model, latent, scale, loc, gains)}
+
+    def encode_predicted(self, latent, scale, loc, quality):
+        y = tf.cast(latent[tf.newaxis], self.model.compute_dtype)
+        both = (scale[tf.newaxis], loc[tf.newaxis])
+        strings, y_hat = self.model.encode_predicted(y, *both, quality[tf.newaxis])
+        found = {"strings": strings, "fingerprints": fingerprint(y_hat)[tf.newaxis]}
+        return {**found, "y_hat": tf.cast(y_hat[0], tf.float32)}
 
     def decode(self, strings, fingerprints, size, **at):
         expected = dict(zip(self._names, tf.unstack(fingerprints)))

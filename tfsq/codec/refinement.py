@@ -11,10 +11,10 @@ import tensorflow as tf
 from tfsq import layers
 from tfsq.architectures.distortions import DISTORTIONS
 from tfsq.architectures.images import cropped
+from tfsq.codec.codec import Codec
 from tfsq.codec.graphs import batched
 from tfsq.codec.image_files import check_image
 from tfsq.codec.progress import Progress, ProgressCallback, ignored
-from tfsq.codec.saved_model import Codec
 from tfsq.codec.tiling import analyze
 from tfsq.layers.base import AnnealedQuantizer, StochasticQuantizer
 from tfsq.layers.checks import check_integer, check_temperature

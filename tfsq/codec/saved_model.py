@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import hashlib
 import importlib.metadata
 import json
 import pathlib
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,11 +16,10 @@ from absl import logging
 
 from tfsq._version import __version__
 from tfsq.architectures import NETWORKS, CompressionModel
-from tfsq.codec.container import stored_quality
+from tfsq.codec.codec import Codec
 from tfsq.codec.errors import ModelError
-from tfsq.codec.graphs import Graphs, batched, split
+from tfsq.codec.graphs import Graphs
 from tfsq.files import name_for_tensorflow, writing_folder
-from tfsq.layers.ladder import Ladder
 
 METADATA_FILE = "tfsq.json"
 _SIGNATURES = (
@@ -34,6 +31,8 @@ _SIGNATURES = (
     "decode",
     "synthesis",
 )
+# Of networks of many rates that code the latent in one piece.
+_OF_SEARCHES = ("predict", "bits_along", "encode_predicted")
 # What the weights do not say, and tiles would have seams without.
 _GEOMETRY = ("size_multiple", "latent_stride", "halo")
 _METADATA = ("architecture", "config", "parts", *_GEOMETRY, "lmbda", "distortion", "model_hash")
@@ -47,145 +46,6 @@ _LOADING_ERRORS = (
     ValueError,
     tf.errors.OpError,
 )
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Codec:
-    """A codec: the functions of a network over a single image of any size, and its metadata.
-
-    `compress` and `decompress` work on whole images, wherever TFC's operations are loaded;
-    `tfsq.codec.compress` and `decompress` work in tiles, with the others. Latents are float32
-    [rows, columns, channels], a keyword argument for each part; images are uint8 [height, width,
-    3]; strings and fingerprints of what they decode to are a string tensor [parts] and a uint8
-    tensor [parts, 4]; a size is int32 [2], height and width. Of a network of many rates,
-    `compress`, `decompress`, `encode` and `decode` also take `quality`, a float32 scalar: `at`
-    gives it to them.
-
-    Attributes:
-      metadata: Dict with `tfsq_version`, `tfc_version`, `tensorflow_version`, `architecture`,
-        `class` (its name in Keras' registry), `config`, `lmbda`, `lmbdas` (of a network of many
-        rates, whose `lmbda` is None), `distortion`, `parts`, `size_multiple`, `latent_stride`,
-        `halo` and `model_hash`.
-      compress: image -> {"strings", "fingerprints"}.
-      decompress: (strings, fingerprints, size) -> {"image"}.
-      analysis: image, both sizes multiples of `size_multiple` or those of a tile -> {"y"}.
-      latents_of: y -> {part: latent}.
-      encode: latents -> {"strings", "fingerprints", "y_hat"}.
-      decode: (strings, fingerprints, size) -> {"y_hat"}; raises InvalidArgumentError at a part that
-        has another fingerprint, before the next part is decoded.
-      synthesis: y_hat -> {"image"}, padded or a tile.
-      folder: Where it was loaded from, None if it was not.
-    """
-
-    metadata: dict
-    compress: Callable
-    decompress: Callable
-    analysis: Callable
-    latents_of: Callable
-    encode: Callable
-    decode: Callable
-    synthesis: Callable
-    # The functions hold weak references to the variables.
-    _owner: object = dataclasses.field(repr=False)
-    _network: Callable[[], CompressionModel] = dataclasses.field(repr=False)
-    folder: pathlib.Path | None = None
-
-    @functools.cached_property
-    def ladder(self) -> Ladder | None:
-        """The lambdas of a network of many rates; None of a single one."""
-        lmbdas = self.metadata.get("lmbdas")
-        return None if lmbdas is None else Ladder(lmbdas)
-
-    def checked_quality(self, quality: float | None = None) -> float | None:
-        """Returns a quality as a file holds it.
-
-        Args:
-          quality: From 1 to the number of lambdas, of a network of many rates; None is the middle.
-
-        Returns:
-          The nearest thousandth; None of a network of a single rate.
-
-        Raises:
-          ValueError: if it is not on the ladder, or if there is none.
-        """
-        if self.ladder is not None:
-            middle = self.ladder.middle
-            return stored_quality(middle if quality is None else self.ladder.checked(quality))
-        if quality is not None:
-            raise ValueError(
-                "`quality` must be None for a codec of a single rate. "
-                f"Received: quality={quality!r}"
-            )
-        return None
-
-    def at(self, quality: float | None = None) -> dict[str, tf.Tensor]:
-        """Returns what functions are given for a quality.
-
-        Args:
-          quality: As for `checked_quality`.
-
-        Returns:
-          {"quality": float32 scalar}; {} of a network of a single rate.
-
-        Raises:
-          ValueError: as `checked_quality`.
-        """
-        quality = self.checked_quality(quality)
-        return {} if quality is None else {"quality": tf.constant(quality, tf.float32)}
-
-    def lmbda_at(self, quality: float | None = None) -> float:
-        """Returns the weight of the distortion.
-
-        Args:
-          quality: As for `checked_quality`.
-
-        Raises:
-          ValueError: as `checked_quality`.
-        """
-        found = self.checked_quality(quality)
-        if self.ladder is None or found is None:
-            return self.metadata["lmbda"]
-        return self.ladder.lmbda_at(found)
-
-    @functools.cached_property
-    def network(self) -> CompressionModel:
-        """The network itself, for what the exported functions do not do: bits and gradients.
-
-        Of a codec that was loaded it is built, from its configuration, when it is first asked for.
-
-        Raises:
-          ModelError: if a class of its configuration is not known to Keras.
-        """
-        return self._network()
-
-    @functools.cached_property
-    def estimate(self) -> Callable:
-        """Function: latents -> {"bits": float32 [parts], what evaluation predicts for the strings}.
-
-        Of a network of many rates it also takes `quality`.
-
-        Raises:
-          ModelError: as `network`.
-        """
-        network = self.network
-
-        @tf.function(autograph=False, reduce_retracing=True)
-        def estimate(**given):
-            at, latents = split(given)
-            _, bits = network.estimate(batched(latents, network), training=False, **at)
-            return {"bits": tf.concat([bits[name] for name in sorted(bits)], axis=0)}
-
-        return estimate
-
-    @functools.cached_property
-    def traced(self) -> dict[tuple, Callable]:
-        """What takes seconds to trace, by what it was made of; kept as long as the codec."""
-        return {}
-
-    @property
-    def model_id(self) -> bytes:
-        """The 16 bytes that name this model in a file."""
-        return bytes.fromhex(self.metadata["model_hash"])[:16]
 
 
 def _hash_of(variables) -> str:
@@ -331,6 +191,8 @@ def load(path) -> Codec:
         with _without_gradient_warnings(), name_for_tensorflow(path) as folder:
             module = tf.saved_model.load(str(folder))
         functions = {name: module.signatures[name] for name in _SIGNATURES}
+        for name in _OF_SEARCHES:
+            functions[name] = module.signatures.get(name)
         model_hash = _hash_of(module.model_weights)
         network = _class_of(metadata)
     except _LOADING_ERRORS as error:

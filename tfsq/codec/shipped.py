@@ -7,8 +7,9 @@ import hashlib
 import json
 import pathlib
 
+from tfsq.codec.codec import Codec
 from tfsq.codec.errors import ModelError
-from tfsq.codec.saved_model import METADATA_FILE, Codec, load
+from tfsq.codec.saved_model import METADATA_FILE, load
 
 SUMS_FILE = "SHA256SUMS"
 # Wheels hold it inside of the package, a clone beside it.

@@ -6,14 +6,15 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
+from scipy import interpolate
 
-from tfsq.codec.container import overhead, stored_quality
-from tfsq.codec.encoding import Encoded
-from tfsq.codec.saved_model import Codec
+from tfsq.codec.codec import Codec
+from tfsq.codec.container import stored_quality
+from tfsq.codec.encoding import Encoded, Predicted
 from tfsq.layers.checks import check_positive
 
 # Of a rate: a file that has at least so much of what it may have is near enough.
@@ -22,7 +23,7 @@ _NEAR = 0.99
 _AIM = 0.996
 # Of a PSNR, in dB.
 _NEAR_DB = 0.01
-# Of estimates, before a search by real files alone.
+# By estimates, before a search by files alone.
 _GUESSES = 4
 _PARTS = 1000
 
@@ -67,16 +68,20 @@ class Target:
 
 
 def encode_for(
-    target: Target, image, latents: dict, codec: Codec, encode: Callable[[float], Encoded]
+    target: Target,
+    image,
+    codec: Codec,
+    encode: Callable[[float], Encoded],
+    predicted: Predicted | None,
 ) -> Encoded:
     """Codes an image at the quality that meets a target.
 
     Args:
       target: What the file is to be.
       image: uint8 array [height, width, 3].
-      latents: What `tiling.analyze` returned of it.
       codec: A codec of many rates.
       encode: Function from a quality to the image as it is coded.
+      predicted: Of its latents, for estimates.
 
     Returns:
       The image as it is coded.
@@ -84,34 +89,24 @@ def encode_for(
     Raises:
       ValueError: if the target is out of the codec's reach for this image.
     """
-    search = _Search(image, latents, codec, encode)
+    search = _Search(image, codec, encode, predicted)
     return search.for_psnr(target) if target.psnr is not None else search.for_rate(target)
 
 
 class _Search:
     """Qualities of one image, in thousandths; everything is computed once."""
 
-    def __init__(self, image, latents, codec, encode):
-        self._image, self._codec = image, codec
+    def __init__(self, image, codec, encode, predicted):
+        self._image, self._codec, self._predicted = image, codec, predicted
         self._size = image.shape[:2]
         self.low, self.high = _PARTS, _PARTS * len(codec.ladder)
         self.encoded = functools.cache(lambda code: encode(stored_quality(code / _PARTS)))
-        self._bits = functools.cache(
-            lambda code: codec.estimate(**latents, **codec.at(code / _PARTS))["bits"]
-        )
-
-        self._overhead = overhead(len(codec.metadata["parts"]), has_quality=True)
 
     def _bytes(self, code: int) -> int:
         return len(self.encoded(code).packed(self._size, self._codec))
 
     def _log_bytes(self, code: int) -> float:
         return math.log(self._bytes(code))
-
-    def _estimate(self, code: int) -> float:
-        # A range coder rounds up, and ends with about a byte.
-        strings = np.ceil(self._bits(code).numpy() / 8) + 1
-        return math.log(float(np.sum(strings)) + self._overhead)
 
     def _psnr(self, code: int) -> float:
         both = (self._image, self.encoded(code).decoded(self._size, self._codec))
@@ -120,32 +115,40 @@ class _Search:
 
     def for_rate(self, target: Target) -> Encoded:
         limit = target.bytes_for(*self._size)
-        if limit < self._overhead:
+        if limit < 1:
             raise self._out_of_reach(target)
-        goal, off = math.log(limit), 0.0
-        if self._estimate(self.high) < goal + math.log(_AIM):
-            highest = self._log_bytes(self.high)
-            if highest < goal + math.log(_NEAR) and target.bpp is not None:
-                raise self._out_of_reach(target)
-            if highest <= goal:
-                return self.encoded(self.high)
+        goal = math.log(limit)
 
         def is_near(log_bytes):
             return goal + math.log(_NEAR) <= log_bytes <= goal
 
-        for _ in range(_GUESSES):
-            # Several of them are the same where an image has hardly any bits.
-            aim = goal + math.log(_AIM) - off
-            near = functools.partial(math.isclose, aim, abs_tol=1e-3)
-            guess = crossing(self._estimate, aim, self.low, self.high, near)[0]
-            found = self._log_bytes(guess)
-            if is_near(found):
-                return self.encoded(guess)
-            off = found - self._estimate(guess)
+        for code in self._guesses(goal + math.log(_AIM)):
+            if is_near(self._log_bytes(code)):
+                return self.encoded(code)
+        highest = self._log_bytes(self.high)
+        if highest < goal + math.log(_NEAR) and target.bpp is not None:
+            raise self._out_of_reach(target)
+        if highest <= goal:
+            return self.encoded(self.high)
         below, _ = crossing(self._log_bytes, goal, self.low, self.high, is_near)
         if self._log_bytes(below) > goal:
             raise self._out_of_reach(target)
         return self.encoded(below)
+
+    def _guesses(self, aim: float) -> Iterator[int]:
+        """Where estimates pass a rate; they learn from the file of each guess."""
+        rungs = np.arange(self.low, self.high + 1, _PARTS)
+        if self._predicted is None:
+            return
+        sizes = self._predicted.bytes_at(rungs / _PARTS)
+        codes, off = np.arange(self.low, self.high + 1), 0.0
+        curve = interpolate.PchipInterpolator(rungs, np.log(sizes))(codes)
+        for _ in range(_GUESSES):
+            place = int(np.searchsorted(curve + off, aim))
+            if place == len(codes):
+                return
+            yield int(codes[place])
+            off = self._log_bytes(int(codes[place])) - curve[place]
 
     def for_psnr(self, target: Target) -> Encoded:
         goal = float(target.psnr or 0.0)

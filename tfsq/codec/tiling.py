@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfsq.architectures.images import padded_size
+from tfsq.codec.codec import Codec
 from tfsq.codec.progress import Progress, ProgressCallback, ignored
-from tfsq.codec.saved_model import Codec
 
 # Height and width of a tile without what it sees of its neighbors, in pixels.
 TILE = 1024

@@ -9,9 +9,9 @@ import tempfile
 
 import numpy as np
 
+from tfsq.codec.codec import Codec
 from tfsq.codec.errors import VerificationError
 from tfsq.codec.image_files import read_image
-from tfsq.codec.saved_model import Codec
 
 
 def check_in_second_process(file: pathlib.Path, codec: Codec, expected: np.ndarray) -> None:

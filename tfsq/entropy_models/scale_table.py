@@ -62,6 +62,14 @@ class ScaleTable:
         indexes = tf.searchsorted(thresholds, tf.reshape(tf.cast(scale, tf.float64), [-1]))
         return tf.reshape(indexes, tf.shape(scale))
 
+    def place_of(self, scale):
+        """Returns where between entries a scale is, float32; not the same on every machine.
+
+        Args:
+          scale: Positive float32 tensor, or a number.
+        """
+        return tf.math.log(scale / self.lower_bound) / self._log_step
+
     def scale_of(self, indexes):
         """Returns the float32 scales of entries.
 
