@@ -31,6 +31,8 @@ results: $(INSTALLED)
 	$(BIN)/python -m benchmarks.refinement.run
 	$(BIN)/python -m benchmarks.recipe.run
 	$(BIN)/python -m benchmarks.recipe.learning
+	$(BIN)/python -m benchmarks.ladder.run
+	$(BIN)/python -m benchmarks.ladder.files
 	$(BIN)/python -m benchmarks.shortcut.energy
 	$(BIN)/python -m benchmarks.shortcut.cost
 	$(BIN)/python -m benchmarks.loading.run

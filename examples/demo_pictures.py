@@ -10,30 +10,37 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from tfsq import evaluation
-
 # Of the held-out photograph: an eye.
 DETAIL = (slice(70, 170), slice(120, 270))
 
 
-def draw_comparison(
-    images, figures: evaluation.Figures, of_jpeg: evaluation.Figures, path: pathlib.Path
-) -> None:
-    """Draws the original, what tfsq and JPEG decode from as many bytes, and a detail of each."""
-    _, axes = plt.subplots(2, 3, figsize=(15, 7), layout="constrained")
-    titles = ["chelsea, held out: 24 bits per pixel"]
-    for name, found in (("tfsq", figures), ("JPEG", of_jpeg)):
-        titles.append(
-            f"{name}: {found.file_bytes} bytes, {found.bpp:.3f} bits per pixel, {found.psnr:.2f} dB"
-        )
-    for (whole, detail), image, title in zip(axes.T, images, titles):
-        whole.imshow(image)
-        whole.set_title(title)
-        detail.imshow(image[DETAIL], interpolation="nearest")
-        for axis in (whole, detail):
-            axis.axis("off")
-    plt.savefig(path, dpi=100)
-    plt.close()
+def draw_comparison(original, pictures: list, path: pathlib.Path) -> None:
+    """Draws a detail of the original, and of what codecs and JPEG decode from as many bytes.
+
+    Args:
+      original: Pixels of the photograph.
+      pictures: Of each codec its name, and pairs of pixels and `evaluation.Figures`, its own and
+        those of JPEG.
+      path: The file to write.
+    """
+    figure = plt.figure(figsize=(4 * (1 + len(pictures)), 6.2), layout="constrained")
+    axes = figure.subplots(2, 1 + len(pictures))
+    for axis in axes.flat:
+        axis.axis("off")
+    axes[0, 0].imshow(original)
+    axes[0, 0].set_title("chelsea, held out: 24 bits per pixel")
+    axes[1, 0].imshow(original[DETAIL], interpolation="nearest")
+    axes[1, 0].set_title("the detail")
+    for column, (name, ours, jpeg) in zip(axes.T[1:], pictures):
+        for axis, label, (pixels, found) in zip(column, (name, "JPEG"), (ours, jpeg)):
+            axis.imshow(pixels[DETAIL], interpolation="nearest")
+            axis.set_title(
+                f"{label}\n{found.file_bytes} bytes, {found.bpp:.3f} bits per pixel, "
+                f"{found.psnr:.2f} dB",
+                fontsize=10,
+            )
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
 
 
 def draw_training(history: pathlib.Path, steps_per_epoch: int, path: pathlib.Path) -> None:

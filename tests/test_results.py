@@ -23,6 +23,8 @@ REPORTS = [
     ("refinement", "run", ()),
     ("recipe", "learning", ()),
     ("recipe", "run", ()),
+    ("ladder", "run", ()),
+    ("ladder", "files", ()),
     ("shortcut", "energy", ()),
     ("shortcut", "cost", ()),
     ("loading", "run", ()),
@@ -65,7 +67,7 @@ def test_readme_quotes_the_tables():
         (row,) = re.findall(rf"^\| {re.escape(first)} \|.*$", (RESULTS / file).read_text(), re.M)
         value = row.split(" | ")[column - 1].replace("+-", "±")
         assert re.search(rf"(?<![\d.+-]){re.escape(value)} %", readme), value
-    demo = json.loads((RESULTS / "demo" / "report.json").read_text())
+    demo = json.loads((RESULTS / "demo" / "report.json").read_text())["files"][1]
     jpeg_bpp = demo["bpp"] * demo["jpeg_file_bytes"] / demo["file_bytes"]
     quoted = f"{demo['psnr']:.2f} dB at {demo['bpp']:.3f} bits per pixel, and JPEG "
     quoted += f"{demo['jpeg_psnr']:.2f} dB at {jpeg_bpp:.3f}"

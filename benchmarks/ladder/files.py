@@ -6,7 +6,8 @@ Trains a mean-scale hyperprior of 16/192 with the shortcut, one seed, on BSDS500
 has it already. Then files of Kodak 1 to 12 at qualities a tenth apart: `results/ladder/kodak.csv`.
 And files of a size and of bits per pixel, of these and of ten odd images, each timed against
 compression at the quality that was found: `results/ladder/targets.csv`. Both are summed up in
-`results/ladder/files.txt`. Nothing else should run on the machine.
+`results/ladder/files.md`. Nothing else should run on the machine. Without `--data`, the summary
+alone is made again.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ SHARES = (0.1, 0.5, 0.9)
 
 def trained(data: pathlib.Path, folder: pathlib.Path) -> codec.Codec:
     """The codec, of an earlier call or new."""
-    if not (folder / codec.saved_model.METADATA_FILE).exists():
+    if not folder.exists():
         tf.keras.utils.set_random_seed(0)
         model = MeanScaleHyperprior(
             16,
@@ -145,13 +146,20 @@ def summary() -> str:
 
 
 def main() -> None:
-    """Measures, and writes tables and summary."""
+    """Measures, if there are images, and writes the summary."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=pathlib.Path, required=True, help="Has bsds500/ and kodak/.")
-    parser.add_argument("--runs", type=pathlib.Path, required=True, help="Folder of the codec.")
+    parser.add_argument("--data", type=pathlib.Path, help="Has bsds500/ and kodak/.")
+    parser.add_argument("--runs", type=pathlib.Path, help="Folder of the codec.")
     arguments = parser.parse_args()
-    found = trained(arguments.data, arguments.runs / "codec")
-    files = sorted((arguments.data / "kodak").glob("*.png"))[:IMAGES]
+    if arguments.data:
+        measure(arguments.data, trained(arguments.data, arguments.runs / "codec"))
+    (RESULTS / "files.md").write_text(summary())
+    print(summary(), end="")
+
+
+def measure(data: pathlib.Path, found: codec.Codec) -> None:
+    """Writes the two tables."""
+    files = sorted((data / "kodak").glob("*.png"))[:IMAGES]
     images = {file.name: codec.read_image(file) for file in files}
     to_targets("warming up", next(iter(images.values())), found)
     everything = {**images, **odd_images(next(iter(images.values())))}
@@ -159,8 +167,6 @@ def main() -> None:
     tables.write([*itertools.chain(*rows)], RESULTS / "targets.csv")
     rows = (along(name, image, found) for name, image in track(images.items(), "qualities"))
     tables.write([*itertools.chain(*rows)], RESULTS / "kodak.csv")
-    (RESULTS / "files.txt").write_text(summary())
-    print(summary(), end="")
 
 
 if __name__ == "__main__":

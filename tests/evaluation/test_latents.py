@@ -6,8 +6,10 @@ import tensorflow as tf
 from PIL import Image
 from typer.testing import CliRunner
 
+from tests.photographs import photograph
 from tfsq import layers
 from tfsq.analysis import report
+from tfsq.architectures import MeanScaleHyperprior
 from tfsq.cli import app
 from tfsq.evaluation import latent_batch
 
@@ -59,6 +61,25 @@ def test_analyze_takes_a_model_and_images(quick, model, tmp_path):
     expected = model.lmbda * tf.reduce_mean(values["mse"])
     loss = batch.loss(tf.constant(y_hat, tf.float32))
     assert float(loss) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_latents_of_many_rates_are_in_steps_of_a_quality(tmp_path):
+    many = MeanScaleHyperprior(6, 8, shortcut="dct", lmbdas=(0.002, 0.006, 0.018))
+    many.compile("adam")
+    many.save(tmp_path / "model.keras")
+    image = np.array(photograph()[:64, :64])
+    Image.fromarray(image).save(tmp_path / "image.png")
+    files = [tmp_path / "image.png"]
+    low, high = (latent_batch(tmp_path / "model.keras", files, quality=q) for q in (1, 3))
+    for name in ("latents", "locs", "scales"):
+        np.testing.assert_allclose(getattr(high, name), 3 * getattr(low, name), rtol=2e-3)
+    middle = latent_batch(tmp_path / "model.keras", files)
+    y_hat = np.round(middle.residuals) + middle.locs
+    values = many.rate_distortion(image[None], training=False, quality=2)
+    expected = 0.006 * float(values["mse"][0])
+    assert float(middle.loss(tf.constant(y_hat, tf.float32))) == pytest.approx(expected, rel=1e-3)
+    with pytest.raises(ValueError, match="`quality` must be a number from 1 to 3"):
+        latent_batch(tmp_path / "model.keras", files, quality=4)
 
 
 def test_image_that_is_too_small_is_an_error(tmp_path):

@@ -224,11 +224,11 @@ class CompressionModel(RateDistortionModel):
         """
         return self.analysis(image / _PIXEL_RANGE - self._pixel_offset)
 
-    def gains_at(self, quality, training=False) -> Gains:
+    def gains_at(self, quality=None, training=False) -> Gains:
         """Returns the gains of the latent; without a ladder, those of a step of 1.
 
         Args:
-          quality: A number, or a tensor [batch].
+          quality: A number, or a tensor [batch]; None where there is no ladder.
           training: Boolean, whether gains are differentiable, or the same on every machine.
         """
         return Gains.at(self.gain, quality, training) if self.ladder else Gains()

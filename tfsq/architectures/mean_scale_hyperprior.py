@@ -46,17 +46,20 @@ class MeanScaleHyperprior(AtOnce):
     def predict_at_once(self, coder, z_hat):
         return self.scale_and_loc(coder.predictor(self.hyper_synthesis)(z_hat))
 
-    def latents(self, image):
+    def latents(self, image, quality=None):
         """Returns the latents of images with their predictions, for `tfsq.analysis.recommend`.
 
         Args:
           image: Tensor [batch, height, width, 3], height and width multiples of `size_multiple`.
+          quality: See `CompressionModel`.
 
         Returns:
-          (y, loc, scale), float32 tensors [batch, height / 16, width / 16, num_latents]; the scale
-          is what the network predicts, before the bound.
+          (y, loc, scale), float32 tensors [batch, height / 16, width / 16, num_latents], in
+          quantization steps; the scale is what the network predicts, before the bound.
         """
         latents = self.analyze(tf.cast(image, tf.float32))
         z_hat = self.hyper_latent_model.quantize(latents[HYPER_LATENT])
         scale, loc = self.scale_and_loc(self.hyper_synthesis(z_hat))
-        return tuple(tf.cast(tensor, tf.float32) for tensor in (latents[LATENT], loc, scale))
+        gains = self.gains_at(**self.at_quality(quality, 1))
+        found = (gains.in_steps(tensor) for tensor in (latents[LATENT], loc, scale))
+        return tuple(tf.cast(tensor, tf.float32) for tensor in found)

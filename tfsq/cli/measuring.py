@@ -177,6 +177,9 @@ def analyze(
     images: Optional[List[str]] = typer.Option(
         None, "--image", help="Image file, folder or glob; may be repeated."
     ),
+    quality: Optional[float] = typer.Option(
+        None, help="Of a model of many rates: in its steps, and for its lambda; the middle if none."
+    ),
     strict: bool = STRICT,
     force: bool = FORCE,
 ):
@@ -187,7 +190,7 @@ def analyze(
 
         found = files_of(images, on_skipped) if images else None
         check_new_folder(output, force, [*(found or ()), *([model] if model else ())])
-        batch = evaluation.latent_batch(model, found, on_skipped)
+        batch = evaluation.latent_batch(model, found, on_skipped, quality)
         columns = (TextColumn("{task.description}"), TextColumn("{task.completed:.0f}"))
         with Progress(*columns) as bar:
             results = report.analyze(

@@ -41,7 +41,10 @@ def _large_enough(files: Sequence, on_skipped) -> Iterator[np.ndarray]:
 
 
 def latent_batch(
-    model=None, images: Sequence | None = None, on_skipped: Callable[[str], None] | None = None
+    model=None,
+    images: Sequence | None = None,
+    on_skipped: Callable[[str], None] | None = None,
+    quality: float | None = None,
 ) -> LatentBatch:
     """Returns latents of a model, with lambda * squared error after its synthesis as their loss.
 
@@ -51,12 +54,15 @@ def latent_batch(
       images: Image files; each is cropped to the largest multiple of 64 that all have. The shipped
         ones if None.
       on_skipped: Called with why an image is left out that does not serve; None raises.
+      quality: Of a model of many rates, in whose quantization steps the latents are; None is the
+        middle.
 
     Returns:
       The batch.
 
     Raises:
-      ValueError: if there is no image, one that is smaller than 64 pixels, or another model.
+      ValueError: if there is no image, one that is smaller than 64 pixels, another model, or
+        `quality` is none of the model.
       OSError: if a file cannot be read.
     """
     files = sorted(_shipped().glob("*.png")) if images is None else list(images)
@@ -69,13 +75,18 @@ def latent_batch(
     sizes = zip(*(image.shape[:2] for image in found))
     height, width = (min(size) // _MULTIPLE * _MULTIPLE for size in sizes)
     batch = tf.constant(np.stack([image[:height, :width] for image in found]), tf.float32)
-    lmbda = getattr(network, "lmbda", None) or _LMBDA
+    at = network.at_quality(quality, 1)
+    if network.ladder:
+        lmbda = float(network.ladder.lmbdas_at(**at)[0])
+    else:
+        lmbda = getattr(network, "lmbda", None) or _LMBDA
 
     @tf.function
     def loss(y_hat):
+        y_hat = network.gains_at(**at).from_steps(y_hat)
         return lmbda * tf.reduce_mean(tf.square(network.synthesize(y_hat) - batch))
 
-    y, loc, scale = network.latents(batch)
+    y, loc, scale = network.latents(batch, **at)
     return LatentBatch(y.numpy(), loc.numpy(), scale.numpy(), loss)
 
 
