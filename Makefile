@@ -33,6 +33,7 @@ results: $(INSTALLED)
 	$(BIN)/python -m benchmarks.recipe.learning
 	$(BIN)/python -m benchmarks.ladder.run
 	$(BIN)/python -m benchmarks.ladder.files
+	$(BIN)/python -m benchmarks.ladder.cost
 	$(BIN)/python -m benchmarks.shortcut.energy
 	$(BIN)/python -m benchmarks.shortcut.cost
 	$(BIN)/python -m benchmarks.loading.run

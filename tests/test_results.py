@@ -25,6 +25,7 @@ REPORTS = [
     ("recipe", "run", ()),
     ("ladder", "run", ()),
     ("ladder", "files", ()),
+    ("ladder", "cost", ()),
     ("shortcut", "energy", ()),
     ("shortcut", "cost", ()),
     ("loading", "run", ()),

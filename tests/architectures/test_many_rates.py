@@ -141,7 +141,8 @@ def test_fit_and_evaluate_report_each_rung():
     images = tf.data.Dataset.from_tensors(crops(4)).repeat(4)
     history = model.fit(images, callbacks=callbacks, verbose=0).history
     assert set(names) <= set(history)
-    assert np.isfinite(history["train_test_gap"]).all()
+    # Rungs are the same in both, and latents rounded in both at the end.
+    assert history["train_test_gap"] == pytest.approx([0.0], abs=0.02)
     found = model.evaluate(crops(4), batch_size=2, return_dict=True, verbose=0)
     assert list(found) == names
     for rung, lmbda in enumerate(LMBDAS, 1):

@@ -87,6 +87,8 @@ def test_detail_is_the_mean_difference_of_neighbors():
         ({"final_temperature": 0.0}, r"`final_temperature` must be in \(0, 1\]"),
         ({"initial_temperature": 0.04}, "`final_temperature` must be at most"),
         ({"lmbda": 0.0}, "`lmbda` must be positive and finite in float32. Received: lmbda=0.0"),
+        ({"lmbdas": (0.02, 0.01)}, "`lmbdas` must be at least two numbers, each larger"),
+        ({"lmbda": 0.5, "lmbdas": (0.01, 0.04)}, "None, or the middle of `lmbdas`, 0.02. Received"),
         ({"annealing_start": 1.0}, r"`annealing_start` must be in \[0, 1\)"),
         ({"shortcut": "fft"}, r"`shortcut` must be None or one of \['dct'\]. Received: .*'fft'"),
         ({"least_detail": -1.0}, "`least_detail` must be finite and not negative"),

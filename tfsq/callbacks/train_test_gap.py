@@ -37,7 +37,8 @@ class TrainTestGap(tf.keras.callbacks.Callback):
     Args:
       batch: Input of the model, images for the models of `tfsq.architectures`.
       rate_distortion: Callable (batch, training) -> dict with tensors "loss", "bpp" and
-        "distortion"; None takes the method of that name of the model.
+        "distortion"; None takes the method of that name of the model, of a network of many rates
+        at each of its lambdas in turn.
       gradient_draws: Number of gradients to compare, 0 or at least 2.
       gradient_every: Epochs from one comparison to the next, at least 1.
 
@@ -91,7 +92,7 @@ class TrainTestGap(tf.keras.callbacks.Callback):
             return
         self._traced_for = state
         strategy = self.model.distribute_strategy
-        rate_distortion = self.rate_distortion or self.model.rate_distortion
+        rate_distortion = self.rate_distortion or self._of_model
 
         # In the replicas, where a layer with a seed draws its noise.
         @tf.function
@@ -111,6 +112,14 @@ class TrainTestGap(tf.keras.callbacks.Callback):
             return [strategy.reduce("MEAN", gradient, None) for gradient in gradients]
 
         self._evaluate, self._differentiate = evaluate, differentiate
+
+    def _of_model(self, batch, training):
+        ladder = getattr(self.model, "ladder", None)
+        if not ladder:
+            return self.model.rate_distortion(batch, training)
+        # Both with the same rungs, all of them in turn.
+        rungs = tf.range(tf.shape(batch)[0]) % len(ladder) + 1
+        return self.model.rate_distortion(batch, training, quality=tf.cast(rungs, tf.float32))
 
     def _gradient_noise(self):
         """The variance of the gradient, summed over the weights, and the square of its mean."""
