@@ -38,7 +38,6 @@ def jobs(seeds) -> list[dict]:
     axes += [(name, LMBDA, seeds[0], LONG) for name in (REFERENCE, BEFORE, *OTHER_RATES)]
     # What gains most at equal time, where it gains most.
     axes += [(name, HIGH_LMBDA, seeds[0], STEPS) for name in (REFERENCE, FIRST)]
-    axes += [(FIRST, LMBDA, seeds[0], STEPS)]
     columns = ("name", "lmbda", "seed", "steps")
     # The times of steps are `run.py`'s.
     return [dict(zip(columns, values)) | {"step_ms": 0.0} for values in axes]
