@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from benchmarks import rows as tables
+from benchmarks.ladder.designs import ONE_RATE, TFSQ
 from benchmarks.speed import report
 from tests.test_benchmarks import BENCHMARKS, load
 
@@ -108,3 +110,17 @@ def test_every_number_of_the_results_page_is_in_a_table():
     # Figures of results stand in the tables; percentages, dB and bits in the text would not.
     prose = re.sub(r"```.*?```", "", page, flags=re.DOTALL)
     assert not re.search(r"\d+(\.\d+)? ?(%|dB|bpp|bits per pixel)", prose)
+
+
+def test_one_network_of_many_rates_serves_each_of_them():
+    rows = tables.read(RESULTS / "ladder" / "losses.csv")
+    base = {(r["lmbda"], r["seed"]): float(r["loss"]) for r in rows if r["design"] == ONE_RATE}
+    ratios = [
+        float(row["loss"]) / base[row["lmbda"], row["seed"]]
+        for row in rows
+        if row["design"] == TFSQ
+    ]
+    assert len(ratios) >= 7
+    assert max(ratios) < 1.05
+    met = [row["met"] for row in tables.read(RESULTS / "ladder" / "targets.csv")]
+    assert met == ["True"] * 132
