@@ -113,6 +113,22 @@ def failures(rows: list[dict]) -> list[dict]:
     ]
 
 
+def summed(rows: list[dict]) -> list[dict]:
+    """A row for each codec, writer and reader."""
+    counts: dict[tuple, list[dict]] = {}
+    for row in rows:
+        counts.setdefault((row["codec"], row["writer"], row["reader"]), []).append(row)
+    return [
+        {
+            **dict(zip(("codec", "writer", "reader"), key)),
+            "files": len(found),
+            "same_symbols": sum(row["symbols"] == "same" for row in found),
+            "largest_pixel_difference": max(row["largest_pixel_difference"] for row in found),
+        }
+        for key, found in counts.items()
+    ]
+
+
 def main() -> None:
     """Measures the matrix, and writes `matrix.csv` and `matrix.txt`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -134,7 +150,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         prepare(pathlib.Path(folder))
         rows = measure(pathlib.Path(folder), list(SETTINGS))
-    tables.write(rows, RESULTS / "matrix.csv")
+    tables.write(summed(rows), RESULTS / "matrix.csv")
     text = (
         f"{len(rows)} decodings of {len({row['codec'] for row in rows})} codecs' files, by "
         f"{len(SETTINGS)} settings: {len(failures(rows))} failures\n"
