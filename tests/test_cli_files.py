@@ -277,7 +277,7 @@ def test_files_of_any_name_are_coded_and_shown_as_they_are(name, folder, tmp_pat
     refused(run("compress", missing, tmp_path / "b.tfsq", *model), "No such file")
 
 
-@pytest.mark.slow  # Two processes; `test_standard_streams` has some every day.
+@pytest.mark.slow  # Two processes.
 def test_bytes_of_names_are_what_streams_and_tables_get(folder, tmp_path):
     # Not UTF-8, and markup of rich.
     name = b"caf\xe9[/y].png"
@@ -340,6 +340,7 @@ def test_lossy_images_are_of_high_quality_and_said_to_be_lossy(folder, tmp_path)
         assert opened.quantization == Image.open(buffer).quantization
 
 
+@pytest.mark.slow  # Processes; `test_another_process_decodes_the_same_pixels` has some every day.
 def test_standard_streams(folder, tmp_path):
     path = save(tmp_path / "image.png")
     process = [sys.executable, "-m", "tfsq"]

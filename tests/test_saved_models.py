@@ -37,10 +37,8 @@ def test_rate_and_psnr_rise_with_the_quality(figures):
         assert figures[low].psnr < figures[high].psnr
 
 
-# Building the network itself takes seconds.
-@pytest.mark.parametrize(
-    "quality", [pytest.param(q, marks=pytest.mark.slow if q < 4 else ()) for q in QUALITIES]
-)
+@pytest.mark.slow  # Building the network itself takes seconds.
+@pytest.mark.parametrize("quality", QUALITIES)
 def test_strings_are_as_long_as_predicted(quality):
     found = evaluation.measure(photograph(), codec.shipped_codec(quality))
     assert found.decoder_matches_encoder

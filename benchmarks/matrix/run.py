@@ -123,7 +123,9 @@ def summed(rows: list[dict]) -> list[dict]:
             **dict(zip(("codec", "writer", "reader"), key)),
             "files": len(found),
             "same_symbols": sum(row["symbols"] == "same" for row in found),
-            "largest_pixel_difference": max(row["largest_pixel_difference"] for row in found),
+            "largest_pixel_difference": max(
+                (row["largest_pixel_difference"] for row in found), key=lambda n: int(n or 255)
+            ),
         }
         for key, found in counts.items()
     ]

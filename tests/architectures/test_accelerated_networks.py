@@ -10,7 +10,9 @@ from tfsq.architectures import NETWORKS
 from tfsq.entropy_models import FactorizedEntropyModel
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "policy", [pytest.param("mixed_bfloat16", marks=pytest.mark.slow), "mixed_float16"]
+)
 @pytest.mark.parametrize("name", marked(slow=set(NETWORKS) - {"MeanScaleHyperprior"}))
 def test_mixed_precision_trains_and_decodes_exactly(name, policy):
     model = make_model(name, dtype=policy)

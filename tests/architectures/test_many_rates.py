@@ -133,6 +133,7 @@ def test_middle_of_the_ladder_is_the_network_of_one_rate():
     assert np.array_equal(found[1]["latent"], expected[1]["latent"])
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_fit_and_evaluate_report_each_rung():
     names = ["loss", "bpp", "mse", "psnr"]
     names += [f"{name}_{rung}" for rung in (1, 2, 3) for name in ("loss", "bpp", "psnr")]

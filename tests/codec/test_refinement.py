@@ -49,6 +49,7 @@ def test_refined_latents_have_the_smaller_loss_in_bits_and_pixels(in_memory, sur
     assert loss(latents, in_memory) < 0.995 * before
 
 
+@pytest.mark.slow  # Two networks are traced; others refine a loaded codec every day.
 def test_loaded_codec_refines_to_the_same_latents(model, loaded):
     ours = codec.refine_latents(IMAGE, codec.as_codec(model), 3)
     theirs = codec.refine_latents(IMAGE, loaded, 3)

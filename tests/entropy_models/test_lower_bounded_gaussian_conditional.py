@@ -204,7 +204,13 @@ def ideal_and_coder_bits(residual, model, scale):
 
 
 @pytest.mark.parametrize("scale", [0.11, 0.4, 1.3, 15.0, 200.0])
-@pytest.mark.parametrize("arguments", [{}, {"tail_mass": 2**-8, "range_coder_precision": 12}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        {"tail_mass": 2**-8, "range_coder_precision": 12},
+    ],
+)
 def test_strings_of_outliers_have_the_predicted_length(scale, arguments):
     model = LowerBoundedGaussianConditional(coding_rank=1, compression=True, **arguments)
     # Both signs, as a range coder may end a string of equal symbols early.
