@@ -29,7 +29,7 @@ TRAINING_PHOTOGRAPHS = ("astronaut", "coffee", "rocket")
 HELD_OUT = "chelsea"
 STEPS, STEPS_PER_EPOCH = 3000, 150
 QUALITIES = (1, 2, 3)
-# The codec that comes with tfsq whose files are nearest to those in the middle.
+# Of the codecs that come with tfsq, the one of the smallest files.
 BUNDLED = 1
 REPORTED = (
     "bpp",
