@@ -266,12 +266,7 @@ class CompressionModel(RateDistortionModel):
         return pad_to_multiple(tf.cast(image, tf.float32), self.size_multiple)
 
     def call(self, image, training=None, quality=None):
-        """Reconstructs images.
-
-        Args:
-          image: Tensor [batch, height, width, 3] of any real dtype, values in 0-255, any size.
-          training: Boolean, whether to use the surrogates or to round.
-          quality: See the class.
+        """Reconstructs images; the class docstring has the arguments.
 
         Returns:
           (reconstruction, bits): a float32 tensor of the shape of `image`, and a dict from the

@@ -64,7 +64,7 @@ CASES = [
     ),
     {"distortion": "ms-ssim", "crop_size": 192, "lmbda": 10.0},
     {"least_detail": 8.0, "annealing_start": 0.5},
-    {"lmbdas": (0.002, 0.006, 0.018)},
+    {"lmbda": None, "lmbdas": (0.002, 0.006, 0.018)},
 ]
 
 
