@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from benchmarks import rows as tables
 from benchmarks.ladder.run import LMBDAS
-from benchmarks.shortcut.cost import COLUMNS, ROUNDS, SIZES, STEPS, lines_of, seconds_of, stepper
+from benchmarks.shortcut.cost import SIZES, STEPS, in_turns, lines_of, stepper
 from tfsq.analysis import markdown
 from tfsq.architectures import MeanScaleHyperprior
 
@@ -36,15 +36,7 @@ def measure() -> list[dict]:
     rows = []
     for size in SIZES:
         functions = [stepper(model_of(size, lmbdas)) for lmbdas in (None, LMBDAS)]
-        for function in functions:
-            seconds_of(function, 2)
-        for turn in range(ROUNDS):
-            # Whichever goes first has the colder caches.
-            order = functions if turn % 2 else functions[::-1]
-            times = {function: 1e3 * seconds_of(function, STEPS[size]) for function in order}
-            values = (f"{times[function]:.3f}" for function in functions)
-            row = (*size, "training step, 4 crops of 128x128", turn, *values)
-            rows.append(dict(zip(COLUMNS, row)))
+        rows += in_turns((*size, "training step, 4 crops of 128x128"), functions, STEPS[size])
     return rows
 
 

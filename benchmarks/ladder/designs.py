@@ -101,13 +101,14 @@ DESIGNS = {
 }
 
 
-def made(name: str, lmbdas, seed: int):
+def made(name: str, lmbdas, seed: int, size=SIZE):
     """A network of a design, or of one rate where there is one lambda.
 
     Args:
       name: A key of `DESIGNS`, or `ONE_RATE`.
       lmbdas: Of the ladder, or one.
       seed: Of the weights.
+      size: Arguments of the network.
     """
     tf.keras.utils.set_random_seed(seed)
     surrogates = {
@@ -115,5 +116,5 @@ def made(name: str, lmbdas, seed: int):
         "reconstruction_quantizer": layers.get("ste"),
     }
     if name == ONE_RATE:
-        return MeanScaleHyperprior(**SIZE, **surrogates, initial_lmbda=lmbdas[0])
-    return DESIGNS[name](**SIZE, **surrogates, lmbdas=lmbdas)
+        return MeanScaleHyperprior(**size, **surrogates, initial_lmbda=lmbdas[0])
+    return DESIGNS[name](**size, **surrogates, lmbdas=lmbdas)

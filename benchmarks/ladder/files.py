@@ -19,15 +19,12 @@ import statistics
 import time
 
 import numpy as np
-import tensorflow as tf
 from rich.progress import track
 
 from benchmarks import rows as tables
-from benchmarks.ladder.run import BATCH_SIZE, CROP_SIZE, LEARNING_RATE, LMBDAS
-from tfsq import codec, evaluation, layers
-from tfsq.architectures import MeanScaleHyperprior
-from tfsq.training.data import crops_dataset, training_images
-from tfsq.training.settings import make_optimizer
+from benchmarks.ladder.designs import SIZE, TFSQ, made
+from benchmarks.ladder.run import LMBDAS, fit
+from tfsq import codec, evaluation
 
 RESULTS = pathlib.Path("results/ladder")
 STEPS, IMAGES = 3000, 12
@@ -39,21 +36,9 @@ SHARES = (0.1, 0.5, 0.9)
 def trained(data: pathlib.Path, folder: pathlib.Path) -> codec.Codec:
     """The codec, of an earlier call or new."""
     if not folder.exists():
-        tf.keras.utils.set_random_seed(0)
-        model = MeanScaleHyperprior(
-            16,
-            192,
-            hyper_width=32,
-            shortcut="dct",
-            lmbdas=LMBDAS,
-            rate_quantizer=layers.get("aun"),
-            reconstruction_quantizer=layers.get("ste"),
-        )
-        model.compile(
-            make_optimizer(tf.keras.optimizers.schedules.CosineDecay(LEARNING_RATE, STEPS))
-        )
-        images = training_images(sorted((data / "bsds500/train").glob("*.jpg")), CROP_SIZE)
-        model.fit(crops_dataset(images, CROP_SIZE, BATCH_SIZE, 0), steps_per_epoch=STEPS, verbose=2)
+        size = {**SIZE, "num_latents": 192}
+        model = made(TFSQ, LMBDAS, seed=0, size=size)
+        fit(model, LMBDAS, STEPS, seed=0, data=data / "bsds500")
         codec.export(model, folder)
     return codec.load(folder)
 

@@ -21,7 +21,7 @@ from rich.progress import track
 
 from benchmarks import rows as tables
 from benchmarks.ladder.designs import DESIGNS, ONE_RATE, TFSQ, made
-from benchmarks.recipe.run import validation
+from benchmarks.recipe.run import read, validation
 from tfsq.analysis import markdown
 from tfsq.training.data import crops_dataset, training_images
 from tfsq.training.settings import make_optimizer
@@ -55,14 +55,19 @@ class Row:
     psnr: float
 
 
-def trained(design: str, lmbdas, seed: int, data: pathlib.Path) -> list[Row]:
-    """Trains a network, and measures it at each of its lambdas."""
-    model = made(design, lmbdas, seed)
-    schedule = tf.keras.optimizers.schedules.CosineDecay(LEARNING_RATE, STEPS)
+def fit(model, lmbdas, steps: int, seed: int, data: pathlib.Path) -> None:
+    """Trains a network, of one lambda or of a ladder of them."""
+    schedule = tf.keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
     model.compile(make_optimizer(schedule), lmbda=None if model.ladder else lmbdas[0])
     images = training_images(sorted((data / "train").glob("*.jpg")), CROP_SIZE)
     crops = crops_dataset(images, CROP_SIZE, BATCH_SIZE, seed)
-    model.fit(crops, steps_per_epoch=STEPS, verbose=0)
+    model.fit(crops, steps_per_epoch=steps, verbose=0)
+
+
+def trained(design: str, lmbdas, seed: int, data: pathlib.Path) -> list[Row]:
+    """Trains a network, and measures it at each of its lambdas."""
+    model = made(design, lmbdas, seed)
+    fit(model, lmbdas, STEPS, seed, data)
     held_out = tf.data.Dataset.from_tensor_slices(np.stack(validation(data))).batch(1)
     found = model.evaluate(held_out, return_dict=True, verbose=0)
     endings = [f"_{rung}" for rung in range(1, len(lmbdas) + 1)] if model.ladder else [""]
@@ -91,15 +96,6 @@ def table(found: list[Row]) -> str:
     return markdown(["design", *(f"lambda {lmbda:g} (%)" for lmbda in LMBDAS), "seeds"], lines)
 
 
-def read(file: pathlib.Path) -> list[Row]:
-    """The rows that are measured already."""
-    kinds = {"design": str, "seed": int, "steps": int}
-    return [
-        Row(**{name: kinds.get(name, float)(value) for name, value in row.items()})
-        for row in tables.read(file)
-    ]
-
-
 def main() -> None:
     """Measures what is missing, and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -109,7 +105,7 @@ def main() -> None:
         "--designs", nargs="*", choices=DESIGNS, default=list(DESIGNS), metavar="NAME"
     )
     arguments = parser.parse_args()
-    found = read(RESULTS / CSV)
+    found = read(RESULTS / CSV, Row)
     if arguments.data:
         done = {(row.design, row.seed, row.lmbda) for row in found}
         jobs = []

@@ -82,6 +82,20 @@ def seconds_of(function, count: int) -> float:
     return (time.perf_counter() - start) / count
 
 
+def in_turns(key: tuple, functions: list, count: int) -> list[dict]:
+    """A row for each round, of two functions that are called `count` times in it."""
+    for function in functions:
+        seconds_of(function, 2)
+    rows = []
+    for turn in range(ROUNDS):
+        # Whichever goes first has the colder caches.
+        order = functions if turn % 2 else functions[::-1]
+        times = {function: 1e3 * seconds_of(function, count) for function in order}
+        row = (*key, turn, *(f"{times[function]:.3f}" for function in functions))
+        rows.append(dict(zip(COLUMNS, row)))
+    return rows
+
+
 def measure() -> list[dict]:
     """A row for each size, kind of work and round."""
     rows = []
@@ -92,14 +106,7 @@ def measure() -> list[dict]:
         }
         for what, (make, count) in work.items():
             functions = make([model_of(size, shortcut) for shortcut in SHORTCUTS])
-            for function in functions:
-                seconds_of(function, 2)
-            for turn in range(ROUNDS):
-                # Whichever goes first has the colder caches.
-                order = functions if turn % 2 else functions[::-1]
-                times = {function: 1e3 * seconds_of(function, count) for function in order}
-                row = (*size, what, turn, *(f"{times[function]:.3f}" for function in functions))
-                rows.append(dict(zip(COLUMNS, row)))
+            rows += in_turns((*size, what), functions, count)
     return rows
 
 

@@ -110,7 +110,7 @@ class CompressionModel(RateDistortionModel):
         check_shortcut(shortcut)
         ladder = None if lmbdas is None else Ladder(lmbdas)
         if initial_lmbda is None:
-            initial_lmbda = ladder.lmbda_at(ladder.middle) if ladder else _INITIAL_LMBDA
+            initial_lmbda = ladder.middle_lmbda if ladder else _INITIAL_LMBDA
         initial_lmbda = check_positive("initial_lmbda", initial_lmbda)
         super().__init__(name=name, dtype=dtype)
         self.num_filters = num_filters

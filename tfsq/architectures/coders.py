@@ -29,7 +29,7 @@ class Gains:
     """Latents in units of the quantization step, and back.
 
     Args:
-      gains: Pair of float32 tensors [batch, 1, 1, channels], gains and their inverses; None where
+      gains: Pair of float32 tensors [batch, 1, 1, channels], gains and inverse gains; None where
         the step is 1.
     """
 
@@ -50,8 +50,8 @@ class Gains:
             found = [tf.where(tf.cast(training, tf.bool), soft, hard) for soft, hard in zip(*both)]
         else:
             found = list(gain.gains(quality, exactly=not training))
-        gains, steps = (factors[:, tf.newaxis, tf.newaxis] for factors in found)
-        return cls((gains, steps))
+        gains, inverse_gains = (factors[:, tf.newaxis, tf.newaxis] for factors in found)
+        return cls((gains, inverse_gains))
 
     def in_steps(self, x, channels: slice = _ALL):
         """Returns a latent or its prediction in steps, float32 unless they are 1.

@@ -1,4 +1,4 @@
-"""What strings would cost at several qualities, in a few percent of the time that coding takes."""
+"""What strings would cost at several qualities, nearly, without coding any."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _LARGEST = 1023
 def bits_along(entropy_model: LowerBoundedGaussianConditional, y, scale, loc, gains) -> tf.Tensor:
     """Looks up the bits of a latent at several gains, for predictions that do not depend on them.
 
-    Within a tenth of a percent or so of what `estimate` says: an entry of the table of scales is
-    chosen in float32, and a symbol beyond 1023 has the bits of that one.
+    Nearly what `estimate` says: an entry of the table of scales is chosen in float32, and a symbol
+    beyond 1023 has the bits of that one.
 
     Args:
       entropy_model: What codes the latent.

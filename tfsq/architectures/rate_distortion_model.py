@@ -33,7 +33,7 @@ class RateDistortionModel(tf.keras.Model):
 
     ladder: Ladder | None = None
     gain: Gain
-    # What `benchmarks/ladder` found best.
+    # `benchmarks/ladder` compares it with 0, 1/2 and 1: from 1/2 on it matters little.
     balance = 0.8
 
     def compile(self, optimizer, lmbda: float | None = None, distortion: str = "mse", **kwargs):
@@ -121,8 +121,8 @@ class RateDistortionModel(tf.keras.Model):
         if self.ladder is None:
             lmbda = self.lmbda if lmbda is None else lmbda
         else:
-            middle = self.ladder.lmbda_at(self.ladder.middle)
-            lmbda = self.ladder.lmbdas_at(**at) * (1.0 if lmbda is None else lmbda / middle)
+            ratio = 1.0 if lmbda is None else lmbda / self.ladder.middle_lmbda
+            lmbda = self.ladder.lmbdas_at(**at) * ratio
         reconstruction, bits = self(image, training=training, **at)
         return {**self.loss_of(target, reconstruction, bits, lmbda), **at}
 
@@ -247,8 +247,7 @@ class RateDistortionModel(tf.keras.Model):
     def _objective(self, values):
         if self.ladder is None:
             return values["loss"]
-        middle = self.ladder.lmbda_at(self.ladder.middle)
-        ratio = middle / self.ladder.lmbdas_at(values["quality"])
+        ratio = self.ladder.middle_lmbda / self.ladder.lmbdas_at(values["quality"])
         return values["loss"] * tf.pow(ratio, self.balance)
 
     def _update_means(self, values):

@@ -107,8 +107,8 @@ def compress(
             if (bpp, size, psnr) != (None, None, None):
                 of_model = codec.Target(bpp=bpp, size=_bytes(size), psnr=psnr)
             with progress() as show:
-                size = codec.compress_file(path, file, chosen, refine, show, verify, of_model)
-        _tell(target, f"{target}: {size} bytes")
+                written = codec.compress_file(path, file, chosen, refine, show, verify, of_model)
+        _tell(target, f"{target}: {written} bytes")
 
 
 @app.command()

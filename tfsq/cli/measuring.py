@@ -118,8 +118,8 @@ def evaluate(
         paths = files_of(files, on_skipped)
         folders = [*(models or ()), *map(codec.shipped_model, qualities or ())]
         _check_targets(evaluation, csv_file, figure_file, paths, folders, force)
-        ladder = None if at_qualities is None else _ladder(at_qualities)
-        comparison = evaluation.Comparison(folders, references or (), ladder)
+        chosen = None if at_qualities is None else _qualities_of(at_qualities)
+        comparison = evaluation.Comparison(folders, references or (), chosen)
         try:
             _measure(comparison, paths, on_skipped)
         finally:
@@ -138,7 +138,7 @@ def evaluate(
                 evaluation.draw_comparison(curves).savefig(file, dpi=110)
 
 
-def _ladder(text: str) -> List[float]:
+def _qualities_of(text: str) -> List[float]:
     """The numbers from the first to the last, a step apart."""
     try:
         first, last, step = map(float, text.split(":"))

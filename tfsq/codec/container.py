@@ -21,8 +21,8 @@ _CHECKSUM = struct.Struct("<I")
 FINGERPRINT_BYTES = 4
 # Of an image; keeps what a hostile header can make a decoder allocate within bounds.
 MAX_PIXELS, MAX_SIDE = 2**27, 2**16
-# Of a quality, which a file holds in thousandths.
-_PARTS, _LARGEST_QUALITY = 1000, 65
+# A file holds a quality in thousandths.
+QUALITY_PARTS, _LARGEST_QUALITY = 1000, 65
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ def stored_quality(quality: float) -> float:
     Args:
       quality: From 1 to 65.
     """
-    return round(quality * _PARTS) / _PARTS
+    return round(quality * QUALITY_PARTS) / QUALITY_PARTS
 
 
 def is_codable(height: int, width: int) -> bool:
@@ -113,7 +113,7 @@ def pack(container: Container) -> bytes:
         len(container.strings),
     )
     if container.quality is not None:
-        header += _QUALITY.pack(round(container.quality * _PARTS))
+        header += _QUALITY.pack(round(container.quality * QUALITY_PARTS))
     lengths = b"".join(_LENGTH.pack(len(string)) for string in container.strings)
     bound = (_bound(fingerprint, header) for fingerprint in container.fingerprints)
     body = b"".join((header, lengths, *bound, *container.strings))
@@ -173,7 +173,7 @@ def unpack(data: bytes) -> Container:
     fingerprints = tuple(_bound(fingerprint, header) for fingerprint in bound)
     quality = None
     if version == _VERSION_WITH_QUALITY:
-        quality = _QUALITY.unpack_from(header, _HEADER.size)[0] / _PARTS
+        quality = _QUALITY.unpack_from(header, _HEADER.size)[0] / QUALITY_PARTS
     return Container(model_id, height, width, tuple(strings), fingerprints, quality)
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from scipy import interpolate
 
 from tfsq.codec.codec import Codec
-from tfsq.codec.container import stored_quality
+from tfsq.codec.container import QUALITY_PARTS
 from tfsq.codec.encoding import Encoded, Predicted
 from tfsq.layers.checks import check_positive
 
@@ -25,7 +25,6 @@ _AIM = 0.996
 _NEAR_DB = 0.01
 # By estimates, before a search by files alone.
 _GUESSES = 4
-_PARTS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,8 +98,8 @@ class _Search:
     def __init__(self, image, codec, encode, predicted):
         self._image, self._codec, self._predicted = image, codec, predicted
         self._size = image.shape[:2]
-        self.low, self.high = _PARTS, _PARTS * len(codec.ladder)
-        self.encoded = functools.cache(lambda code: encode(stored_quality(code / _PARTS)))
+        self.low, self.high = QUALITY_PARTS, QUALITY_PARTS * len(codec.ladder)
+        self.encoded = functools.cache(lambda code: encode(code / QUALITY_PARTS))
 
     def _bytes(self, code: int) -> int:
         return len(self.encoded(code).packed(self._size, self._codec))
@@ -137,10 +136,10 @@ class _Search:
 
     def _guesses(self, aim: float) -> Iterator[int]:
         """Where estimates pass a rate; they learn from the file of each guess."""
-        rungs = np.arange(self.low, self.high + 1, _PARTS)
+        rungs = np.arange(self.low, self.high + 1, QUALITY_PARTS)
         if self._predicted is None:
             return
-        sizes = self._predicted.bytes_at(rungs / _PARTS)
+        sizes = self._predicted.bytes_at(rungs / QUALITY_PARTS)
         codes, off = np.arange(self.low, self.high + 1), 0.0
         curve = interpolate.PchipInterpolator(rungs, np.log(sizes))(codes)
         for _ in range(_GUESSES):

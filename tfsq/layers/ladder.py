@@ -49,6 +49,11 @@ class Ladder:
         """The quality in the middle."""
         return (len(self) + 1) / 2
 
+    @property
+    def middle_lmbda(self) -> float:
+        """The lambda in the middle."""
+        return self.lmbda_at(self.middle)
+
     def lmbda_at(self, quality: float) -> float:
         """Returns the lambda of a quality.
 

@@ -166,7 +166,7 @@ class TrainingSettings:
         expected = _LMBDA
         if self.lmbdas is not None:
             ladder = Ladder(self.lmbdas)
-            expected = ladder.lmbda_at(ladder.middle)
+            expected = ladder.middle_lmbda
             object.__setattr__(self, "lmbdas", list(ladder.lmbdas))
         if self.lmbda is None:
             object.__setattr__(self, "lmbda", expected)
