@@ -1,12 +1,16 @@
 # `make demo` and `make test` set up everything they need in .venv.
 
-VENV := .venv
+# With a Python of your choice, as in `PYTHON=python3.13 make test`, in .venv-3.13.
+ifneq ($(origin PYTHON),undefined)
+VENV ?= .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+endif
+VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# The first Python that TensorFlow 2.14 has wheels for.
-PYTHON ?= $(shell for python in python3.11 python3.10 python3.9 python3; do \
-	$$python -c 'import sys; sys.exit(not (3, 9) <= sys.version_info < (3, 12))' 2>/dev/null \
+# The first Python that TensorFlow has wheels for; up to 3.11 with TensorFlow Compression.
+PYTHON ?= $(shell for python in python3.11 python3.10 python3.9 python3.12 python3.13 python3; do \
+	$$python -c 'import sys; sys.exit(not (3, 9) <= sys.version_info < (3, 14))' 2>/dev/null \
 	&& { command -v $$python; break; }; done)
 
 .PHONY: demo test lint docs results clean
@@ -45,8 +49,8 @@ results: $(INSTALLED)
 	$(BIN)/python -m benchmarks.speed.report results/speed
 
 $(INSTALLED): pyproject.toml
-	@$(or $(PYTHON),false) -c 'import sys; sys.exit(not (3, 9) <= sys.version_info < (3, 12))' || { \
-		echo "tfsq needs Python 3.9, 3.10 or 3.11: TensorFlow 2.14 has no wheels for others."; \
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(not (3, 9) <= sys.version_info < (3, 14))' || { \
+		echo "tfsq needs a Python from 3.9 to 3.13: TensorFlow has no wheels for others."; \
 		exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'

@@ -9,6 +9,7 @@ from tests.photographs import photograph
 from tfsq import codec
 from tfsq.architectures import NETWORKS
 from tfsq.entropy_models import FactorizedEntropyModel
+from tfsq.layers import find
 
 SIZES = ((40, 70), (64, 64))
 LMBDAS = (0.002, 0.006, 0.018)
@@ -25,10 +26,9 @@ def busy_model(network, shortcut=None, lmbdas=None):
     if model.ladder:
         for i, weight in enumerate(model.gain.weights):
             weight.assign_add(tf.random.stateless_normal(weight.shape, [1, i], 0.0, 0.3))
-    for part in model.submodules:
-        if isinstance(part, FactorizedEntropyModel):
-            # As training moves them, off the grid.
-            part.loc.assign(tf.random.stateless_uniform(part.loc.shape, [0, 1], -0.5, 0.5))
+    for part in find(model, FactorizedEntropyModel):
+        # As training moves them, off the grid.
+        part.loc.assign(tf.random.stateless_uniform(part.loc.shape, [0, 1], -0.5, 0.5))
     return model
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import pathlib
 import tempfile
 
+import keras
 import skimage.data
 import tensorflow as tf
 
 import tfsq
 
 
-@tf.keras.saving.register_keras_serializable("quickstart")
+@keras.saving.register_keras_serializable("quickstart")
 class TinyCodec(tfsq.architectures.CompressionModel):
     """Functional models around an entropy model, on the contract that `export` needs."""
 

@@ -19,7 +19,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(tfsq.__path__, "tfsq.")
-    if not module.name.endswith("__main__")
+    # Of the modules for Keras 2 and Keras 3, one can be imported.
+    if not module.name.endswith("__main__") and "_keras" not in module.name
 )
 
 

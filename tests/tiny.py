@@ -2,6 +2,7 @@
 
 import contextlib
 
+import keras
 import pytest
 import tensorflow as tf
 
@@ -11,7 +12,7 @@ from tfsq.architectures import DCTShortcut, FactorizedPrior
 NAME = "Tiny"
 
 
-@tf.keras.saving.register_keras_serializable(package="tfsq_tests")
+@keras.saving.register_keras_serializable(package="tfsq_tests")
 class Tiny(FactorizedPrior):
     """A DCT whose coefficients are mixed, under a factorized prior."""
 

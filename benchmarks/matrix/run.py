@@ -98,9 +98,14 @@ def measure(folder: pathlib.Path, settings: list[str]) -> list[dict]:
     rows = []
     for setting in settings:
         in_process("read", folder, setting, settings)
-        with (folder / f"{setting}.csv").open(newline="") as opened:
-            rows += [dict(zip(COLUMNS, row)) for row in csv.reader(opened)]
+        rows += rows_of(folder, setting)
     return rows
+
+
+def rows_of(folder: pathlib.Path, setting: str) -> list[dict]:
+    """What `read` has found."""
+    with (folder / f"{setting}.csv").open(newline="") as opened:
+        return [dict(zip(COLUMNS, row)) for row in csv.reader(opened)]
 
 
 def failures(rows: list[dict]) -> list[dict]:

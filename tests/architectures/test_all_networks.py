@@ -10,7 +10,7 @@ from tfsq import codec, evaluation, layers
 from tfsq.architectures import NETWORKS, HyperpriorModel
 from tfsq.callbacks import TemperatureCallback
 from tfsq.entropy_models.base import EntropyModel
-from tfsq.layers import AdditiveUniformNoise, Quantizer, StraightThroughRounding
+from tfsq.layers import AdditiveUniformNoise, Quantizer, StraightThroughRounding, find
 
 LARGE = np.concatenate([photograph("astronaut"), photograph("astronaut")[::-1, :256]], axis=1)
 IMAGES = {
@@ -119,7 +119,7 @@ def test_keras_file_keeps_weights_and_arguments(model, tmp_path):
 
 
 def test_entropy_models_share_their_quantizers(model):
-    quantizers = {id(part): type(part) for part in model.submodules if isinstance(part, Quantizer)}
+    quantizers = {id(part): type(part) for part in find(model, Quantizer)}
     types = sorted(kind.__name__ for kind in quantizers.values())
     assert types == ["AdditiveUniformNoise", "StochasticUniformAnnealing"]
 

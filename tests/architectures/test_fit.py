@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.architectures.networks import marked
+from tests.keras_versions import has_format, of_keras_2
 from tests.photographs import photograph
 from tests.tiny import Tiny
 from tfsq import architectures, layers
@@ -93,6 +94,8 @@ def channels_first():
     tf.keras.backend.set_image_data_format("channels_last")
 
 
+# Keras 3 says so of every pipeline whose length it does not know.
+@pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning")
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_targets_of_another_shape_are_not_broadcast(jit_compile):
     model = network(jit_compile=jit_compile)
@@ -114,7 +117,7 @@ def test_targets_of_another_shape_are_not_broadcast(jit_compile):
 def test_evaluation_rounds_and_reports(model):
     images = tf.data.Dataset.from_tensors(IMAGES)
     figures = model.evaluate(images, return_dict=True, verbose=0)
-    assert list(figures) == ["loss", "bpp", "mse", "psnr"]
+    assert sorted(figures) == ["bpp", "loss", "mse", "psnr"]
     hard = model.rate_distortion(IMAGES, training=False)
     for name, value in figures.items():
         assert value == pytest.approx(float(tf.reduce_mean(hard[name])), rel=1e-5)
@@ -144,11 +147,11 @@ def test_losses_of_regularizers_are_trained_on():
         tf.keras.utils.set_random_seed(1)
         model = Tiny(4, 6)
         model.compile(tf.keras.optimizers.SGD(1e-2, clipnorm=1.0), lmbda=0.02)
-        kernel = model.analysis.layers[-1].kernel
-        model.add_loss(lambda: factor * tf.reduce_sum(tf.square(kernel)))
+        layer = model.analysis.layers[-1]
+        layer.activity_regularizer = tf.keras.regularizers.L2(factor)
         for _ in range(3):
             model.train_step(IMAGES)
-        return float(tf.reduce_sum(tf.square(kernel)))
+        return float(tf.reduce_sum(tf.square(layer.kernel)))
 
     assert loss_of(1e6) < loss_of(0.0)
 
@@ -176,7 +179,7 @@ def two_annealed(seed=0):
 
 
 @pytest.mark.parametrize("coded", [False, True])
-@pytest.mark.parametrize("ending", ["h5", "weights.h5", "tf"])
+@pytest.mark.parametrize("ending", ["weights.h5", *of_keras_2("h5", "tf")])
 def test_weights_of_two_annealed_quantizers_survive_each_format(ending, coded, tmp_path):
     model, other = two_annealed(), two_annealed(1)
     model.latent_model.rate_quantizer.temperature = 0.5
@@ -192,7 +195,15 @@ def test_weights_of_two_annealed_quantizers_survive_each_format(ending, coded, t
         assert np.array_equal(other.compress(IMAGES)["latent"], strings["latent"])
 
 
-def test_two_annealed_quantizers_in_a_layer_of_one_s_own_are_saved(tmp_path):
+@pytest.mark.parametrize(
+    "name, given",
+    [
+        ("w.weights.h5", {}),
+        pytest.param("w.h5", {"by_name": False}, marks=has_format),
+        pytest.param("w.h5", {"by_name": True}, marks=has_format),
+    ],
+)
+def test_two_annealed_quantizers_in_a_layer_of_one_s_own_are_saved(name, given, tmp_path):
     class Both(tf.keras.layers.Layer):
         def __init__(self):
             super().__init__(name="both")
@@ -203,14 +214,13 @@ def test_two_annealed_quantizers_in_a_layer_of_one_s_own_are_saved(tmp_path):
 
     models = [tf.keras.Sequential([tf.keras.Input([3]), Both()]) for _ in range(2)]
     models[0].layers[0].a.temperature, models[0].layers[0].b.temperature = 0.5, 0.25
-    for by_name in (False, True):
-        models[0].save_weights(tmp_path / "w.h5")
-        models[1].layers[0].a.temperature = 1.0
-        models[1].load_weights(tmp_path / "w.h5", by_name=by_name)
-        found = models[1].layers[0]
-        assert (float(found.a.temperature), float(found.b.temperature)) == (0.5, 0.25)
+    models[0].save_weights(tmp_path / name)
+    models[1].load_weights(tmp_path / name, **given)
+    found = models[1].layers[0]
+    assert (float(found.a.temperature), float(found.b.temperature)) == (0.5, 0.25)
 
 
+@has_format
 def test_by_name_is_refused_with_the_reason(tmp_path):
     model = two_annealed()
     model.save_weights(tmp_path / "w.h5")

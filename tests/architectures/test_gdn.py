@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_compression as tfc
 
+from tests.keras_versions import of_keras_2
 from tfsq.architectures import GDN
 
 
 @pytest.mark.parametrize("inverse", [False, True])
 def test_is_the_gdn_of_tfc(inverse):
+    tfc = pytest.importorskip("tensorflow_compression")
     x = tf.random.stateless_normal([2, 4, 4, 3], (1, 1))
     ours, theirs = GDN(inverse), tfc.GDN(inverse)
     np.testing.assert_allclose(ours(x), theirs(x), rtol=1e-6)
@@ -46,7 +47,7 @@ def test_arguments_of_tfc_that_it_does_not_have_are_refused():
         GDN(alpha_parameter=2)
 
 
-@pytest.mark.parametrize("name", ["model.keras", "model_tf", "model.weights.h5"])
+@pytest.mark.parametrize("name", ["model.keras", "model.weights.h5", *of_keras_2("model_tf")])
 def test_files_keep_its_parameters(tmp_path, name):
     make = lambda: tf.keras.Sequential([tf.keras.Input([4, 4, 3]), GDN(inverse=True)])  # noqa: E731
     model = make()

@@ -1,15 +1,22 @@
 """The shortcut that begins as a DCT, alone and in the networks."""
 
+import pathlib
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from scipy import fft
 
 from tests.architectures.networks import make_model, marked
+from tests.keras_versions import has_format
 from tests.photographs import photograph
 from tfsq import codec
+from tfsq._keras import IS_KERAS_3
 from tfsq.architectures import NETWORKS, DCTShortcut, MeanScaleHyperprior
 from tfsq.architectures.shortcut import dct_kernel, frequencies, quantization_step
+
+KERAS_2_FILE = pathlib.Path(__file__).parents[1] / "golden" / "keras_2" / "model.keras"
 
 EVERY = 768
 PIXELS = photograph("chelsea")[:256, :384]
@@ -188,7 +195,7 @@ def test_networks_of_before_see_pixels_from_zero_to_one(name):
     np.testing.assert_array_equal(again.synthesize(y), 255.0 * model.synthesis(y))
 
 
-@tf.keras.saving.register_keras_serializable(package="test_shortcut")
+@keras.saving.register_keras_serializable(package="test_shortcut")
 class OfOnesOwn(MeanScaleHyperprior):
     """A network with a constructor of its own."""
 
@@ -205,8 +212,19 @@ def test_networks_with_a_constructor_of_their_own_decide_themselves(tmp_path):
     assert tf.keras.models.load_model(tmp_path / "model.keras").centered
 
 
-def test_keras_files_of_builds_before_have_pixels_from_zero_to_one():
-    model = tf.keras.models.load_model(codec.shipped_folder() / "analysis" / "model.keras")
+def keras_file_of_a_build_before():
+    return tf.keras.models.load_model(KERAS_2_FILE)
+
+
+def codec_of_a_build_before():
+    return codec.load(codec.shipped_folder() / "analysis" / "codec").network
+
+
+@pytest.mark.parametrize(
+    "load", [codec_of_a_build_before, pytest.param(keras_file_of_a_build_before, marks=has_format)]
+)
+def test_models_of_builds_before_have_pixels_from_zero_to_one(load):
+    model = load()
     assert not model.centered and model.shortcut is None
     image = tf.constant(photograph("coffee")[np.newaxis, :320, :448])
     model.compile("sgd", lmbda=0.01)
@@ -214,34 +232,7 @@ def test_keras_files_of_builds_before_have_pixels_from_zero_to_one():
     assert float(model.rate_distortion(image, training=False)["psnr"][0]) > 25.0
 
 
-def test_centered_pixels_are_those_of_before_less_a_half():
-    image = tf.constant(PIXELS[np.newaxis, :64, :64], tf.float32)
-    model = make_model("MeanScaleHyperprior")
-    np.testing.assert_array_equal(model.transform(image), model.analysis(image / 255.0 - 0.5))
-    y = model.transform(image)
-    np.testing.assert_allclose(model.synthesize(y), 255.0 * (model.synthesis(y) + 0.5), rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"shortcut": "fft"}, r"`shortcut` must be None or one of \['dct'\].*'fft'"),
-        ({"initial_lmbda": 0.0}, "`initial_lmbda` must be positive and finite.*initial_lmbda=0.0"),
-    ],
-)
-def test_networks_refuse_bad_arguments(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        make_model("FactorizedPrior", **arguments)
-
-
-@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision_begins_where_float32_does(dtype):
-    image = tf.constant(PIXELS[np.newaxis])
-    losses = {}
-    for policy in ("float32", dtype):
-        tf.keras.utils.set_random_seed(1)
-        model = make_model("MeanScaleHyperprior", shortcut="dct", dtype=policy)
-        model.compile("sgd", lmbda=0.01)
-        losses[policy] = loss_of(model, image)
-        assert model.transform(tf.cast(image, tf.float32)).dtype == model.compute_dtype
-    assert losses[dtype] == pytest.approx(losses["float32"], rel=0.02)
+@pytest.mark.skipif(not IS_KERAS_3, reason="Keras 2 reads its files")
+def test_keras_3_says_what_to_do_with_files_of_keras_2():
+    with pytest.raises(ValueError, match="written by Keras 2.*tfsq.codec.export"):
+        tf.keras.models.load_model(KERAS_2_FILE)

@@ -84,4 +84,4 @@ def test_a_file_of_the_layer_of_keras_fits(tmp_path):
 @pytest.mark.parametrize("shape", [(None, 16, 16, 3), (2, None, 8, 3), (None, None, None, 3)])
 def test_static_shape_is_that_of_keras(shape):
     ours, theirs = (layer(tf.keras.Input(batch_shape=shape)) for layer in pair_of(3, 2))
-    assert ours.shape.as_list() == theirs.shape.as_list()
+    assert tuple(ours.shape) == tuple(theirs.shape)

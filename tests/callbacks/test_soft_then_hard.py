@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.keras_versions import has_legacy_optimizers
 from tests.photographs import crops
 from tests.tiny import Tiny
 from tfsq.callbacks import SoftThenHard, TemperatureCallback
@@ -90,8 +91,8 @@ def test_resumed_run_is_switched_where_the_interrupted_one_was(tmp_path):
 
 def test_only_the_given_quantizers_are_switched():
     first, second = AdditiveUniformNoise(), StochasticUniformAnnealing()
-    dense = tf.keras.layers.Dense(3)
-    model = tf.keras.Sequential([tf.keras.Input([3]), dense, first, second])
+    dense, last = tf.keras.layers.Dense(3), tf.keras.layers.Dense(3)
+    model = tf.keras.Sequential([tf.keras.Input([3]), dense, first, second, last])
     model.compile("sgd", "mse")
     model.fit(
         tf.ones([4, 3]),
@@ -147,13 +148,19 @@ def test_layers_that_are_not_in_the_model_are_refused():
     ):
         with pytest.raises(ValueError, match=f"`{name}` must be parts of model"):
             model.fit(tf.ones([4, 3]), tf.ones([4, 3]), callbacks=[callback], verbose=0)
-    model.compile(tf.keras.optimizers.legacy.SGD(), "mse")
-    with pytest.raises(ValueError, match="not of its `legacy` module"):
-        model.fit(tf.ones([4, 3]), tf.ones([4, 3]), callbacks=[SoftThenHard(0, [dense])])
     with pytest.raises(ValueError, match="found no quantizer"):
         nothing = SoftThenHard(0, [dense], quantizers=[])
         model.compile("sgd", "mse")
         model.fit(tf.ones([4, 3]), tf.ones([4, 3]), callbacks=[nothing], verbose=0)
+
+
+@has_legacy_optimizers
+def test_legacy_optimizers_are_refused():
+    dense = tf.keras.layers.Dense(3)
+    model = tf.keras.Sequential([tf.keras.Input([3]), dense, AdditiveUniformNoise()])
+    model.compile(tf.keras.optimizers.legacy.SGD(), "mse")
+    with pytest.raises(ValueError, match="not of its `legacy` module"):
+        model.fit(tf.ones([4, 3]), tf.ones([4, 3]), callbacks=[SoftThenHard(0, [dense])])
 
 
 def test_unknown_name_and_missing_quantizer_are_refused():

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.strategies import two_replicas
+from tfsq._keras import IS_KERAS_3
 from tfsq.callbacks import TemperatureCallback
 from tfsq.entropy_models import LowerBoundedGaussianConditional
 from tfsq.layers import (
@@ -172,6 +173,7 @@ def test_two_callbacks_of_one_name_are_refused():
         )
 
 
+@pytest.mark.skipif(IS_KERAS_3, reason="Keras 3 starts an interrupted epoch again")
 def test_plan_of_a_run_resumed_within_an_epoch_ends_where_it_did(tmp_path):
     class Interrupt(tf.keras.callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):

@@ -10,7 +10,7 @@ from tfsq.architectures import FactorizedPrior, MeanScaleHyperprior
 from tfsq.codec.api import Encoded, real_loss
 from tfsq.codec.refinement import gradients_of
 from tfsq.codec.tiling import analyze
-from tfsq.layers import StochasticGumbelAnnealing, ZeroCenterQuantization
+from tfsq.layers import StochasticGumbelAnnealing, ZeroCenterQuantization, find
 from tfsq.layers.zero_center_quantization import quantizing_with
 
 IMAGE = photograph("coffee")[100:200, 100:230]
@@ -152,7 +152,7 @@ def test_bad_arguments_are_refused(loaded):
 
 def test_other_quantizer_is_used_inside_and_nothing_changed_after(model):
     other = StochasticGumbelAnnealing(seed=1)
-    changed = [part for part in model.submodules if isinstance(part, ZeroCenterQuantization)]
+    changed = find(model, ZeroCenterQuantization)
     before = [(layer.quantizer, layer.rate_quantizer, layer.stop_gradient) for layer in changed]
     names = [weight.name for weight in model.weights]
     with pytest.raises(RuntimeError, match="inside"), quantizing_with(model, other):

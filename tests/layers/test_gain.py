@@ -26,7 +26,7 @@ def test_begins_at_the_square_root_of_lambda_over_that_of_the_middle():
     y = tf.ones([3, 2, 2, CHANNELS])
     found = gain(y, quality=[1.0, 2.0, 3.0])[:, 0, 0, 0]
     np.testing.assert_allclose(found, np.sqrt(np.array(LMBDAS) / LMBDAS[1]), rtol=1e-6)
-    np.testing.assert_allclose(gain.inverse(gain(y, 1.3), 1.3), y, rtol=1e-6)
+    np.testing.assert_allclose(gain.inverse(gain(y, quality=1.3), 1.3), y, rtol=1e-6)
 
 
 def test_is_geometric_between_rungs():
@@ -40,15 +40,15 @@ def test_is_geometric_between_rungs():
 def test_quality_is_a_number_or_one_for_each_example(quality):
     gain, y = moved(), tf.random.normal([2, 3, CHANNELS])
     expected = tf.broadcast_to(tf.cast(quality, tf.float32), [2])
-    each = [gain(y[i : i + 1], float(expected[i])) for i in range(2)]
-    np.testing.assert_allclose(gain(y, quality), tf.concat(each, 0), rtol=1e-6)
+    each = [gain(y[i : i + 1], quality=float(expected[i])) for i in range(2)]
+    np.testing.assert_allclose(gain(y, quality=quality), tf.concat(each, 0), rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 @pytest.mark.parametrize("shape", [(2, CHANNELS), (2, 3, 4, CHANNELS), (0, 3, CHANNELS)])
 def test_shape_and_dtype_are_kept(shape, dtype):
     gain, y = moved(), tf.cast(tf.random.normal(shape), dtype)
-    for found in (gain(y, 1.5), gain.inverse(y, 1.5)):
+    for found in (gain(y, quality=1.5), gain.inverse(y, 1.5)):
         assert (found.shape, found.dtype) == (y.shape, y.dtype)
 
 
@@ -76,8 +76,8 @@ def test_everything_is_trained_through_a_surrogate():
     quality = [1.0, 2.0, 2.5, 3.0]
 
     def loss():
-        y_hat = gain.inverse(quantizer(gain(y, quality), training=True), quality)
-        return tf.reduce_sum(tf.square(y_hat - y) + tf.abs(gain(y, quality)))
+        y_hat = gain.inverse(quantizer(gain(y, quality=quality), training=True), quality)
+        return tf.reduce_sum(tf.square(y_hat - y) + tf.abs(gain(y, quality=quality)))
 
     for function in (loss, tf.function(loss), tf.function(loss, jit_compile=True)):
         with tf.GradientTape() as tape:
@@ -102,7 +102,7 @@ def test_keras_file_keeps_gains(tmp_path):
 @pytest.mark.parametrize("quality", [0.99, 3.01, float("nan"), "high", None])
 def test_numbers_that_are_not_on_the_ladder_are_refused(quality):
     with pytest.raises(ValueError, match="`quality` must be a number from 1 to 3. Received"):
-        moved()(tf.ones([1, CHANNELS]), quality)
+        moved()(tf.ones([1, CHANNELS]), quality=quality)
 
 
 @pytest.mark.parametrize("quality", [0.99, 3.01, float("nan")])

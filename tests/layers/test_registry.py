@@ -1,5 +1,6 @@
 """`tfsq.layers.get` and `register`."""
 
+import keras
 import pytest
 import tensorflow as tf
 
@@ -28,7 +29,7 @@ def test_get_resolves_names_classes_configs_and_layers(name):
     assert type(layers.get(cls, name="mine")) is cls
     assert layers.get(layer) is layer
     for config in (
-        tf.keras.saving.serialize_keras_object(layer),
+        keras.saving.serialize_keras_object(layer),
         {"class_name": cls.__name__, "config": layer.get_config()},
         {"class_name": name, "config": layer.get_config()},
     ):
@@ -59,7 +60,7 @@ def test_what_is_no_quantizer_is_refused(identifier):
 
 
 def test_serialized_layer_of_another_kind_is_refused():
-    config = tf.keras.saving.serialize_keras_object(tf.keras.layers.ReLU())
+    config = keras.saving.serialize_keras_object(tf.keras.layers.ReLU())
     with pytest.raises(TypeError, match="`identifier` must be"):
         layers.get(config)
 

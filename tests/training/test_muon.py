@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.photographs import photograph
 from tests.tiny import Tiny
 from tfsq import training
+from tfsq._keras import IS_KERAS_3
 from tfsq.training.muon import orthogonalize
 
 # Where singular values end, says its docstring.
@@ -139,7 +140,9 @@ def test_a_run_of_adam_goes_on_with_muon(tmp_path):
     adam.fit(tf.data.Dataset.from_tensors(images).repeat(3), verbose=0)
     path = tf.train.Checkpoint(optimizer=adam.optimizer).write(str(tmp_path / "state"))
     muon = compiled(training.Muon(1e-3))
-    tf.train.Checkpoint(optimizer=muon.optimizer).read(path).assert_consumed()
+    status = tf.train.Checkpoint(optimizer=muon.optimizer).read(path)
+    # Keras 3's own keeps no learning rate.
+    status.expect_partial() if IS_KERAS_3 else status.assert_consumed()
     for saved, restored in zip(adam.optimizer.variables, muon.optimizer.variables):
         np.testing.assert_array_equal(saved, restored)
 

@@ -309,7 +309,7 @@ class CompressionModel(RateDistortionModel):
         quantized = self.decode(strings, padded, **at)
         return self.synthesize(quantized[LATENT])[:, : size[0], : size[1], :]
 
-    def load_weights(self, filepath, skip_mismatch=False, by_name=False, options=None):
+    def load_weights(self, filepath, skip_mismatch=False, by_name=False, **kwargs):
         """Loads weights; see `tf.keras.Model.load_weights`.
 
         Raises:
@@ -321,7 +321,7 @@ class CompressionModel(RateDistortionModel):
                 "`by_name` must be False: Keras refuses coding tables then, whose shapes are not "
                 "known before. Load all weights, or those of single layers."
             )
-        return super().load_weights(filepath, skip_mismatch, by_name, options)
+        return super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
 
     def get_config(self):
         latent_model = self.latent_model.get_config()

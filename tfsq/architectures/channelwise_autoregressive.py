@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from tfsq._keras import saving
 from tfsq.architectures import transforms
 from tfsq.architectures.hyperprior import HyperpriorModel
 from tfsq.architectures.local_statistics import PredictionPath
@@ -11,7 +12,7 @@ from tfsq.layers import Quantizer
 from tfsq.layers.checks import check_integer
 
 
-@tf.keras.saving.register_keras_serializable(package="tfsq")
+@saving.register_keras_serializable(package="tfsq")
 class ChannelwiseAutoregressive(HyperpriorModel):
     """Slices of channels, each predicted from the hyper-latent and the slices before.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from tfsq._keras import saving
 from tfsq.architectures.context import ContextModel
 from tfsq.architectures.masked_convolution import checkerboard_taps
 
 
-@tf.keras.saving.register_keras_serializable(package="tfsq")
+@saving.register_keras_serializable(package="tfsq")
 class CheckerboardHyperprior(ContextModel):
     """Mean-scale hyperprior that predicts one half of the positions from the other, in two passes.
 

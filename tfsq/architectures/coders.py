@@ -212,7 +212,7 @@ class Encoder(_ExactPredictions):
         self.gains = gains
 
     def start(self):
-        """A handle of the range encoder."""
+        """That of the range coder."""
         return self.entropy_model.start_encoding(tf.shape(self.latent)[:1])
 
     def code_piece(self, state, piece, scale, loc, channels=_ALL):
@@ -236,19 +236,25 @@ class Decoder(_ExactPredictions):
     Args:
       entropy_model: Entropy model with `coding_rank=3` and `compression=True`.
       strings: String tensor [batch].
+      shape: Integer tensor, rows, columns and channels of the latent.
       gains: Those of the latent.
     """
 
     def __init__(
-        self, entropy_model: LowerBoundedGaussianConditional, strings, gains: Gains = _NO_GAINS
+        self,
+        entropy_model: LowerBoundedGaussianConditional,
+        strings,
+        shape,
+        gains: Gains = _NO_GAINS,
     ):
         self.entropy_model = entropy_model
         self.strings = strings
+        self.count = tf.reduce_prod(shape)
         self.gains = gains
 
     def start(self):
-        """A handle of the range decoder."""
-        return self.entropy_model.start_decoding(self.strings)
+        """That of the range coder."""
+        return self.entropy_model.start_decoding(self.strings, self.count)
 
     def code_piece(self, state, piece, scale, loc, channels=_ALL):
         """The piece is not known here."""
@@ -260,6 +266,7 @@ class Decoder(_ExactPredictions):
         return state, gains.from_steps(y_hat, channels, scale.dtype if loc is None else loc.dtype)
 
     def finish(self, state, y_hat):
-        """Raises where TFC's check finds a string corrupt."""
-        with tf.control_dependencies(self.entropy_model.finish_decoding(state)):
+        """Raises where a string is not that of what was decoded."""
+        check = self.entropy_model.finish_decoding(state, self.strings)
+        with tf.control_dependencies(check):
             return None, tf.identity(y_hat)

@@ -20,6 +20,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from tfsq._keras import slope_of
+
 _INPUT_BITS, _KERNEL_BITS, _SCALE_BITS = 12, 18, 16
 # Of a step of the grid.
 _NEAREST = 1e-6
@@ -148,7 +150,7 @@ def _step_of(layer) -> Callable:
     if isinstance(layer, tf.keras.layers.ReLU):
         return tf.nn.relu
     if isinstance(layer, tf.keras.layers.LeakyReLU):
-        return lambda x: tf.nn.leaky_relu(x, float(layer.alpha))
+        return lambda x: tf.nn.leaky_relu(x, slope_of(layer))
     raise TypeError(f"`transform` has a layer that cannot be computed exactly: {layer!r}")
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from tfsq._keras import saving
 from tfsq.architectures.base import LATENT, CompressionModel, unchecked
 from tfsq.entropy_models import FactorizedEntropyModel
 
 
-@tf.keras.saving.register_keras_serializable(package="tfsq")
+@saving.register_keras_serializable(package="tfsq")
 class FactorizedPrior(CompressionModel):
     """Factorized prior: every channel of the latent has a learned density of its own.
 

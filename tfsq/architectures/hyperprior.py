@@ -187,7 +187,8 @@ class HyperpriorModel(CompressionModel):
         hyper_size = size // self.size_multiple
         z_hat = self.hyper_latent_model.decompress(strings[HYPER_LATENT], hyper_size)
         z_hat = check(HYPER_LATENT, tf.cast(z_hat, self.compute_dtype))
-        coder = Decoder(self.latent_model, strings[LATENT], self.gains_at(quality))
+        shape = tf.concat([size // self.latent_stride, [self.num_latents]], axis=0)
+        coder = Decoder(self.latent_model, strings[LATENT], shape, self.gains_at(quality))
         _, y_hat = coder.finish(*self.walk(coder, z_hat))
         return {LATENT: check(LATENT, y_hat), HYPER_LATENT: z_hat}
 
@@ -237,9 +238,19 @@ class AtOnce(HyperpriorModel):
         """
         strings, z_hat = self.hyper_latent_model.encode(z)
         z_hat = tf.cast(z_hat, self.compute_dtype)
+        return (strings, z_hat, *self.predictions_of(z_hat))
+
+    def predictions_of(self, z_hat) -> tuple:
+        """Predicts the latent as a decoder does.
+
+        Args:
+          z_hat: The quantized hyper-latent.
+
+        Returns:
+          (scale, loc): of the latent, float64 and in the dtype of computation.
+        """
         scale, loc = self.predict_at_once(Encoder(self.latent_model, None), z_hat)
-        loc = tf.zeros_like(scale, self.compute_dtype) if loc is None else loc
-        return strings, z_hat, scale, loc
+        return scale, tf.zeros_like(scale, self.compute_dtype) if loc is None else loc
 
     def encode_predicted(self, y, scale, loc, quality=None) -> tuple:
         """Codes a latent whose prediction is known.

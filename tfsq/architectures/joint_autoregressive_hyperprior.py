@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from tfsq._keras import saving
 from tfsq.architectures.coders import Estimator
 from tfsq.architectures.context import ContextModel
 from tfsq.architectures.hyperprior import whole
@@ -15,7 +16,7 @@ _LAG = 3
 _MARGIN = 4
 
 
-@tf.keras.saving.register_keras_serializable(package="tfsq")
+@saving.register_keras_serializable(package="tfsq")
 class JointAutoregressiveHyperprior(ContextModel):
     """Mean-scale hyperprior whose predictions also depend on what is decoded already.
 
@@ -104,7 +105,8 @@ class JointAutoregressiveHyperprior(ContextModel):
             (0, coder.start(), recent, coded),
             shape_invariants=(
                 tf.TensorShape([]),
-                tf.TensorShape([None]),
+                # That of the coder's state.
+                tf.TensorShape(None),
                 tf.TensorShape([recent.shape[0], None, None, self.num_latents]),
                 tf.TensorShape(None),
             ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from tfsq._keras import saving
 from tfsq.architectures.exact import exact_parameters, on_grid
 
 _SIZE = 5
@@ -23,7 +24,7 @@ def checkerboard_taps() -> list[tuple[int, int]]:
     return [(row, column) for row in offsets for column in offsets if (row + column) % 2]
 
 
-@tf.keras.saving.register_keras_serializable(package="tfsq")
+@saving.register_keras_serializable(package="tfsq")
 class MaskedConvolution(tf.keras.layers.Conv2D):
     """A 5x5 convolution whose kernel is masked.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from tfsq._keras import saving
 from tfsq.architectures import transforms
 from tfsq.architectures.hyperprior import HYPER_LATENT, LATENT, AtOnce
 from tfsq.architectures.local_statistics import PredictionPath
 
 
-@tf.keras.saving.register_keras_serializable(package="tfsq")
+@saving.register_keras_serializable(package="tfsq")
 class MeanScaleHyperprior(AtOnce):
     """Mean-scale hyperprior: mean and scale of the latent are predicted from a hyper-latent.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_compression as tfc
+
+from tfsq.entropy_models.bounds import lower_bound
 
 _WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _WINDOW, _SIGMA = 11, 1.5
@@ -45,7 +46,7 @@ def ms_ssim(x, y) -> tf.Tensor:
 
     The values are those of `tf.image.ssim_multiscale`. That one has the gradient 0 * inf = NaN
     where a term is not positive, which a network that begins to train meets; here such a term is
-    bounded from below, and keeps the gradient that raises it (`tfc.lower_bound`).
+    bounded from below, and keeps the gradient that raises it.
 
     Source: Z. Wang, E. P. Simoncelli, A. C. Bovik, "Multi-Scale Structural Similarity for Image
     Quality Assessment", Asilomar 2003.
@@ -64,5 +65,5 @@ def ms_ssim(x, y) -> tf.Tensor:
             x, y = _halved(x), _halved(y)
         similarity, contrast = _luminance_and_contrast(x, y)
         term = similarity if scale == len(_WEIGHTS) - 1 else contrast
-        result *= tfc.lower_bound(term, _SMALLEST_TERM) ** weight
+        result *= lower_bound(term, _SMALLEST_TERM) ** weight
     return tf.reduce_mean(result, axis=-1)

@@ -6,6 +6,7 @@ import types
 
 import tensorflow as tf
 
+from tfsq._keras import Model, minimize
 from tfsq.architectures.distortions import DISTORTIONS, distortion_of, mean_squared_error
 from tfsq.architectures.images import checked_images, of_same_shape
 from tfsq.layers import Gain
@@ -16,7 +17,7 @@ _METRICS, _METRICS_OF_A_RUNG = ("loss", "bpp", "mse", "psnr"), ("loss", "bpp", "
 _NOT_COMPILED = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
-class RateDistortionModel(tf.keras.Model):
+class RateDistortionModel(Model):
     """A model with the loss bits per pixel + lmbda * distortion, as in TFC's examples.
 
     A subclass implements `call(image, training)` -> (reconstruction, bits), the bits a dict of
@@ -32,6 +33,8 @@ class RateDistortionModel(tf.keras.Model):
     """
 
     ladder: Ladder | None = None
+    # Empty until `compile`.
+    distortion: str = ""
     gain: Gain
     # `benchmarks/ladder` compares it with 0, 1/2 and 1: from 1/2 on it matters little.
     balance = 0.8
@@ -64,6 +67,8 @@ class RateDistortionModel(tf.keras.Model):
                     f"`{name}` is not used: the loss is bits per pixel + lmbda * distortion, and "
                     f"`fit` reports loss, bpp, mse and psnr. Received: {name}={kwargs[name]!r}"
                 )
+        # Keras 3 would compile with XLA, also on processors, where it gains nothing.
+        kwargs.setdefault("jit_compile", False)
         super().compile(optimizer=optimizer, **kwargs)
         self.lmbda = lmbda
         self.distortion = distortion
@@ -80,8 +85,10 @@ class RateDistortionModel(tf.keras.Model):
         )
 
     def get_compile_config(self):
-        if not self._is_compiled:
+        if not self.distortion:
             return None
+        # Creates the slots, so that a file has as many as are looked for in it.
+        self.optimizer.build(self.trainable_variables)
         config = super().get_compile_config()
         return {**config, "lmbda": self.lmbda, "distortion": self.distortion}
 
@@ -113,7 +120,7 @@ class RateDistortionModel(tf.keras.Model):
           RuntimeError: if the model was not compiled.
           ValueError: if `image`, `target` or `quality` is not as described.
         """
-        if not self._is_compiled:
+        if not self.distortion:
             raise RuntimeError("The model must be compiled first: its loss depends on `lmbda`.")
         image = checked_images(image)
         target = image if target is None else of_same_shape(checked_images(target), image)
@@ -217,7 +224,7 @@ class RateDistortionModel(tf.keras.Model):
             values = self.rate_distortion(image, training=True, **given)
             # Gradients are summed over the replicas. `losses` are those of regularizers.
             loss = (tf.reduce_mean(self._objective(values)) + sum(self.losses)) / replicas
-        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
+        minimize(self.optimizer, loss, self.trainable_variables, tape)
         return values
 
     def test_step(self, data):
@@ -240,7 +247,7 @@ class RateDistortionModel(tf.keras.Model):
 
     @property
     def metrics(self):
-        if not self._is_compiled:
+        if not self.distortion:
             return []
         return [*vars(self._means).values(), *vars(self._means_of_rungs).values()]
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from tfsq._keras import saving
 from tfsq.architectures import transforms
 from tfsq.architectures.hyperprior import AtOnce
 from tfsq.architectures.local_statistics import PredictionPath
 
 
-@tf.keras.saving.register_keras_serializable(package="tfsq")
+@saving.register_keras_serializable(package="tfsq")
 class ScaleHyperprior(AtOnce):
     """Scale hyperprior: the scale of the latent, whose mean is zero, is predicted.
 

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import fft
 
+from tfsq._keras import saving
 from tfsq.layers.checks import check_integer, check_positive
 
 BLOCK = 16
@@ -92,7 +93,7 @@ def dct_kernel(channels: int, block: int = BLOCK) -> np.ndarray:
     return kernel
 
 
-@tf.keras.saving.register_keras_serializable(package="tfsq")
+@saving.register_keras_serializable(package="tfsq")
 class DCTShortcut(tf.keras.layers.Layer):
     """A linear map from 16x16 pixels to latents, or back, that begins as a DCT.
 

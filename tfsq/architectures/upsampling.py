@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from tfsq._keras import saving
+
 _SIZE, _STRIDES = 5, 2
 
 
@@ -48,7 +50,7 @@ def upsampled(x, kernel) -> tf.Tensor:
     return _at_low_resolution(x, kernel), grad
 
 
-@tf.keras.saving.register_keras_serializable(package="tfsq")
+@saving.register_keras_serializable(package="tfsq")
 class Conv2DTranspose(tf.keras.layers.Conv2DTranspose):
     """A transposed 5x5 convolution that doubles height and width, for few outputs: pixels.
 

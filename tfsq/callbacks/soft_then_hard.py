@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from tfsq._keras import LEGACY_OPTIMIZERS, parts_of
 from tfsq.callbacks.steps import StepReader
 from tfsq.callbacks.temperature import replace_train_function
 from tfsq.layers import Quantizer, find
@@ -139,14 +140,14 @@ class SoftThenHard(tf.keras.callbacks.Callback):
 
     def _check_optimizer(self):
         optimizer = self._step.optimizer
-        if isinstance(optimizer, tf.keras.optimizers.legacy.Optimizer):
+        if isinstance(optimizer, LEGACY_OPTIMIZERS):
             raise ValueError(
                 "SoftThenHard needs one of the optimizers of `tf.keras.optimizers`, not of its "
                 f"`legacy` module. Received: {optimizer!r}"
             )
 
     def _check_in_model(self, name, layers):
-        parts = {id(part) for part in self.model.submodules}
+        parts = {id(part) for part in parts_of(self.model)}
         for layer in layers:
             if id(layer) not in parts:
                 raise ValueError(

@@ -7,6 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfsq._keras import leaves_steps_out
+
 # Their `train_step` applies the model's optimizer once a batch.
 _KNOWN = ("keras", "tfsq")
 
@@ -43,7 +45,7 @@ class StepReader:
         """The optimizer that counts; None if a callable does."""
         if self._step is not None:
             return None
-        return self._model.optimizer if self._given is None else self._given
+        return getattr(self._model, "optimizer", None) if self._given is None else self._given
 
     @property
     def is_of_model(self) -> bool:
@@ -88,7 +90,7 @@ class StepReader:
         Raises:
           ValueError: if it has not: what depends on it would never happen.
         """
-        if self._batches and self() == self._first:
+        if self._batches and self() == self._first and not leaves_steps_out(self.optimizer):
             # Keras' legacy optimizers have no public name.
             name = getattr(self.optimizer, "name", type(self.optimizer).__name__)
             source = "`step`" if self._step is not None else repr(name)

@@ -46,9 +46,9 @@ def replace_train_function(model) -> None:
     if getattr(model, "train_function", None) is None:
         return
     reporting = model.train_function
-    function = model.make_train_function(force=True)
+    model.make_train_function(force=True)
     if isinstance(reporting, _ReportingTrainFunction):
-        reporting.train_function = function
+        reporting.train_function = model.train_function
         model.train_function = reporting
 
 

@@ -19,19 +19,18 @@ from tfsq.layers.ladder import Ladder
 class Codec:
     """A codec: the functions of a network over a single image of any size, and its metadata.
 
-    `compress` and `decompress` work on whole images, wherever TFC's operations are loaded;
-    `tfsq.codec.compress` and `decompress` work in tiles, with the others. Latents are float32
-    [rows, columns, channels], a keyword argument for each part; images are uint8 [height, width,
-    3]; strings and fingerprints of what they decode to are a string tensor [parts] and a uint8
-    tensor [parts, 4]; a size is int32 [2], height and width. Of a network of many rates,
-    `compress`, `decompress`, `encode` and `decode` also take `quality`, a float32 scalar: `at`
-    gives it to them.
+    `compress` and `decompress` work on whole images; `tfsq.codec.compress` and `decompress` work in
+    tiles, with the others. Latents are float32 [rows, columns, channels], a keyword argument for
+    each part; images are uint8 [height, width, 3]; strings and fingerprints of what they decode to
+    are a string tensor [parts] and a uint8 tensor [parts, 4]; a size is int32 [2], height and
+    width. Of a network of many rates, `compress`, `decompress`, `encode` and `decode` also take
+    `quality`, a float32 scalar: `at` gives it to them.
 
     Attributes:
-      metadata: Dict with `tfsq_version`, `tfc_version`, `tensorflow_version`, `architecture`,
-        `class` (its name in Keras' registry), `config`, `lmbda`, `lmbdas` (of a network of many
-        rates, whose `lmbda` is None), `distortion`, `parts`, `size_multiple`, `latent_stride`,
-        `halo` and `model_hash`.
+      metadata: Dict with `tfsq_version`, `coder` (the backend of `tfsq.range_coder` when it was
+        exported), `tensorflow_version`, `architecture`, `class` (its name in Keras' registry),
+        `config`, `lmbda`, `lmbdas` (of a network of many rates, whose `lmbda` is None),
+        `distortion`, `parts`, `size_multiple`, `latent_stride`, `halo` and `model_hash`.
       compress: image -> {"strings", "fingerprints"}.
       decompress: (strings, fingerprints, size) -> {"image"}.
       analysis: image, both sizes multiples of `size_multiple` or those of a tile -> {"y"}.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import tensorflow as tf
 
 from tfsq.architectures import CompressionModel
@@ -14,7 +17,18 @@ from tfsq.entropy_models import FactorizedEntropyModel
 from tfsq.entropy_models.base import refuse_unless
 from tfsq.layers import find
 
+TRANSFORMS = ("analysis", "latents_of", "synthesis")
+FUNCTIONS = ("compress", "decompress", *TRANSFORMS, "encode", "decode")
+# Of networks of many rates that code the latent in one piece: what finds a quality in less time
+# than coding takes.
+OF_SEARCHES = ("predict", "bits_along", "encode_predicted")
+
 _IMAGE = tf.TensorSpec([None, None, 3], tf.uint8, name="image")
+_QUALITIES = tf.TensorSpec([None], tf.float32, name="qualities")
+
+
+def _latent(channels, name):
+    return tf.TensorSpec([None, None, channels], tf.float32, name=name)
 
 
 def fingerprint(quantized):
@@ -59,72 +73,97 @@ class Graphs:
     def __init__(self, model: CompressionModel):
         self.model = model
         self._names = sorted(model.parts)
+        self._at = {"quality": tf.TensorSpec([], tf.float32, "quality")} if model.ladder else {}
+        self._found: dict[str, Any] = {}
         # Here, since a graph that had built them could not be saved under a strategy.
         for part in find(model, FactorizedEntropyModel):
             part.update_tables()
 
-    def functions(self) -> dict:
-        """Returns the traced functions by name."""
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The functions of a codec of the network."""
+        is_searched = self.model.ladder and isinstance(self.model, AtOnce)
+        return (*FUNCTIONS, *OF_SEARCHES) if is_searched else FUNCTIONS
+
+    @property
+    def names_without_coder(self) -> tuple[str, ...]:
+        """The functions that code nothing: transforms, and exact predictions."""
+        return (*TRANSFORMS, "predictions") if isinstance(self.model, AtOnce) else TRANSFORMS
+
+    def all_traced(self, names) -> dict:
+        """Returns functions by name, traced.
+
+        Args:
+          names: Those that are wanted.
+        """
+        return {name: self.traced(name) for name in names}
+
+    def to_be_traced(self) -> dict:
+        """Returns the functions of a codec, each of which is traced when it is first called."""
+        return {name: functools.partial(self._call, name) for name in self.names}
+
+    def traced(self, name: str) -> Any:
+        """Returns one function, concrete; it is traced once.
+
+        Args:
+          name: Which one.
+        """
+        if name not in self._found:
+            function = tf.function(getattr(self, name), autograph=False)
+            self._found[name] = function.get_concrete_function(**self._arguments(name))
+        return self._found[name]
+
+    def _call(self, name, **given):
+        return self.traced(name)(**given)
+
+    def _arguments(self, name) -> dict:
+        """What a function is called with."""
+        at, latents, y = self._at, self._latents, self.model.num_latents
+        return {
+            "compress": lambda: {"image": _IMAGE, **at},
+            "decompress": lambda: {**self._coded, **at},
+            "analysis": lambda: {"image": _IMAGE},
+            "latents_of": lambda: {"y": _latent(y, "y")},
+            "encode": lambda: {**latents(), **at},
+            "decode": lambda: {**self._coded, **at},
+            "synthesis": lambda: {"y_hat": _latent(y, "y_hat")},
+            "predict": lambda: {HYPER_LATENT: latents()[HYPER_LATENT]},
+            "predictions": lambda: {HYPER_LATENT: latents()[HYPER_LATENT]},
+            "bits_along": lambda: {**self._predicted(), "qualities": _QUALITIES},
+            "encode_predicted": lambda: {**self._predicted(), **at},
+        }[name]()
+
+    @property
+    def _coded(self):
         parts = len(self._names)
-        at = {"quality": tf.TensorSpec([], tf.float32, "quality")} if self.model.ladder else {}
-        coded = {
+        return {
             "strings": tf.TensorSpec([parts], tf.string, name="strings"),
             "fingerprints": tf.TensorSpec([parts, FINGERPRINT_BYTES], tf.uint8, "fingerprints"),
             "size": tf.TensorSpec([2], tf.int32, name="size"),
         }
-        y = tf.TensorSpec([None, None, self.model.num_latents], tf.float32, name="y")
-        y_hat = tf.TensorSpec(y.shape, tf.float32, name="y_hat")
-        latents_of = self._traced(self.latents_of, y=y)
-        latents = {
-            name: tf.TensorSpec([None, None, found.shape[-1]], tf.float32, name=name)
-            for name, found in latents_of.structured_outputs.items()
-        }
-        analysis = self._traced(self.analysis, image=_IMAGE)
-        searching = self._for_searches(latents) if at else {}
-        encode = self._traced(self.encode, **latents, **at)
-        decode = self._traced(self.decode, **coded, **at)
-        synthesis = self._traced(self.synthesis, y_hat=y_hat)
 
-        # Made of the others, which are then saved once, and loaded in less time.
-        def compress(image, **at):
-            padded = tf.cast(self.model.padded(image[tf.newaxis])[0], image.dtype)
-            found = encode(**latents_of(**analysis(image=padded)), **at)
-            return {name: found[name] for name in ("strings", "fingerprints")}
+    def _latents(self):
+        found = self.traced("latents_of").structured_outputs
+        return {name: _latent(latent.shape[-1], name) for name, latent in found.items()}
 
-        def decompress(strings, fingerprints, size, **at):
-            y_hat = decode(strings=strings, fingerprints=fingerprints, size=size, **at)
-            return {"image": synthesis(**y_hat)["image"][: size[0], : size[1]]}
-
-        return {
-            "compress": self._traced(compress, image=_IMAGE, **at),
-            "decompress": self._traced(decompress, **coded, **at),
-            "analysis": analysis,
-            "latents_of": latents_of,
-            "encode": encode,
-            "decode": decode,
-            "synthesis": synthesis,
-            **searching,
-        }
-
-    def _for_searches(self, latents) -> dict:
-        """What finds a quality in less time than coding takes, where predictions do not need it."""
-        if not isinstance(self.model, AtOnce):
-            return {}
-        predict = self._traced(self.predict, hyper_latent=latents[HYPER_LATENT])
+    def _predicted(self):
+        found = self.traced("predict").structured_outputs
         predicted = {
-            name: tf.TensorSpec(found.shape, found.dtype, name=name)
-            for name, found in predict.structured_outputs.items()
-            if name in ("scale", "loc")
+            name: tf.TensorSpec(found[name].shape, found[name].dtype, name=name)
+            for name in ("scale", "loc")
         }
-        qualities = tf.TensorSpec([None], tf.float32, name="qualities")
-        given = {"latent": latents[LATENT], **predicted}
-        return {
-            "predict": predict,
-            "bits_along": self._traced(self.bits_along, **given, qualities=qualities),
-            "encode_predicted": self._traced(
-                self.encode_predicted, **given, quality=tf.TensorSpec([], tf.float32, "quality")
-            ),
-        }
+        return {"latent": self._latents()[LATENT], **predicted}
+
+    # Made of others, which are then saved once, and loaded in less time.
+    def compress(self, image, **at):
+        padded = tf.cast(self.model.padded(image[tf.newaxis])[0], image.dtype)
+        latents = self.traced("latents_of")(**self.traced("analysis")(image=padded))
+        found = self.traced("encode")(**latents, **at)
+        return {name: found[name] for name in ("strings", "fingerprints")}
+
+    def decompress(self, strings, fingerprints, size, **at):
+        y_hat = self.traced("decode")(strings=strings, fingerprints=fingerprints, size=size, **at)
+        return {"image": self.traced("synthesis")(**y_hat)["image"][: size[0], : size[1]]}
 
     def analysis(self, image):
         y = self.model.transform(tf.cast(image[tf.newaxis], tf.float32))
@@ -148,6 +187,11 @@ class Graphs:
         strings, z_hat, scale, loc = self.model.predict_exactly(z)
         found = {"strings": strings, "fingerprints": fingerprint(z_hat)[tf.newaxis]}
         return {**found, "scale": scale[0], "loc": loc[0]}
+
+    def predictions(self, hyper_latent):
+        z_hat = tf.cast(hyper_latent[tf.newaxis], self.model.compute_dtype)
+        scale, loc = self.model.predictions_of(z_hat)
+        return {"scale": scale[0], "loc": loc[0]}
 
     def bits_along(self, latent, scale, loc, qualities):
         gains = self.model.gain.gains(qualities)[0]
@@ -179,6 +223,3 @@ class Graphs:
 
     def synthesis(self, y_hat):
         return {"image": _to_uint8(self.model.synthesize(y_hat[tf.newaxis])[0])}
-
-    def _traced(self, method, **specs):
-        return tf.function(method, autograph=False).get_concrete_function(**specs)

@@ -26,7 +26,7 @@ _TEMPERATURES = (0.5, 0.15)
 
 def _default_schedule(steps):
     start, end = _TEMPERATURES
-    return tf.keras.optimizers.schedules.ExponentialDecay(start, steps, end / start)
+    return tf.keras.optimizers.schedules.ExponentialDecay(start, max(1, steps), end / start)
 
 
 def annealed_layer(surrogate) -> AnnealedQuantizer:

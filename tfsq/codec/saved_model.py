@@ -5,34 +5,27 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import importlib.metadata
 import json
 import pathlib
-from typing import Any
+import re
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from tfsq import range_coder
+from tfsq._keras import saving, weights_of
 from tfsq._version import __version__
 from tfsq.architectures import NETWORKS, CompressionModel
 from tfsq.codec.codec import Codec
 from tfsq.codec.errors import ModelError
-from tfsq.codec.graphs import Graphs
+from tfsq.codec.graphs import FUNCTIONS, OF_SEARCHES, Graphs
 from tfsq.files import name_for_tensorflow, writing_folder
 
 METADATA_FILE = "tfsq.json"
-_SIGNATURES = (
-    "compress",
-    "decompress",
-    "analysis",
-    "latents_of",
-    "encode",
-    "decode",
-    "synthesis",
-)
-# Of networks of many rates that code the latent in one piece.
-_OF_SEARCHES = ("predict", "bits_along", "encode_predicted")
+# Of a variable in a checkpoint.
+_WEIGHT = re.compile(r"model_weights/(\d+)/")
 # What the weights do not say, and tiles would have seams without.
 _GEOMETRY = ("size_multiple", "latent_stride", "halo")
 _METADATA = ("architecture", "config", "parts", *_GEOMETRY, "lmbda", "distortion", "model_hash")
@@ -48,11 +41,14 @@ _LOADING_ERRORS = (
 )
 
 
-def _hash_of(variables) -> str:
-    """SHA-256 over dtype, shape and bytes of all variables."""
+def _values_of(model) -> list[np.ndarray]:
+    return [weight.numpy() for weight in weights_of(model)]
+
+
+def _hash_of(values) -> str:
+    """SHA-256 over dtype, shape and bytes of all arrays."""
     digest = hashlib.sha256()
-    for variable in variables:
-        value = variable.numpy()
+    for value in values:
         digest.update(f"{value.dtype.str}{value.shape}".encode())
         digest.update(np.ascontiguousarray(value).tobytes())
     return digest.hexdigest()
@@ -74,8 +70,8 @@ def _check(model) -> None:
         raise TypeError(f"`model` must be a tfsq CompressionModel. Received: {model!r}")
     if not hasattr(model, "lmbda"):
         raise RuntimeError("The model must be compiled before export, its `lmbda` is recorded.")
-    for weight in model.weights:
-        if weight.dtype.is_floating and not np.isfinite(weight.numpy()).all():
+    for weight in weights_of(model):
+        if tf.as_dtype(weight.dtype).is_floating and not np.isfinite(weight.numpy()).all():
             raise ValueError(f"`model` has a weight that is not finite: {weight.name}")
     model.check_codable()
 
@@ -83,10 +79,11 @@ def _check(model) -> None:
 def _metadata(model: CompressionModel) -> dict:
     return {
         "tfsq_version": __version__,
-        "tfc_version": importlib.metadata.version("tensorflow-compression"),
+        # What coded its strings when it was made: any reads them, but a SavedModel needs the same.
+        "coder": range_coder.backend(),
         "tensorflow_version": tf.__version__,
         "architecture": type(model).__name__,
-        "class": tf.keras.saving.get_registered_name(type(model)),
+        "class": saving.get_registered_name(type(model)),
         "config": model.get_config(),
         "lmbda": model.lmbda,
         "lmbdas": list(model.ladder.lmbdas) if model.ladder else None,
@@ -95,7 +92,7 @@ def _metadata(model: CompressionModel) -> dict:
         "size_multiple": model.size_multiple,
         "latent_stride": model.latent_stride,
         "halo": model.halo,
-        "model_hash": _hash_of(model.weights),
+        "model_hash": _hash_of(_values_of(model)),
     }
 
 
@@ -114,12 +111,16 @@ def as_codec(model: CompressionModel) -> Codec:
       RuntimeError: if the model was not compiled: its lambda belongs to the metadata.
     """
     _check(model)
-    functions = Graphs(model).functions()
+    functions = Graphs(model).to_be_traced()
     return Codec(_metadata(model), **functions, _owner=model, _network=lambda: model)
 
 
 def export(model: CompressionModel, path) -> dict:
     """Writes a SavedModel with the functions of a `Codec` as signatures, whole or not at all.
+
+    Where TFC's range coder is not installed, signatures are the functions that code nothing, and
+    "predictions": the exact scale and mean of the latent for a quantized hyper-latent. `load` makes
+    the others from weights and metadata, anywhere.
 
     The coding tables are built from the present weights and frozen in it. Beside the SavedModel
     lies `tfsq.json` with the metadata, among it a hash of all weights and tables.
@@ -154,10 +155,13 @@ def _check_replaceable(path: pathlib.Path) -> None:
 
 
 def _export(model, path: pathlib.Path) -> dict:
-    signatures = Graphs(model).functions()
+    graphs = Graphs(model)
+    # The host's coder is Python, which no graph can hold: whoever loads this builds the network.
+    is_whole = range_coder.backend() == "tfc"
+    signatures = graphs.all_traced(graphs.names if is_whole else graphs.names_without_coder)
     # The weights are all that is saved beside the functions; the Keras model is not.
     module = tf.Module()
-    module.model_weights = list(model.weights)
+    module.model_weights = list(weights_of(model))
     metadata = _metadata(model)
     # Nobody differentiates through a codec.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
@@ -188,12 +192,9 @@ def load(path) -> Codec:
             raise KeyError(f"{METADATA_FILE} lacks {missing}")
         if not isinstance(metadata["parts"], list):
             raise TypeError(f"{METADATA_FILE} names no parts: {metadata['parts']}")
-        with _without_gradient_warnings(), name_for_tensorflow(path) as folder:
-            module = tf.saved_model.load(str(folder))
-        functions = {name: module.signatures[name] for name in _SIGNATURES}
-        for name in _OF_SEARCHES:
-            functions[name] = module.signatures.get(name)
-        model_hash = _hash_of(module.model_weights)
+        has_coder = metadata.get("coder", "tfc") == range_coder.backend() == "tfc"
+        found = (_traced_functions if has_coder else _saved_weights)(path)
+        model_hash = _hash_of(found.weights)
         network = _class_of(metadata)
     except _LOADING_ERRORS as error:
         raise ModelError(f"Not a codec exported by tfsq: {path} ({error})") from error
@@ -205,15 +206,49 @@ def load(path) -> Codec:
             )
     if metadata.get("model_hash") != model_hash:
         raise ModelError(f"The weights of {path} are not those that its {METADATA_FILE} names.")
-    rebuild = functools.partial(_rebuilt, path, metadata, module.model_weights)
-    return Codec(metadata, **functions, _owner=module, _network=rebuild, folder=path)
+    rebuild = functools.lru_cache(functools.partial(_rebuilt, path, metadata, found.weights))
+    functions = found.functions or Graphs(rebuild()).to_be_traced()
+    return Codec(metadata, **functions, _owner=found, _network=rebuild, folder=path)
+
+
+class _Saved(NamedTuple):
+    """What a folder holds.
+
+    Attributes:
+      weights: Variables or arrays.
+      functions: Those of a codec, empty if they cannot run here.
+      owner: What they belong to.
+    """
+
+    weights: list
+    functions: dict
+    owner: object = None
+
+
+def _traced_functions(path) -> _Saved:
+    with _without_gradient_warnings(), name_for_tensorflow(path) as folder:
+        module = tf.saved_model.load(str(folder))
+    functions = {name: module.signatures[name] for name in FUNCTIONS}
+    functions.update({name: module.signatures.get(name) for name in OF_SEARCHES})
+    return _Saved([weight.numpy() for weight in module.model_weights], functions, module)
+
+
+def _saved_weights(path) -> _Saved:
+    with name_for_tensorflow(path) as folder:
+        reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+    names = sorted(
+        (int(match[1]), name)
+        for name in reader.get_variable_to_shape_map()
+        if (match := _WEIGHT.match(name))
+    )
+    return _Saved([reader.get_tensor(name) for _, name in names], {})
 
 
 def _class_of(metadata) -> Any:
     """The class of a codec's network, None if Keras does not know it."""
     # Codecs of before this was written are of tfsq's own networks.
     name = metadata.get("class", f"tfsq>{metadata['architecture']}")
-    return tf.keras.saving.get_registered_object(name)
+    return saving.get_registered_object(name)
 
 
 def _rebuilt(path, metadata, weights) -> CompressionModel:
@@ -226,7 +261,7 @@ def _rebuilt(path, metadata, weights) -> CompressionModel:
         )
     try:
         model = kind.from_config(metadata["config"])
-        for mine, theirs in zip(model.weights, weights):
+        for mine, theirs in zip(weights_of(model), weights):
             mine.assign(theirs)
         model.compile("sgd", lmbda=metadata["lmbda"], distortion=metadata["distortion"])
     except _LOADING_ERRORS as error:
@@ -234,7 +269,7 @@ def _rebuilt(path, metadata, weights) -> CompressionModel:
             f"The network of {path}, {name}, cannot be built from its configuration: {error}. "
             "Quantizers of your own must be registered with Keras and imported before."
         ) from error
-    if _hash_of(model.weights) != metadata["model_hash"]:
+    if _hash_of(_values_of(model)) != metadata["model_hash"]:
         raise ModelError(
             f"The network of {path}, {name}, has other weights than its {METADATA_FILE} names."
         )

@@ -1,4 +1,4 @@
-"""Entropy models: Keras layers over TFC's, with surrogates of your choice."""
+"""Entropy models: Keras layers with the interface of TFC's, and surrogates of your choice."""
 
 from tfsq.entropy_models.factorized import FactorizedEntropyModel
 from tfsq.entropy_models.gaussian_bits import coded_gaussian_bits, gaussian_bits

@@ -6,6 +6,7 @@ import math
 
 import tensorflow as tf
 
+from tfsq._keras import Layer
 from tfsq.layers import AdditiveUniformNoise, Quantizer, StraightThroughRounding
 from tfsq.layers.base import deserialize_layers
 from tfsq.layers.zero_center_quantization import ZeroCenterQuantization
@@ -14,7 +15,7 @@ from tfsq.layers.zero_center_quantization import ZeroCenterQuantization
 _LARGEST_SYMBOL = 2.0**30
 
 
-class EntropyModel(tf.keras.layers.Layer):
+class EntropyModel(Layer):
     """Base class of the entropy models; holds the quantizers and the words of the constructor.
 
     Args:
@@ -75,6 +76,11 @@ class EntropyModel(tf.keras.layers.Layer):
     def reconstruction_quantizer(self) -> Quantizer:
         """The quantizer of what is returned to the synthesis."""
         return self.zero_center.quantizer
+
+    def build(self, input_shape):
+        if not self.zero_center.built:
+            self.zero_center.build(input_shape)
+        super().build(input_shape)
 
     def compute_output_shape(self, input_shape):
         shape = tf.TensorShape(input_shape)

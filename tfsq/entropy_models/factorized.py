@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import zlib
 
-import numpy as np
 import tensorflow as tf
-import tensorflow_compression as tfc
 
-from tfsq.entropy_models.base import EntropyModel
+from tfsq import range_coder
+from tfsq._keras import NO_AUTOCAST, saving
+from tfsq.entropy_models.base import EntropyModel, refuse_unless
+from tfsq.entropy_models.coding_tables import density_tables
+from tfsq.entropy_models.deep_factorized import DeepFactorized, shapes_and_initial_values
 from tfsq.layers import Quantizer
 from tfsq.layers.checks import checked_latent
 from tfsq.surrogates._numerics import widen
@@ -18,35 +20,16 @@ from tfsq.surrogates.straight_through_rounding import straight_through_rounding
 _NO_TABLES = 0
 
 
-class _ZeroMedianDeepFactorized(tfc.DeepFactorized):
-    """TFC's deep factorized density, shifted so that its median is zero.
-
-    With the median in a parameter of its own, quantization can be centered on it without the
-    search that TFC runs for it.
-    """
-
-    def _make_variables(self):
-        super()._make_variables()
-        # The last bias cancels in `_logits_cumulative`, so it is no parameter.
-        biases = list(self._biases)  # type: ignore[has-type]
-        self._biases = [*biases[:-1], np.zeros((), self.dtype.as_numpy_dtype)]
-
-    def _logits_cumulative(self, inputs):
-        at_zero = super()._logits_cumulative(tf.zeros(self.batch_shape, self.dtype))
-        return super()._logits_cumulative(inputs) - at_zero
-
-
-@tf.keras.saving.register_keras_serializable(package="tfsq")
+@saving.register_keras_serializable(package="tfsq")
 class FactorizedEntropyModel(EntropyModel):
     """Codes a tensor under a learned density per channel.
 
     The density is the deep factorized prior of appendix 6.1 of J. Balle, D. Minnen et al.,
     "Variational Image Compression with a Scale Hyperprior", ICLR 2018,
-    https://openreview.net/forum?id=rkcQFMZRb, as TFC implements it, over
-    `tfc.ContinuousBatchedEntropyModel`, whose method names, argument order and shapes this layer
-    has. What differs: the median of each channel is a parameter, `loc`, and quantization is
-    centered on it (`tfsq.layers.ZeroCenterQuantization`), so that no offset has to be searched
-    for.
+    https://openreview.net/forum?id=rkcQFMZRb. The layer has the method names, argument order and
+    shapes of `tfc.ContinuousBatchedEntropyModel`. What differs: the median of each channel is a
+    parameter, `loc`, and quantization is centered on it (`tfsq.layers.ZeroCenterQuantization`), so
+    that no offset has to be searched for.
 
     Coding tables follow the prior: `compress` rebuilds them where the prior has changed since, when
     called eagerly or traced. What was traced before reads the tables of the last rebuilding, so
@@ -116,21 +99,21 @@ class FactorizedEntropyModel(EntropyModel):
             raise ValueError(
                 f"The last dimension of `bottleneck` must be known. Received: shape={input_shape}"
             )
-        density = _ZeroMedianDeepFactorized(
-            batch_shape=(channels,), num_filters=self.num_filters, init_scale=self.init_scale
-        )
-        noisy = tfc.UniformNoiseAdapter(density)
-        # Keras would save nothing of a tf.Module in a `.keras` file: the variables are tracked
-        # here, and the distribution stays behind a function, which is not tracked.
-        self._prior_weights = list(density.trainable_variables)
-        self._prior = lambda: noisy
+        specified = shapes_and_initial_values(channels, self.num_filters, self.init_scale)
+        self._prior_weights = [
+            self.add_weight(name=name, shape=shape, dtype=tf.float32, initializer=initializer)
+            for name, shape, initializer in specified
+        ]
+        # Checkpoints of Keras 3 find what has a name of its own, those of before the list.
+        for weight, (name, *_) in zip(self._prior_weights, specified):
+            setattr(self, name, weight)
         # The same wherever it is read: Keras would cast it inside of a call under mixed precision.
         self.loc = self.add_weight(
             name="loc",
             shape=(channels,),
             dtype=tf.float32,
             initializer="zeros",
-            experimental_autocast=False,
+            **NO_AUTOCAST,
         )
         if self.compression:
             self._build_table_weights()
@@ -141,9 +124,8 @@ class FactorizedEntropyModel(EntropyModel):
         bottleneck = self._input(bottleneck)
         wide, loc = self._with_loc(bottleneck)
         z_hat, residual = self.zero_center(wide, loc, training=training)
-        log_prob = self._prior().log_prob(tf.cast(residual, tf.float32))
-        bits = self._bits(log_prob / -tf.math.log(2.0))
-        return tf.cast(z_hat, bottleneck.dtype), bits
+        bits = DeepFactorized.of(self._prior_weights).bits(tf.cast(residual, tf.float32))
+        return tf.cast(z_hat, bottleneck.dtype), self._bits(bits)
 
     def quantize(self, bottleneck):
         """Rounds to integers away from the median, with the straight-through gradient.
@@ -159,7 +141,7 @@ class FactorizedEntropyModel(EntropyModel):
         return tf.cast(straight_through_rounding(wide - loc) + loc, bottleneck.dtype)
 
     def compress(self, bottleneck):
-        """Codes the rounded tensor with TFC's range coder.
+        """Codes the rounded tensor with the range coder.
 
         Args:
           bottleneck: Floating-point tensor [..., channels].
@@ -192,7 +174,11 @@ class FactorizedEntropyModel(EntropyModel):
         wide, loc = self._with_loc(bottleneck)
         self.update_tables()
         symbols = self._checked_symbols(wide - loc)
-        return self._coder().compress(tf.cast(symbols, tf.float64)), self._dequantized(symbols)
+        table, indexes, offsets = self._tables_for(tf.shape(symbols))
+        batch_shape = tf.shape(symbols)[: symbols.shape.rank - self.coding_rank]
+        state = range_coder.start_encoding(batch_shape, table)
+        state = range_coder.encode(state, table, indexes, symbols - offsets)
+        return range_coder.finish_encoding(state), self._dequantized(symbols)
 
     def decompress(self, strings, broadcast_shape):
         """Decodes what `compress` coded.
@@ -208,8 +194,8 @@ class FactorizedEntropyModel(EntropyModel):
 
         Raises:
           RuntimeError: if constructed with `compression=False`, or not built yet.
-          tf.errors.InvalidArgumentError: if TFC's check finds a string corrupt, which does not
-            notice every corruption.
+          tf.errors.InvalidArgumentError: if `compress` does not write a string for what it decodes
+            to.
         """
         self._check_compression()
         if not self.built:
@@ -217,7 +203,20 @@ class FactorizedEntropyModel(EntropyModel):
         # Not those of the present prior, but those that `compress` has used.
         if self._fingerprint_of_tables() == _NO_TABLES:
             self.update_tables()
-        return self._dequantized(self._coder().decompress(strings, broadcast_shape))
+        channels = self.loc.shape[-1:]
+        table, indexes, offsets = self._tables_for(
+            tf.concat([tf.shape(strings), broadcast_shape, channels], axis=0)
+        )
+        count = tf.reduce_prod(broadcast_shape) * channels[0]
+        state = range_coder.start_decoding(strings, table, count)
+        state, symbols = range_coder.decode(state, table, indexes)
+        check = refuse_unless(
+            tf.reduce_all(range_coder.finish_decoding(state, strings)),
+            f"Corrupt string in {self.name!r}. Received a number of strings of:",
+            tf.size(strings),
+        )
+        with tf.control_dependencies(check):
+            return self._dequantized(symbols + offsets)
 
     def get_config(self):
         return {
@@ -226,6 +225,7 @@ class FactorizedEntropyModel(EntropyModel):
             "init_scale": self.init_scale,
         }
 
+    @tf.autograph.experimental.do_not_convert
     def update_tables(self) -> None:
         """Builds the coding tables of the present prior, unless they are those already.
 
@@ -238,11 +238,10 @@ class FactorizedEntropyModel(EntropyModel):
         fingerprint = self._fingerprint_of_prior()
         if fingerprint == self._fingerprint_of_tables():
             return
-        # The search for the tails uses a gradient tape, which `init_scope` would pause: trace it
-        # outside, run it inside.
-        tables_of_prior = self._tables_of_prior.get_concrete_function()
         with tf.init_scope():
-            cdf, cdf_offset = tables_of_prior()
+            cdf, cdf_offset = density_tables(
+                self._prior_weights, self.tail_mass, self.range_coder_precision
+            )
             self._cdf.assign(cdf)
             self._cdf_offset.assign(cdf_offset)
             self._tables_fingerprint.assign(fingerprint)
@@ -266,21 +265,12 @@ class FactorizedEntropyModel(EntropyModel):
         self._tables_fingerprint = self.add_weight(
             name="tables_fingerprint",
             shape=(),
-            dtype=tf.int64,
+            dtype="int64",
             initializer=tf.keras.initializers.Constant(_NO_TABLES),
             trainable=False,
         )
         # The tables grow and shrink with the prior.
-        self._cdf, self._cdf_offset = (
-            tf.Variable(
-                tf.zeros([0], tf.int32),
-                shape=[None],
-                validate_shape=False,
-                trainable=False,
-                name=f"{self.name}/{name}",
-            )
-            for name in ("cdf", "cdf_offset")
-        )
+        self._cdf, self._cdf_offset = (self.add_table(name) for name in ("cdf", "cdf_offset"))
 
     def _fingerprint_of_tables(self):
         with tf.init_scope():
@@ -291,30 +281,9 @@ class FactorizedEntropyModel(EntropyModel):
             values = b"".join(weight.numpy().tobytes() for weight in self._prior_weights)
         return _NO_TABLES + 1 + zlib.crc32(values)
 
-    @tf.function(autograph=False)
-    def _tables_of_prior(self):
-        # Eagerly, TFC's search for the tails takes seconds.
-        model = tfc.ContinuousBatchedEntropyModel(
-            prior=self._prior(), stateless=True, **self._coder_arguments()
-        )
-        return model.cdf, model.cdf_offset
-
-    def _coder(self):
-        return tfc.ContinuousBatchedEntropyModel(
-            prior_shape=self.loc.shape,
-            cdf=self._cdf,
-            cdf_offset=self._cdf_offset,
-            stateless=True,
-            **self._coder_arguments(),
-        )
-
-    def _coder_arguments(self):
-        return {
-            "coding_rank": self.coding_rank,
-            "compression": True,
-            "offset_heuristic": False,
-            "tail_mass": self.tail_mass,
-            "range_coder_precision": self.range_coder_precision,
-            # Holds every int32 symbol exactly.
-            "bottleneck_dtype": tf.float64,
-        }
+    def _tables_for(self, shape):
+        """The table; and which row of it each element of a shape has, and with which offset."""
+        channels = self.loc.shape[-1]
+        indexes = tf.broadcast_to(tf.range(channels), shape)
+        table, offsets = (tf.convert_to_tensor(found) for found in (self._cdf, self._cdf_offset))
+        return table, indexes, tf.gather(offsets, indexes)

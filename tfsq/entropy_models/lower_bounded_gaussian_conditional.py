@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tensorflow as tf
-import tensorflow_compression as tfc
 
+from tfsq import range_coder
+from tfsq._keras import saving
 from tfsq.entropy_models.base import EntropyModel, refuse_unless
+from tfsq.entropy_models.coding_tables import gaussian_tables
 from tfsq.entropy_models.gaussian_bits import coded_gaussian_bits, gaussian_bits
 from tfsq.entropy_models.scale_table import ScaleTable
 from tfsq.layers import Quantizer
@@ -14,19 +16,19 @@ from tfsq.surrogates._numerics import widen
 from tfsq.surrogates.straight_through_rounding import straight_through_rounding
 
 
-@tf.keras.saving.register_keras_serializable(package="tfsq")
+@saving.register_keras_serializable(package="tfsq")
 class LowerBoundedGaussianConditional(EntropyModel):
     """Codes a latent under N(loc, max(scale, bound)^2), element by element.
 
-    A Keras layer that owns a `tfc.LocationScaleIndexedEntropyModel` and has its method names,
-    argument order and shapes, with scales in the place of table indexes. What differs:
+    A Keras layer with the method names, argument order and shapes of
+    `tfc.LocationScaleIndexedEntropyModel`, and scales in the place of table indexes. What differs:
 
     - The surrogates for quantization are layers, one for the rate and one for the
       reconstruction, around the mean (`tfsq.layers.ZeroCenterQuantization`).
     - The scale has a lower bound, our formulation of the bound on the variance parameter of
       H. Zhang, L. Li, D. Liu, 2023, https://arxiv.org/abs/2309.17051: scale_b = max(scale,
-      bound). The gradient passes where the scale exceeds the bound or would be raised
-      (`tfc.lower_bound`, "identity_if_towards"); likewise at the upper bound.
+      bound). The gradient passes where the scale exceeds the bound or would be raised; likewise at
+      the upper bound.
     - Bits with `training=False` are those of the table entry that codes, the nearest in log
       scale; for outliers, no more than the range coder spends (`coded_gaussian_bits`). Bits with
       `training=True` are those of the exact density, however far out.
@@ -103,7 +105,7 @@ class LowerBoundedGaussianConditional(EntropyModel):
         self.scale_lower_bound = table.lower_bound
         self.scale_upper_bound = table.upper_bound
         if self.compression:
-            self._build_coder()
+            self._build_tables()
 
     def call(self, bottleneck, scale, loc=None, training=True):
         """Quantizes and estimates the rate; the class docstring has the arguments."""
@@ -135,7 +137,7 @@ class LowerBoundedGaussianConditional(EntropyModel):
         return tf.cast(y_hat, bottleneck.dtype)
 
     def compress(self, bottleneck, scale, loc=None):
-        """Codes the rounded latent with TFC's range coder.
+        """Codes the rounded latent with the range coder.
 
         Args:
           bottleneck: Floating-point tensor [..., coding unit].
@@ -152,8 +154,8 @@ class LowerBoundedGaussianConditional(EntropyModel):
         """
         bottleneck = checked_latent(bottleneck, self.name)
         self._check_rank(bottleneck)
-        handle = self.start_encoding(self._split_shape(tf.shape(bottleneck))[0])
-        return self.finish_encoding(self.encode(handle, bottleneck, scale, loc)[0])
+        state = self.start_encoding(self._split_shape(tf.shape(bottleneck))[0])
+        return self.finish_encoding(self.encode(state, bottleneck, scale, loc)[0])
 
     def decompress(self, strings, scale, loc=None):
         """Decodes what `compress` coded, given the same `scale` and `loc`.
@@ -169,11 +171,12 @@ class LowerBoundedGaussianConditional(EntropyModel):
 
         Raises:
           RuntimeError: if constructed with `compression=False`.
-          tf.errors.InvalidArgumentError: if TFC's check finds a string corrupt, which does not
-            notice every corruption, or if `scale` is NaN.
+          tf.errors.InvalidArgumentError: if `compress` does not write a string for what it decodes
+            to, or if `scale` is NaN.
         """
-        handle, y_hat = self.decode(self.start_decoding(strings), scale, loc)
-        with tf.control_dependencies(self.finish_decoding(handle)):
+        count = tf.reduce_prod(self._split_shape(tf.shape(scale))[1])
+        state, y_hat = self.decode(self.start_decoding(strings, count), scale, loc)
+        with tf.control_dependencies(self.finish_decoding(state, strings)):
             return tf.identity(y_hat)
 
     def start_encoding(self, batch_shape):
@@ -183,25 +186,25 @@ class LowerBoundedGaussianConditional(EntropyModel):
           batch_shape: Integer tensor or sequence, the shape of the strings.
 
         Returns:
-          A variant tensor of that shape, the handle for `encode`.
+          A tensor of that shape, the state of the coder for `encode`.
 
         Raises:
           RuntimeError: if constructed with `compression=False`.
         """
         self._check_compression()
-        return tfc.create_range_encoder(batch_shape, tf.convert_to_tensor(self._cdf))
+        return range_coder.start_encoding(batch_shape, self._table())
 
-    def encode(self, handle, bottleneck, scale, loc=None):
+    def encode(self, state, bottleneck, scale, loc=None):
         """Appends a rounded piece of the latent to the strings.
 
         Args:
-          handle: What `start_encoding` or the last call returned.
+          state: What `start_encoding` or the last call returned.
           bottleneck: Floating-point tensor of shape batch_shape + [..., piece].
           scale: Tensor of the same shape.
           loc: As for `compress`.
 
         Returns:
-          (handle, y_hat): the handle for the next call, and exactly what `decode` will return.
+          (state, y_hat): the state for the next call, and exactly what `decode` will return.
 
         Raises:
           tf.errors.InvalidArgumentError: as `compress`.
@@ -210,67 +213,68 @@ class LowerBoundedGaussianConditional(EntropyModel):
         symbols = self._checked_symbols(widen(bottleneck) - widen(loc))
         indexes = self._checked_indexes(scale)
         offset = tf.gather(self._cdf_offset, indexes)
-        handle = tfc.entropy_encode_index(handle, indexes, symbols - offset)
-        return handle, self._dequantized(symbols, loc)
+        state = range_coder.encode(state, self._table(), indexes, symbols - offset)
+        return state, self._dequantized(symbols, loc)
 
-    def finish_encoding(self, handle):
+    def finish_encoding(self, state):
         """Returns the strings.
 
         Args:
-          handle: What the last call of `encode` returned.
+          state: What the last call of `encode` returned.
         """
-        return tfc.entropy_encode_finalize(handle)
+        return range_coder.finish_encoding(state)
 
-    def start_decoding(self, strings):
+    def start_decoding(self, strings, count):
         """Opens strings that were written piece by piece, or by `compress`.
 
         Args:
           strings: String tensor.
+          count: How many elements of the latent each string holds, an integer or a tensor.
 
         Returns:
-          A variant tensor of the same shape, the handle for `decode`.
+          The state of the coder for `decode`, a tensor.
 
         Raises:
           RuntimeError: if constructed with `compression=False`.
         """
         self._check_compression()
-        return tfc.create_range_decoder(strings, tf.convert_to_tensor(self._cdf))
+        return range_coder.start_decoding(strings, self._table(), count)
 
-    def decode(self, handle, scale, loc=None):
+    def decode(self, state, scale, loc=None):
         """Reads the next piece of the latent, given the `scale` and `loc` that encoded it.
 
         Args:
-          handle: What `start_decoding` or the last call returned.
+          state: What `start_decoding` or the last call returned.
           scale: Floating-point tensor of shape batch_shape + [..., piece].
           loc: As for `decompress`.
 
         Returns:
-          (handle, y_hat): the handle for the next call, and a tensor as of `decompress`.
+          (state, y_hat): the state for the next call, and a tensor as of `decompress`.
         """
         scale = tf.convert_to_tensor(scale)
         symbols_as = scale.dtype if loc is None else tf.convert_to_tensor(loc).dtype
         _, scale, loc = self._inputs(tf.cast(scale, symbols_as), scale, loc)
         indexes = self._checked_indexes(scale)
-        shape = self._split_shape(tf.shape(scale))[1]
-        handle, symbols = tfc.entropy_decode_index(handle, indexes, shape, tf.int32)
-        return handle, self._dequantized(symbols + tf.gather(self._cdf_offset, indexes), loc)
+        state, symbols = range_coder.decode(state, self._table(), indexes)
+        return state, self._dequantized(symbols + tf.gather(self._cdf_offset, indexes), loc)
 
-    def finish_decoding(self, handle):
-        """Checks that the strings end where they should.
+    def finish_decoding(self, state, strings):
+        """Checks that the strings are those of what was decoded.
 
         Args:
-          handle: What the last call of `decode` returned.
+          state: What the last call of `decode` returned.
+          strings: What `start_decoding` was given.
 
         Returns:
           A list of control dependencies, empty if eager.
 
         Raises:
-          tf.errors.InvalidArgumentError: if TFC's check finds a string corrupt.
+          tf.errors.InvalidArgumentError: if they are not.
         """
         return refuse_unless(
-            tf.reduce_all(tfc.entropy_decode_finalize(handle)),
+            tf.reduce_all(range_coder.finish_decoding(state, strings)),
             f"Corrupt string in {self.name!r}. Received a number of strings of:",
-            tf.size(handle),
+            tf.size(strings),
         )
 
     def get_config(self):
@@ -325,26 +329,20 @@ class LowerBoundedGaussianConditional(EntropyModel):
         rank = shape.shape[0] - self.coding_rank
         return shape[:rank], shape[rank:]
 
-    def _build_coder(self):
+    def _table(self):
+        return tf.convert_to_tensor(self._cdf)
+
+    def _build_tables(self):
+        scales = tuple(self.scale_table.scales.tolist())
+        tables = gaussian_tables(scales, self.tail_mass, self.range_coder_precision)
         with tf.init_scope():
-            tables = tfc.LocationScaleIndexedEntropyModel(
-                prior_fn=tfc.NoisyNormal,
-                num_scales=self.num_scales,
-                scale_fn=self.scale_table.scale_of,
-                coding_rank=self.coding_rank,
-                compression=True,
-                stateless=True,
-                tail_mass=self.tail_mass,
-                range_coder_precision=self.range_coder_precision,
-                bottleneck_dtype=tf.float32,
-            )
             self._cdf, self._cdf_offset = (
                 self.add_weight(
                     name=name,
                     shape=table.shape,
-                    dtype=tf.int32,
-                    initializer=tf.constant_initializer(table.numpy()),
+                    dtype="int32",
+                    initializer=tf.constant_initializer(table),
                     trainable=False,
                 )
-                for name, table in (("cdf", tables.cdf), ("cdf_offset", tables.cdf_offset))
+                for name, table in zip(("cdf", "cdf_offset"), tables)
             )

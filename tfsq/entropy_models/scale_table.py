@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_compression as tfc
+
+from tfsq.entropy_models.bounds import lower_bound, upper_bound
 
 # Steps of the table in log scale. A scale is then at most e = 0.065 from the nearest entry, which
 # costs a Gaussian e^2 nats: less than 0.007 bit a symbol.
@@ -22,6 +23,7 @@ class ScaleTable:
       num_scales: How many there are; more where the steps would be too large.
 
     Attributes:
+      scales: float64 array [number of scales].
       thresholds: Scales at which the nearest entry changes, half-way in log scale, float64.
 
     Raises:
@@ -41,8 +43,9 @@ class ScaleTable:
         log_range = math.log(self.upper_bound / self.lower_bound)
         self.num_scales = max(int(num_scales), math.ceil(log_range / _LARGEST_LOG_STEP) + 1)
         self._log_step = log_range / (self.num_scales - 1)
-        steps = np.arange(self.num_scales - 1) + 0.5
-        self.thresholds = self.lower_bound * np.exp(steps * self._log_step)
+        steps = np.arange(self.num_scales)
+        self.scales = self.lower_bound * np.exp(steps * self._log_step)
+        self.thresholds = self.lower_bound * np.exp((steps[:-1] + 0.5) * self._log_step)
 
     def bounded(self, scale):
         """Returns `scale` within the bounds; the gradient passes where it leads towards them.
@@ -50,7 +53,7 @@ class ScaleTable:
         Args:
           scale: float32 tensor.
         """
-        return tfc.upper_bound(tfc.lower_bound(scale, self.lower_bound), self.upper_bound)
+        return upper_bound(lower_bound(scale, self.lower_bound), self.upper_bound)
 
     def indexes(self, scale):
         """Returns the index of the nearest entry in log scale, int32; comparisons are exact.

@@ -68,7 +68,7 @@ def latent_batch(
     files = sorted(_shipped().glob("*.png")) if images is None else list(images)
     if not files:
         raise ValueError("`images` must not be empty.")
-    network = _network_of(pathlib.Path(model or _shipped() / "model.keras"))
+    network = _network_of(pathlib.Path(model or _shipped()))
     found = list(_large_enough(files, on_skipped))
     if not found:
         raise ValueError("None of the `images` serves.")

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import tensorflow as tf
 
+from tfsq._keras import FROM_FIRST_REPLICA, NO_AUTOCAST, Layer, saving
 from tfsq.layers.checks import check_temperature, checked_latent
 from tfsq.layers.seeded import Seeded
 from tfsq.surrogates import straight_through_rounding
@@ -21,14 +22,14 @@ def deserialize_layers(config: dict, keys) -> dict:
       keys: The keys whose values may be serialized layers.
     """
     layers = {
-        key: tf.keras.saving.deserialize_keras_object(config[key])
+        key: saving.deserialize_keras_object(config[key])
         for key in keys
         if isinstance(config.get(key), dict)
     }
     return {**config, **layers}
 
 
-class Quantizer(tf.keras.layers.Layer):
+class Quantizer(Layer):
     """Base class: a surrogate while training, rounding (half to even) otherwise.
 
     A subclass overrides `surrogate(y, noise)`. Floating-point input of any shape and dtype comes
@@ -213,14 +214,13 @@ class AnnealedQuantizer(Quantizer):
         value = self.annealed_attributes[attribute](value, attribute)
         setattr(self, f"_initial_{attribute}", value)
         return self.add_weight(
-            # Weights of an HDF5 file are told apart by name, also those of two such layers.
-            name=f"{self.name}/{attribute}",
+            name=self.weight_name(attribute),
             shape=(),
             dtype=tf.float32,
             initializer=tf.keras.initializers.Constant(value),
             trainable=False,
-            experimental_autocast=False,
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            **NO_AUTOCAST,
+            **FROM_FIRST_REPLICA,
         )
 
     def _assign_annealed(self, attribute, value):

@@ -6,6 +6,8 @@ from typing import TypeVar
 
 import tensorflow as tf
 
+from tfsq._keras import parts_of
+
 Part = TypeVar("Part")
 
 
@@ -16,4 +18,4 @@ def find(model: tf.Module, kind: type[Part]) -> list[Part]:
       model: Keras model, layer, or other `tf.Module`.
       kind: A class.
     """
-    return [part for part in model.submodules if isinstance(part, kind)]
+    return [part for part in parts_of(model) if isinstance(part, kind)]

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from tfsq._keras import NO_AUTOCAST, saving
 from tfsq.layers.ladder import Ladder
 from tfsq.layers.seeded import Seeded
 
@@ -15,7 +16,7 @@ _PARTS = 1024
 _LARGEST_LOG = 32
 
 
-@tf.keras.saving.register_keras_serializable(package="tfsq")
+@saving.register_keras_serializable(package="tfsq")
 class Gain(Seeded):
     """Latents in units of a quantization step that is learned, for each channel and rate.
 
@@ -76,7 +77,7 @@ class Gain(Seeded):
                 shape=value.shape,
                 dtype=tf.float32,
                 initializer=tf.constant_initializer(initial),
-                experimental_autocast=False,
+                **NO_AUTOCAST,
             )
             for name, initial in (("logs", value), ("inverse_logs", -value))
         )

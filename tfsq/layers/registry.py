@@ -5,8 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 
-import tensorflow as tf
-
+from tfsq._keras import saving
 from tfsq.layers.base import Quantizer
 
 _QUANTIZERS: dict[str, type[Quantizer]] = {}
@@ -36,7 +35,7 @@ def register(name: str, package: str = "tfsq") -> Callable[[type[Quantizer]], ty
             if taken is not None and _origin(taken) != _origin(cls):
                 raise ValueError(f"`name` {key!r} is taken by {taken.__name__}.")
         _QUANTIZERS[name] = cls
-        return tf.keras.saving.register_keras_serializable(package=package)(cls)
+        return saving.register_keras_serializable(package=package)(cls)
 
     return decorate
 
@@ -56,7 +55,7 @@ def get(identifier, **kwargs) -> Quantizer:
 
     Args:
       identifier: Short name ("sua"), class name ("StochasticUniformAnnealing"), what
-        `tf.keras.saving.serialize_keras_object` made of a layer, a class, or a layer, which is
+        `saving.serialize_keras_object` made of a layer, a class, or a layer, which is
         returned as it is.
       **kwargs: Arguments of the constructor, with a name or a class.
 
@@ -86,7 +85,7 @@ def _deserialized(config):
         if not isinstance(config["config"], dict):
             raise ValueError(f"`identifier` must have a dict for its config. Received: {config}")
         return _class_of(config["class_name"]).from_config(config["config"])
-    return tf.keras.saving.deserialize_keras_object(config)
+    return saving.deserialize_keras_object(config)
 
 
 def _class_of(name):

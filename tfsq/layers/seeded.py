@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from tfsq._keras import Layer
 from tfsq.layers.checks import check_integer
 
 
-class Seeded(tf.keras.layers.Layer):
+class Seeded(Layer):
     """Base class of what draws random numbers, to be listed first among the bases.
 
     Args:

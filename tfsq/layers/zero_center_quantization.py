@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
+from tfsq._keras import saving
 from tfsq.layers.base import Quantizer, deserialize_layers
 from tfsq.layers.checks import checked_latent
 from tfsq.layers.finding import find
@@ -15,7 +16,7 @@ from tfsq.surrogates._numerics import widen
 _STOP_GRADIENTS = ("partial", "none")
 
 
-@tf.keras.saving.register_keras_serializable(package="tfsq")
+@saving.register_keras_serializable(package="tfsq")
 class ZeroCenterQuantization(tf.keras.layers.Layer):
     """Quantizes the residual y - loc, so that quantization is centered on the predicted mean.
 
@@ -70,6 +71,12 @@ class ZeroCenterQuantization(tf.keras.layers.Layer):
         self.rate_quantizer = quantizer if rate_quantizer is None else rate_quantizer
         self.stop_gradient = stop_gradient
 
+    def build(self, input_shape):
+        for quantizer in (self.quantizer, self.rate_quantizer):
+            if not quantizer.built:
+                quantizer.build(input_shape)
+        super().build(input_shape)
+
     def call(self, y, loc, training=None, noise=None):
         """Quantizes around `loc`; the class docstring has the arguments."""
         y, loc = checked_latent(y, self.name), tf.convert_to_tensor(loc)
@@ -90,7 +97,7 @@ class ZeroCenterQuantization(tf.keras.layers.Layer):
 
     def get_config(self):
         shared = self.rate_quantizer is self.quantizer
-        serialize = tf.keras.saving.serialize_keras_object
+        serialize = saving.serialize_keras_object
         return {
             **super().get_config(),
             "quantizer": serialize(self.quantizer),

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfsq._keras import Adam, saving
+
 # Jordan's quintic: with it, singular values from 0.002 to 1 end between 0.68 and 1.21.
 _ITERATIONS, _COEFFICIENTS = 5, (3.4445, -4.7750, 2.0315)
 _TINY = 1e-12
@@ -49,8 +51,8 @@ def _orthogonal(kernel: tf.Tensor) -> tf.Tensor:
     return math.sqrt(max(parts.shape[1:])) * tf.reshape(whole, kernel.shape)
 
 
-@tf.keras.saving.register_keras_serializable(package="tfsq")
-class Muon(tf.keras.optimizers.Adam):
+@saving.register_keras_serializable(package="tfsq")
+class Muon(Adam):
     """Adam, with orthogonal updates for the kernels of convolutions.
 
     Adam sees each weight on its own. The gradients of a transform agree in a few directions, along
@@ -111,18 +113,17 @@ class Muon(tf.keras.optimizers.Adam):
           variable: A weight.
         """
         return len(variable.shape) == 4 and not any(
-            re.search(pattern, variable.name) for pattern in self.excluded
+            re.search(pattern, self.path_of(variable)) for pattern in self.excluded
         )
 
-    def update_step(self, gradient, variable):
-        """Updates one weight; see `tf.keras.optimizers.Optimizer.update_step`."""
+    def update_one(self, gradient, variable, learning_rate):
         if not self.is_orthogonal(variable):
-            super().update_step(gradient, variable)
+            super().update_one(gradient, variable, learning_rate)
             return
-        mean = self._momentums[self._index_dict[self._var_key(variable)]]
+        mean = self.momentum_of(variable)
         mean.assign(self.momentum * mean + (1.0 - self.momentum) * gradient)
         ahead = self.momentum * mean + (1.0 - self.momentum) * gradient
-        size = self.rms_rate * tf.cast(self.learning_rate, variable.dtype)
+        size = self.rms_rate * tf.cast(learning_rate, variable.dtype)
         variable.assign_sub(size * _orthogonal(ahead))
 
     def get_config(self):

@@ -198,7 +198,9 @@ class _Run:
             *callbacks,
         ]
         for epochs in _epochs(self._step, self._end, settings.steps_per_epoch):
-            self.model.fit(crops(self._reached()), **epochs, verbose=0, callbacks=chain)
+            self.model.fit(
+                crops(self._reached()), **epochs, verbose=0, shuffle=False, callbacks=chain
+            )
             if self.model.stop_training:
                 break
 
