@@ -7,8 +7,6 @@ import pathlib
 import numpy as np
 import pytest
 
-from benchmarks.scalar_source import run as scalar_source
-
 EXAMPLES = pathlib.Path(__file__).parent.parent / "examples"
 
 
@@ -27,12 +25,14 @@ def test_quickstart(capsys):
 
 
 def test_drop_in_trains():
+    pytest.importorskip("tensorflow_compression")
     example = load("drop_in_tfc")
     assert np.isfinite(example.main(example.tfsq_entropy_model, steps=3))
 
 
 @pytest.mark.slow  # Two trainings.
 def test_drop_in_trains_like_the_model_of_tfc():
+    pytest.importorskip("tensorflow_compression")
     example = load("drop_in_tfc")
     theirs = example.main(example.tfc_entropy_model, steps=300)
     ours = example.main(example.tfsq_entropy_model, steps=300)
@@ -43,6 +43,9 @@ def test_drop_in_trains_like_the_model_of_tfc():
 @pytest.mark.slow  # Four trainings of 48 codecs.
 @pytest.mark.filterwarnings("ignore:Model's `__init__:UserWarning")
 def test_scalar_source_never_beats_the_limit_and_resumes(tmp_path):
+    pytest.importorskip("tensorflow_compression")  # its prior
+    from benchmarks.scalar_source import run as scalar_source
+
     scalar_source.main(tmp_path, seeds=2, steps=100, only="aun|aun")
     with (tmp_path / "codecs.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -64,6 +67,9 @@ def test_scalar_source_never_beats_the_limit_and_resumes(tmp_path):
 
 @pytest.mark.slow  # 48 codecs are built and traced.
 def test_hard_evaluation_of_a_scalar_codec_is_that_of_samples():
+    pytest.importorskip("tensorflow_compression")  # its prior
+    from benchmarks.scalar_source import run as scalar_source
+
     model = scalar_source.ScalarCodecs(scalar_source.ARMS[0], seeds=1)
     rates, distortions = model.evaluate_hard()
     rng = np.random.default_rng(0)

@@ -28,6 +28,8 @@ REPORTS = [
     ("ladder", "run", ()),
     ("ladder", "files", ()),
     ("ladder", "cost", ()),
+    ("range_coder", "run", ()),
+    ("platforms", "speed", ()),
     ("shortcut", "energy", ()),
     ("shortcut", "cost", ()),
     ("loading", "run", ()),

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+pytest.importorskip("tensorflow_compression")  # what is compared with
+
 from benchmarks.speed import layers, report, timing, training
 from benchmarks.speed.compressai_process import CompressAI
 

@@ -241,10 +241,11 @@ def test_network_of_a_class_that_keras_does_not_know_is_refused(folder, tmp_path
     with pytest.raises(codec.ModelError, match="`lmbda` must be positive"):
         _ = codec.load(copy).network
     (copy / "tfsq.json").write_text(json.dumps(metadata))
-    found = codec.load(copy)
-    found.metadata["model_hash"] = 64 * "0"
-    with pytest.raises(codec.ModelError, match="has other weights than its tfsq.json names"):
-        _ = found.network
+    if range_coder.backend() == "tfc":
+        found = codec.load(copy)
+        found.metadata["model_hash"] = 64 * "0"
+        with pytest.raises(codec.ModelError, match="has other weights than its tfsq.json names"):
+            _ = found.network
 
 
 @keras.saving.register_keras_serializable("tests")

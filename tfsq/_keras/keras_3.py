@@ -81,6 +81,15 @@ class Adam(tf.keras.optimizers.Adam):
         # Keras 2 has it in checkpoints, which so are the same.
         self._current_learning_rate = tf.Variable(0.0, trainable=False)
 
+    def _clip_gradients(self, grads):
+        # Those of all replicas together, as Keras 2 does: their sum is what is applied.
+        context = tf.distribute.get_replica_context()
+        replicas = context.num_replicas_in_sync if context else 1
+        if replicas == 1:
+            return super()._clip_gradients(grads)
+        clipped = super()._clip_gradients(context.all_reduce("SUM", grads))
+        return [gradient / replicas for gradient in clipped]
+
     def update_step(self, gradient, variable, learning_rate):
         self.update_one(gradient, variable, learning_rate)
 

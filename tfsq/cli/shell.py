@@ -91,11 +91,31 @@ def imported(name: str):
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        return importlib.import_module(f"tfsq.{name}")
+        with _hidden_from_standard_error():
+            return importlib.import_module(f"tfsq.{name}")
     finally:
         gc.freeze()
         if was_enabled:
             gc.enable()
+
+
+@contextlib.contextmanager
+def _hidden_from_standard_error() -> Iterator[None]:
+    """Hides what libraries say past Python: newer TensorFlow of GPUs that it does not find."""
+    try:
+        kept = os.dup(2)
+    except OSError:
+        # It is closed.
+        yield
+        return
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    os.close(nothing)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def shown(name) -> str:

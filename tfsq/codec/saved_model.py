@@ -236,12 +236,12 @@ def _traced_functions(path) -> _Saved:
 def _saved_weights(path) -> _Saved:
     with name_for_tensorflow(path) as folder:
         reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
-    names = sorted(
-        (int(match[1]), name)
-        for name in reader.get_variable_to_shape_map()
-        if (match := _WEIGHT.match(name))
-    )
-    return _Saved([reader.get_tensor(name) for _, name in names], {})
+        names = sorted(
+            (int(match[1]), name)
+            for name in reader.get_variable_to_shape_map()
+            if (match := _WEIGHT.match(name))
+        )
+        return _Saved([reader.get_tensor(name) for _, name in names], {})
 
 
 def _class_of(metadata) -> Any:

@@ -74,7 +74,12 @@ def export_step(model, names: dict, settings: TrainingSettings, file: pathlib.Pa
 
 def _parameter(name, given, spec) -> dict:
     shape = spec.shape.as_list()
-    described = {"name": name, "given": given, "shape": shape, "dtype": spec.dtype.name}
+    described = {
+        "name": name,
+        "given": given,
+        "shape": shape,
+        "dtype": tf.as_dtype(spec.dtype).name,
+    }
     return {**described, "result": None}
 
 

@@ -117,7 +117,7 @@ def first_losses(folder, steps: int) -> list[float]:
     model = _seeded_model(settings)
     variables = dict(names_of(model).values())
     for name, array in state_files.read(folder, program["start"]).items():
-        variables[name].assign(array.astype(variables[name].dtype.as_numpy_dtype))
+        variables[name].assign(array.astype(variables[name].numpy().dtype))
     images = training_images([folder / e["file"] for e in program["images"]], settings.crop_size)
     crops = crops_dataset(
         images,
@@ -159,7 +159,7 @@ def names_of(model) -> dict:
         "optimizer": [v for v in model.optimizer.variables if v is not rate],
         "generator": [part.generator.state for part in noisy if part.generator is not None],
         "temperature": given,
-        "learning_rate": [rate] if isinstance(rate, tf.Variable) else [],
+        "learning_rate": [rate] if hasattr(rate, "handle") else [],
     }
     shortcuts = layers.find(model, DCTShortcut)
     groups["scale"] = [part.scale for part in shortcuts]

@@ -189,20 +189,27 @@ class _Run:
             settings.seed,
             least_detail=settings.least_detail,
         )
+        recording = _recording_callbacks(self._folder) if self._is_chief else []
         chain = [
             # What adds to the logs comes before what writes them.
             TrainTestGap(next(iter(crops()))),
             *quantization_callbacks(self.model, settings),
-            *(_recording_callbacks(self._folder) if self._is_chief else []),
+            *recording,
             self._checkpoints,
             *callbacks,
         ]
-        for epochs in _epochs(self._step, self._end, settings.steps_per_epoch):
-            self.model.fit(
-                crops(self._reached()), **epochs, verbose=0, shuffle=False, callbacks=chain
-            )
-            if self.model.stop_training:
-                break
+        try:
+            for epochs in _epochs(self._step, self._end, settings.steps_per_epoch):
+                self.model.fit(
+                    crops(self._reached()), **epochs, verbose=0, shuffle=False, callbacks=chain
+                )
+                if self.model.stop_training:
+                    break
+        finally:
+            # Keras closes it only where training ends by itself.
+            for history in recording[:1]:
+                if history.csv_file is not None:
+                    history.csv_file.close()
 
     def finish(self) -> CompressionModel:
         """Exports a run that has reached its end; the model."""
