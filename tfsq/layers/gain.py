@@ -54,7 +54,8 @@ class Gain(Seeded):
 
     Call arguments:
       inputs: Floating-point tensor [batch, ..., channels].
-      quality: 1 is the first rung, 2 the second: a number, or a tensor [batch].
+      quality: 1 is the first rung, 2 the second: a number, or a tensor [batch]. Keras 3 wants numbers
+        by keyword.
 
     Returns:
       Tensor of the shape and dtype of `inputs`.
