@@ -39,6 +39,7 @@ results: $(INSTALLED)
 	$(BIN)/python -m benchmarks.ladder.files
 	$(BIN)/python -m benchmarks.ladder.cost
 	$(BIN)/python -m benchmarks.range_coder.run
+	$(BIN)/python -m benchmarks.platforms.run
 	$(BIN)/python -m benchmarks.platforms.speed
 	$(BIN)/python -m benchmarks.shortcut.energy
 	$(BIN)/python -m benchmarks.shortcut.cost

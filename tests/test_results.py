@@ -29,6 +29,7 @@ REPORTS = [
     ("ladder", "files", ()),
     ("ladder", "cost", ()),
     ("range_coder", "run", ()),
+    ("platforms", "run", ()),
     ("platforms", "speed", ()),
     ("shortcut", "energy", ()),
     ("shortcut", "cost", ()),

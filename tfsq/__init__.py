@@ -17,6 +17,7 @@ _SUBMODULES = (
     "entropy_models",
     "evaluation",
     "layers",
+    "range_coder",
     "surrogates",
     "training",
 )

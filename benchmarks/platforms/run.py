@@ -4,7 +4,8 @@
 
 Makes a virtual environment for each platform, exports codecs of every network here, and has each
 platform compress photographs with all of them and with those that are bundled, then decode what all
-have written. Files are the same if their bytes are. Writes `results/platforms/`.
+have written. Files are the same if their bytes are. Writes `results/platforms/platforms.csv`, and
+from it alone, without an argument, `results/platforms/platforms.md`.
 """
 
 from __future__ import annotations
@@ -109,31 +110,55 @@ def failures(rows: list[dict]) -> list[dict]:
         row
         for row in rows
         if not row["files"] == row["bytes as on the first"] == row["same symbols"]
-        or row["largest difference of pixels"] > 1
+        or int(row["largest difference of pixels"]) > 1
     ]
 
 
+def table(rows: list[dict]) -> str:
+    """A row for each platform: what it has written, and what it has read of all."""
+    lines = []
+    for platform in dict.fromkeys(row["read on"] for row in rows):
+        written = next(row for row in rows if row["written on"] == platform)
+        read = [row for row in rows if row["read on"] == platform]
+        files, symbols = (sum(int(row[name]) for row in read) for name in ("files", "same symbols"))
+        pixels = max(int(row["largest difference of pixels"]) for row in read)
+        same = f"{written['bytes as on the first']} of {written['files']}"
+        lines.append([platform, same, f"{symbols} of {files}", str(pixels)])
+    columns = ["platform", "files with the bytes of the first platform"]
+    columns += ["files of all platforms read to the same symbols", "largest difference of pixels"]
+    return markdown(columns, lines)
+
+
 def main() -> None:
-    """Measures, and writes `platforms.csv` and `platforms.md`."""
+    """Measures if it is given Pythons, and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--python", action="append", default=[], metavar="VERSION=COMMAND")
     parser.add_argument("--environments", type=pathlib.Path, help="Where to keep them.")
     arguments = parser.parse_args()
     given = dict(pair.split("=", 1) for pair in arguments.python)
+    if given:
+        tables.write(measured(given, arguments.environments), RESULTS / "platforms.csv")
+    rows = tables.read(RESULTS / "platforms.csv")
+    (RESULTS / "platforms.md").write_text(table(rows))
+    assert not failures(rows), failures(rows)
+
+
+def measured(given: dict[str, str], kept: pathlib.Path | None) -> list[dict]:
+    """Makes the environments, and measures.
+
+    Args:
+      given: Commands of Pythons, by their versions.
+      kept: Folder for the environments; None forgets them.
+    """
     with tempfile.TemporaryDirectory() as temporary:
-        environments = (arguments.environments or pathlib.Path(temporary)).absolute()
+        environments = (kept or pathlib.Path(temporary)).absolute()
         pythons = {HERE: sys.executable}
         for number, (name, (version, packages)) in enumerate(PLATFORMS.items()):
             command = given.get(version, f"python{version}")
             pythons[name] = environment(environments / str(number), command, packages)
         folder = pathlib.Path(temporary, "files")
         folder.mkdir()
-        rows = measure(folder, pythons)
-    tables.write(rows, RESULTS / "platforms.csv")
-    table = markdown(list(rows[0]), [list(row.values()) for row in rows])
-    (RESULTS / "platforms.md").write_text(table)
-    print(table)
-    assert not failures(rows), failures(rows)
+        return measure(folder, pythons)
 
 
 if __name__ == "__main__":

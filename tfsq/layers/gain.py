@@ -54,8 +54,8 @@ class Gain(Seeded):
 
     Call arguments:
       inputs: Floating-point tensor [batch, ..., channels].
-      quality: 1 is the first rung, 2 the second: a number, or a tensor [batch]. Keras 3 wants numbers
-        by keyword.
+      quality: 1 is the first rung, 2 the second: a number, or a tensor [batch]. Keras 3 takes
+        numbers by keyword alone.
 
     Returns:
       Tensor of the shape and dtype of `inputs`.

@@ -55,7 +55,7 @@ def get(identifier, **kwargs) -> Quantizer:
 
     Args:
       identifier: Short name ("sua"), class name ("StochasticUniformAnnealing"), what
-        `saving.serialize_keras_object` made of a layer, a class, or a layer, which is
+        `keras.saving.serialize_keras_object` made of a layer, a class, or a layer, which is
         returned as it is.
       **kwargs: Arguments of the constructor, with a name or a class.
 
