@@ -226,3 +226,16 @@ def test_by_name_is_refused_with_the_reason(tmp_path):
     model.save_weights(tmp_path / "w.h5")
     with pytest.raises(ValueError, match="`by_name` must be False: Keras refuses coding tables"):
         model.load_weights(tmp_path / "w.h5", by_name=True)
+
+
+def test_saving_leaves_the_optimizer_as_it_is(tmp_path):
+    model = Tiny(4, 6)
+    optimizer = tf.keras.mixed_precision.LossScaleOptimizer(tf.keras.optimizers.Adam())
+    model.compile(optimizer, lmbda=0.01)
+    model.train_step(IMAGES)
+    before = [(id(variable), variable.numpy()) for variable in optimizer.variables]
+    model.save(tmp_path / "model.keras")
+    after = [(id(variable), variable.numpy()) for variable in optimizer.variables]
+    assert [key for key, _ in before] == [key for key, _ in after]
+    for (_, mine), (_, theirs) in zip(before, after):
+        assert np.array_equal(mine, theirs)

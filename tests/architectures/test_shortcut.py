@@ -236,3 +236,36 @@ def test_models_of_builds_before_have_pixels_from_zero_to_one(load):
 def test_keras_3_says_what_to_do_with_files_of_keras_2():
     with pytest.raises(ValueError, match="written by Keras 2.*tfsq.codec.export"):
         tf.keras.models.load_model(KERAS_2_FILE)
+
+
+def test_centered_pixels_are_those_of_before_less_a_half():
+    image = tf.constant(PIXELS[np.newaxis, :64, :64], tf.float32)
+    model = make_model("MeanScaleHyperprior")
+    np.testing.assert_array_equal(model.transform(image), model.analysis(image / 255.0 - 0.5))
+    y = model.transform(image)
+    np.testing.assert_allclose(model.synthesize(y), 255.0 * (model.synthesis(y) + 0.5), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"shortcut": "fft"}, r"`shortcut` must be None or one of \['dct'\].*'fft'"),
+        ({"initial_lmbda": 0.0}, "`initial_lmbda` must be positive and finite.*initial_lmbda=0.0"),
+    ],
+)
+def test_networks_refuse_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        make_model("FactorizedPrior", **arguments)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_begins_where_float32_does(dtype):
+    image = tf.constant(PIXELS[np.newaxis])
+    losses = {}
+    for policy in ("float32", dtype):
+        tf.keras.utils.set_random_seed(1)
+        model = make_model("MeanScaleHyperprior", shortcut="dct", dtype=policy)
+        model.compile("sgd", lmbda=0.01)
+        losses[policy] = loss_of(model, image)
+        assert model.transform(tf.cast(image, tf.float32)).dtype == model.compute_dtype
+    assert losses[dtype] == pytest.approx(losses["float32"], rel=0.02)

@@ -198,3 +198,24 @@ def test_encoder_knows_bit_by_bit_what_the_decoder_will_have(dtype):
     assert z_hat.dtype == decoded.dtype == tf.float32
     assert z_hat.numpy().tobytes() == decoded.numpy().tobytes()
     assert np.array_equal(strings, entropy_model.compress(z))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_density_is_float32_under_mixed_precision(policy):
+    z = latents()
+    found = []
+    for dtype in ("float32", policy):
+        tf.keras.utils.set_random_seed(3)
+        model = FactorizedEntropyModel(coding_rank=3, dtype=dtype)
+        found.append(model(z, training=False)[1])
+    assert np.array_equal(*found)
+
+
+@pytest.mark.parametrize("coding_rank", [1, 2, 4])
+def test_strings_of_any_rank_decode(coding_rank):
+    model, z = FactorizedEntropyModel(coding_rank=coding_rank, compression=True), latents()
+    strings = model.compress(z)
+    assert strings.shape == z.shape[: 4 - coding_rank]
+    between = z.shape[4 - coding_rank : 3]
+    assert np.array_equal(model.decompress(strings, between), model.quantize(z))
+    assert np.array_equal(model.decompress(strings, list(between)), model.quantize(z))

@@ -1,6 +1,6 @@
 """Made the files of a version of the format; not to be run again for one that is there.
 
-python -m tests.golden.make VERSION
+python -m tests.golden.make VERSION [FOLDER]
 """
 
 import pathlib
@@ -13,7 +13,8 @@ from tfsq import codec
 from tfsq.architectures import MeanScaleHyperprior
 
 version = int(sys.argv[1])
-folder = pathlib.Path(__file__).parent / f"version_{version}"
+name = sys.argv[2] if len(sys.argv) > 2 else f"version_{version}"
+folder = pathlib.Path(__file__).parent / name
 if folder.exists():
     sys.exit(f"{folder} is there already: what is golden stays as it is")
 tf.keras.utils.set_random_seed(3)

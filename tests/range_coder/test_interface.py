@@ -28,6 +28,8 @@ def test_batches_and_pieces_of_any_shape(name, batch, piece):
         if name == "tfc" and 0 in batch:
             with pytest.raises(tf.errors.InvalidArgumentError, match="empty batch"):
                 start_encoding(batch, TABLE)
+            with pytest.raises(tf.errors.InvalidArgumentError, match="empty batch"):
+                start_decoding(tf.zeros(batch, tf.string), TABLE, 1)
             return
         state = start_encoding(batch, TABLE)
         assert state.shape == batch

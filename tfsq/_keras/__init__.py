@@ -9,6 +9,12 @@ import tensorflow as tf
 # A class that Keras 2 does not have; the number of its version is not in `tf.keras`.
 IS_KERAS_3 = hasattr(tf.keras, "Operation")
 
+if IS_KERAS_3 and keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        "tfsq needs Keras' backend to be tensorflow, by KERAS_BACKEND or ~/.keras/keras.json. "
+        f"Received: {keras.backend.backend()}"
+    )
+
 if IS_KERAS_3:
     from tfsq._keras import keras_3 as version
 else:
@@ -23,6 +29,7 @@ LEGACY_OPTIMIZERS = version.LEGACY_OPTIMIZERS
 Layer = version.Layer
 Model = version.Model
 NO_AUTOCAST = version.NO_AUTOCAST
+create_slots = version.create_slots
 leaves_steps_out = version.leaves_steps_out
 minimize = version.minimize
 parts_of = version.parts_of
@@ -37,6 +44,7 @@ __all__ = [
     "Adam",
     "Layer",
     "Model",
+    "create_slots",
     "leaves_steps_out",
     "minimize",
     "parts_of",

@@ -77,6 +77,16 @@ class Adam(tf.keras.optimizers.Adam):
         return variable.name
 
 
+def create_slots(optimizer, variables) -> None:
+    """Creates what an optimizer keeps of variables where a file has to have it: nothing here.
+
+    Args:
+      optimizer: Keras optimizer.
+      variables: What is trained.
+    """
+    del optimizer, variables
+
+
 def minimize(optimizer, loss, variables, tape) -> None:
     """Takes a step of an optimizer, with the scaling of the loss that it may have.
 

@@ -23,6 +23,10 @@ class Layer(tf.keras.layers.Layer):
     def weight_name(self, name):
         return name
 
+    def get_config(self):
+        # By its name, as Keras 2 reads it.
+        return {**super().get_config(), "dtype": self.dtype_policy.name}
+
     def compute_output_spec(self, *args, **kwargs):
         return keras.Operation.compute_output_spec(self, *args, **kwargs)
 
@@ -107,6 +111,12 @@ class Adam(tf.keras.optimizers.Adam):
         if not hasattr(variable, "path") and index is not None:
             variable = self._trainable_variables[index]
         return getattr(variable, "path", variable.name)
+
+
+def create_slots(optimizer, variables) -> None:
+    """See `keras_2`: a file without slots would be refused, since whoever loads it has some."""
+    if not optimizer.built:
+        optimizer.build(variables)
 
 
 def minimize(optimizer, loss, variables, tape) -> None:

@@ -6,7 +6,7 @@ import types
 
 import tensorflow as tf
 
-from tfsq._keras import Model, minimize
+from tfsq._keras import Model, create_slots, minimize
 from tfsq.architectures.distortions import DISTORTIONS, distortion_of, mean_squared_error
 from tfsq.architectures.images import checked_images, of_same_shape
 from tfsq.layers import Gain
@@ -87,8 +87,7 @@ class RateDistortionModel(Model):
     def get_compile_config(self):
         if not self.distortion:
             return None
-        # Creates the slots, so that a file has as many as are looked for in it.
-        self.optimizer.build(self.trainable_variables)
+        create_slots(self.optimizer, self.trainable_variables)
         config = super().get_compile_config()
         return {**config, "lmbda": self.lmbda, "distortion": self.distortion}
 

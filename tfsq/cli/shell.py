@@ -10,6 +10,7 @@ import importlib
 import io
 import os
 import sys
+import tempfile
 from typing import Any, Callable, Iterator, List, Optional
 
 import typer
@@ -31,6 +32,8 @@ app = typer.Typer(
     help="Learned image compression with annealed quantization.",
 )
 _ERRORS = (OSError, ValueError, FloatingPointError, ImportError, MemoryError)
+# Lines of TensorFlow's log before it knows how much to say.
+_LOGGED = (b"WARNING: All log messages before absl", b"I0000 ")
 _OF_STREAMS = (errno.ENOSPC, errno.EPIPE)
 PROGRESS_COLUMNS = (
     BarColumn(),
@@ -101,21 +104,24 @@ def imported(name: str):
 
 @contextlib.contextmanager
 def _hidden_from_standard_error() -> Iterator[None]:
-    """Hides what libraries say past Python: newer TensorFlow of GPUs that it does not find."""
+    """Leaves out what newer TensorFlow logs of GPUs that it does not find, past Python."""
     try:
         kept = os.dup(2)
     except OSError:
         # It is closed.
         yield
         return
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 2)
-    os.close(nothing)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            said.seek(0)
+            others = [line for line in said if not line.startswith(_LOGGED)]
+            if others:
+                os.write(2, b"".join(others))
 
 
 def shown(name) -> str:

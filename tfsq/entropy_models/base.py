@@ -11,7 +11,7 @@ from tfsq.layers import AdditiveUniformNoise, Quantizer, StraightThroughRounding
 from tfsq.layers.base import deserialize_layers
 from tfsq.layers.zero_center_quantization import ZeroCenterQuantization
 
-# TFC's range coder is given int32 symbols minus an offset; half that range leaves room for both.
+# The range coder is given int32 symbols minus an offset; half that range leaves room for both.
 _LARGEST_SYMBOL = 2.0**30
 
 

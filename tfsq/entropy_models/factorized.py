@@ -101,7 +101,9 @@ class FactorizedEntropyModel(EntropyModel):
             )
         specified = shapes_and_initial_values(channels, self.num_filters, self.init_scale)
         self._prior_weights = [
-            self.add_weight(name=name, shape=shape, dtype=tf.float32, initializer=initializer)
+            self.add_weight(
+                name=name, shape=shape, dtype=tf.float32, initializer=initializer, **NO_AUTOCAST
+            )
             for name, shape, initializer in specified
         ]
         # Checkpoints of Keras 3 find what has a name of its own, those of before the list.
@@ -203,11 +205,9 @@ class FactorizedEntropyModel(EntropyModel):
         # Not those of the present prior, but those that `compress` has used.
         if self._fingerprint_of_tables() == _NO_TABLES:
             self.update_tables()
-        channels = self.loc.shape[-1:]
-        table, indexes, offsets = self._tables_for(
-            tf.concat([tf.shape(strings), broadcast_shape, channels], axis=0)
-        )
-        count = tf.reduce_prod(broadcast_shape) * channels[0]
+        unit = tf.concat([tf.cast(broadcast_shape, tf.int32), self.loc.shape[-1:]], axis=0)
+        table, indexes, offsets = self._tables_for(tf.concat([tf.shape(strings), unit], axis=0))
+        count = tf.reduce_prod(unit)
         state = range_coder.start_decoding(strings, table, count)
         state, symbols = range_coder.decode(state, table, indexes)
         check = refuse_unless(

@@ -125,7 +125,7 @@ def gaussian_bits(residual, scale) -> tf.Tensor:
 
 
 def coded_gaussian_bits(residual, scale, tail_mass: float, precision: int) -> tf.Tensor:
-    """Code length of a rounded residual, no more than TFC's range coder spends on an outlier.
+    """Code length of a rounded residual, no more than the range coder spends on an outlier.
 
     That of `gaussian_bits`, unless the coder is cheaper, as it is where the model is wrong. In the
     table of a scale, K = ceil(scale Phi^-1(1 - tail_mass / 2)) to either side of zero, no symbol

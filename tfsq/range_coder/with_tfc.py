@@ -77,8 +77,9 @@ def start_decoding(strings, table, count):
         lambda zeros: [tf.strings.join([zeros, zeros])],
         [tf.constant(_SOME_ZEROS)],
     )[0]
+    encoder = start_encoding(tf.shape(strings), table)
     decoder = ops().create_range_decoder(tf.strings.join([strings, zeros, b"\x80"]), table)
-    return tf.stack([decoder, ops().create_range_encoder(tf.shape(strings), table)])
+    return tf.stack([decoder, encoder])
 
 
 def decode(state, table, indexes):

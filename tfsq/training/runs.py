@@ -208,7 +208,7 @@ class _Run:
         finally:
             # Keras closes it only where training ends by itself.
             for history in recording[:1]:
-                if history.csv_file is not None:
+                if getattr(history, "csv_file", None) is not None:
                     history.csv_file.close()
 
     def finish(self) -> CompressionModel:
