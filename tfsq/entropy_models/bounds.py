@@ -37,10 +37,4 @@ def upper_bound(x, bound: float) -> tf.Tensor:
     Returns:
       Tensor of the shape and dtype of `x`.
     """
-
-    @tf.custom_gradient
-    def bounded(x):
-        largest = tf.cast(bound, x.dtype)
-        return tf.minimum(x, largest), lambda dy: tf.where((x <= largest) | (dy > 0), dy, 0)
-
-    return bounded(tf.convert_to_tensor(x))
+    return -lower_bound(-tf.convert_to_tensor(x), -bound)
