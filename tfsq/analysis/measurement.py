@@ -59,12 +59,13 @@ def _annealed(layer):
 
 def name_of(layer: Quantizer) -> str:
     """Returns the class name of a layer and what, but the temperature, is not the default."""
-    signature = inspect.signature(type(layer)).parameters
+    # Of the class itself, Python 3.9 would give that of `__new__`.
+    signature = inspect.signature(type(layer).__init__).parameters
     settings = {**layer.get_config(), **_annealed(layer)}
     shown = [
         f"{name}={settings[name]}"
         for name, parameter in signature.items()
-        if name not in ("temperature", "seed", "kwargs") and settings.get(name) != parameter.default
+        if name in settings.keys() - {"temperature", "seed"} and settings[name] != parameter.default
     ]
     return " ".join([type(layer).__name__, *shown, *(["hard"] if layer.hard else [])])
 
