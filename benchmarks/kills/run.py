@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
+import platform
 import random
 import subprocess
 import sys
@@ -21,7 +22,8 @@ import time
 
 from benchmarks import rows as tables
 
-RESULTS = pathlib.Path("results/kills")
+PYTHON = ".".join(platform.python_version_tuple()[:2])
+RESULTS = pathlib.Path(f"results/kills/kills_{PYTHON}.csv")
 STEPS_PER_EPOCH = 20
 COLUMNS = ("trial", "killed_after_seconds", "steps_begun", "resumed_at", "lost_steps", "result")
 
@@ -148,7 +150,7 @@ def kill(trials: range, folder: pathlib.Path, steps: int) -> list[dict]:
 
 
 def main() -> None:
-    """Runs the trials, and writes `kills.csv`."""
+    """Runs the trials, and writes `kills_X.Y.csv`, by the version of Python."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--steps", type=int, default=600, help="Of a run; few are mostly start-up.")
@@ -159,7 +161,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         rows = kill(range(arguments.trials), pathlib.Path(folder), arguments.steps)
-    tables.write(rows, RESULTS / "kills.csv")
+    tables.write(rows, RESULTS)
     passed = sum(row["result"] == "ok" for row in rows)
     print(f"{passed} of {len(rows)} killed runs went on as if nothing had happened")
     assert passed == len(rows), rows

@@ -12,12 +12,14 @@ import argparse
 import json
 import os
 import pathlib
+import platform
 import socket
 import subprocess
 import sys
 import tempfile
 
-RESULTS = pathlib.Path("results/workers")
+PYTHON = ".".join(platform.python_version_tuple()[:2])
+RESULTS = pathlib.Path(f"results/workers/workers_{PYTHON}.json")
 STEPS, STEPS_PER_EPOCH = 8, 4
 TOLERANCE = 1e-3
 CHIEF_WRITES = {
@@ -149,7 +151,7 @@ def check(found: dict) -> None:
 
 
 def main() -> None:
-    """Compares, and writes `workers.json`."""
+    """Compares, and writes `workers_X.Y.json`, by the version of Python."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--train", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -159,8 +161,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         found = compare(pathlib.Path(folder))
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / "workers.json").write_text(json.dumps(found, indent=2) + "\n")
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps(found, indent=2) + "\n")
     check(found)
     print("two workers agree with each other and with one")
 
