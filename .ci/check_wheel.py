@@ -1,4 +1,4 @@
-"""Holds a decoded photograph to being the photograph, and runs the README's quickstart, with the wheel alone."""
+"""Holds a decoded photograph to being the photograph; runs the quickstart with the wheel alone."""
 
 import pathlib
 import re
