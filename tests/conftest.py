@@ -96,7 +96,7 @@ def loaded(folder):
 @pytest.fixture
 def loaded_once(folder, loaded, monkeypatch):
     """Commands get the exported model without reading it again."""
-    for module in (codec.api, comparison):
+    for module in (codec, codec.api, comparison):
         load = module.load
         known = lambda path, load=load: loaded if path == folder else load(path)  # noqa: E731
         monkeypatch.setattr(module, "load", known)

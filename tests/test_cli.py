@@ -220,7 +220,9 @@ def test_a_file_whose_name_is_a_glob_is_that_file(tmp_path):
 
 
 def test_usage_errors_exit_with_2():
-    assert run("compress", "only-one-argument").exit_code == 2
+    assert run("compress").exit_code == 2
+    assert "--output-dir" in run("compress", "a.png", "b.png", "c.png").output
+    assert run("compress", "a.png", "b.png", "c.png").exit_code == 2
     assert run("no-such-command").exit_code == 2
     assert run("--help").exit_code == 0
 
@@ -249,9 +251,20 @@ def test_compress_by_quality_and_decompress_without_a_model(shipping, image, tmp
     result = run("compress", image, tmp_path / "c.tfsq", "--quality", 5)
     assert result.exit_code == 1
     assert "`quality` must be one of [2]" in result.output
-    result = run("compress", image, tmp_path / "c.tfsq")
-    assert result.exit_code == 2
-    assert "give --model or --quality" in result.output
+    # The middle, and a file beside the image.
+    result = run("compress", image)
+    assert result.exit_code == 0, result.output
+    assert image.with_suffix(".tfsq").read_bytes() == expected
+    bpp = 8 * len(expected) / (170 * 180)
+    line = f"image.tfsq: {len(expected)} bytes, {bpp:.4f} bpp, quality 2, bundled"
+    assert result.stdout.strip().endswith(line)
+    assert "bundled, quality 2" in run("info", image.with_suffix(".tfsq")).stdout
+    refused = run("decompress", image.with_suffix(".tfsq"))
+    assert refused.exit_code == 1
+    assert "is there already" in refused.output
+    image.unlink()
+    assert run("decompress", image.with_suffix(".tfsq"), "-q").stdout == ""
+    assert np.array_equal(codec.read_image(image), codec.decompress(expected, folder))
     result = run("compress", image, tmp_path / "c.tfsq", "--quality", 2, "--model", folder)
     assert result.exit_code == 1
     assert "`quality` must be None for a codec of a single rate" in result.output

@@ -62,8 +62,8 @@ def test_files(folder, tmp_path):
     image, names = photograph()[:40, :50], ("in.png", "file.tfsq", "out.png")
     source, compressed, target = (tmp_path / name for name in names)
     codec.write_image(image, source)
-    size = codec.compress_file(source, compressed, folder)
-    assert size == compressed.stat().st_size
+    written = codec.compress_file(source, compressed, folder)
+    assert written == codec.CompressedFile(40, 50, compressed.stat().st_size, None, None)
     assert compressed.read_bytes() == codec.compress(image, folder)
     codec.decompress_file(compressed, target, folder)
     decoded = codec.decompress(compressed.read_bytes(), folder)

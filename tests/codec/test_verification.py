@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from tests.photographs import photograph
-from tfsq import codec
+from tfsq import codec, evaluation
 
 
 @pytest.fixture
@@ -14,9 +14,13 @@ def image_file(tmp_path):
 
 def test_verified_files_are_written(loaded, image_file):
     target = image_file.with_suffix(".tfsq")
-    size = codec.compress_file(image_file, target, loaded, verify=True)
-    assert target.stat().st_size == size
-    assert codec.decompress_file(target, model=loaded).shape == (70, 90, 3)
+    written = codec.compress_file(image_file, target, loaded, verify=True)
+    assert target.stat().st_size == written.file_bytes
+    decoded = codec.decompress_file(target, model=loaded)
+    figures = evaluation.figures_of(codec.read_image(image_file), target.read_bytes(), decoded)
+    assert (written.height, written.width) == decoded.shape[:2] == (70, 90)
+    assert written.bpp == figures.bpp
+    assert written.psnr == pytest.approx(figures.psnr, abs=1e-4)
 
 
 def test_other_pixels_in_the_second_process_leave_no_file(loaded, image_file):

@@ -70,6 +70,27 @@ class Model(tf.keras.Model):
             )
         super().load_own_variables(store)
 
+    # What follows is for several machines, whose values Keras takes the mean of as they are.
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        if not self._has_workers():
+            super()._maybe_symbolic_build(iterator, data_batch)
+        elif self.optimizer is not None:
+            # Without the mean of a batch, which integers do not have.
+            with self.distribute_strategy.scope():
+                create_slots(self.optimizer, self.trainable_variables)
+
+    def _make_function(self, step_function):
+        def step(data):
+            # The mean is along the first axis, which numbers do not have.
+            return tf.nest.map_structure(lambda value: value[tf.newaxis], step_function(data))
+
+        return super()._make_function(step if self._has_workers() else step_function)
+
+    def _has_workers(self):
+        kind = tf.distribute.MultiWorkerMirroredStrategy
+        return isinstance(self.distribute_strategy, kind)
+
 
 def _has_group(file, name: str) -> bool:
     found = []

@@ -1,19 +1,37 @@
-"""Commands on single files: compress, decompress, info."""
+"""Commands on files: compress, decompress, info."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import sys
 import tempfile
 from pathlib import Path
-from typing import Iterator, Optional
+from typing import Iterator, List, Optional
 
 import typer
 from rich.table import Table
 
-from tfsq.cli.paths import FORCE, STANDARD_STREAM, check_target
-from tfsq.cli.shell import app, cell, console, errors_as_sentences, imported, progress, say, shown
+from tfsq.cli.many_files import (
+    JOBS,
+    OUTPUT_DIR,
+    QUIET,
+    SKIP_EXISTING,
+    code_many,
+    one_pair,
+)
+from tfsq.cli.paths import FORCE, STANDARD_STREAM, STRICT, check_target
+from tfsq.cli.shell import (
+    app,
+    cell,
+    console,
+    errors_as_sentences,
+    imported,
+    progress,
+    say,
+    shown,
+)
 
 _ENDING = ".tfsq"
 _UNITS = {None: 1, "k": 10**3, "M": 10**6, "Ki": 2**10, "Mi": 2**20}
@@ -43,6 +61,11 @@ def _target(
         sys.stdout.buffer.flush()
 
 
+def _beside(source: str, ending: str) -> str:
+    """The file to write where none was named."""
+    return source if source == STANDARD_STREAM else str(Path(source).with_suffix(ending))
+
+
 def _tell(target: str, text: str):
     """Prints a result, beside the file if that goes to standard output."""
     if target in _STANDARD_OUTPUTS:
@@ -65,15 +88,18 @@ def _bytes(text: Optional[str]) -> Optional[int]:
 
 @app.command()
 def compress(
-    source: str = typer.Argument(..., metavar="IN", help="Image file; '-' for standard input."),
-    target: str = typer.Argument(
-        ..., metavar="OUT", help=".tfsq file to write; '-' for standard output."
+    paths: List[str] = typer.Argument(
+        ...,
+        metavar="IN [OUT]",
+        help="Image file, and .tfsq file to write, beside it if not named; '-' for standard input "
+        "and output. With --output-dir: images, folders of such, or globs.",
     ),
+    output_dir: Optional[Path] = OUTPUT_DIR,
     model: Optional[Path] = typer.Option(None, "--model", help="Folder of an exported codec."),
     quality: Optional[float] = typer.Option(
         None,
-        help="Which of the codecs that come with tfsq, 1 to 4; of a --model of many rates, from 1 "
-        "to the number of its lambdas, such as 3.5.",
+        help="Which of the codecs that come with tfsq, 1 to 4; 3 if none. Of a --model of many "
+        "rates, from 1 to the number of its lambdas, such as 3.5.",
     ),
     bpp: Optional[float] = typer.Option(
         None, help="Of a --model of many rates: bits per pixel that the file has at most."
@@ -90,52 +116,127 @@ def compress(
     verify: bool = typer.Option(
         False, "--verify", help="Decode the file in a second process, and compare the pixels."
     ),
+    jobs: int = JOBS,
+    skip_existing: bool = SKIP_EXISTING,
+    strict: bool = STRICT,
     force: bool = FORCE,
+    quiet: bool = QUIET,
 ):
-    """Compress an image file to a .tfsq file."""
-    if model is None and quality is None:
-        raise typer.BadParameter("give --model or --quality")
+    """Compress image files to .tfsq files: one, or many with --output-dir."""
     if sum(option is not None for option in (quality, bpp, size, psnr)) > 1:
         raise typer.BadParameter("give one of --quality, --bpp, --size and --psnr")
+    pair = None if output_dir else one_pair(paths, functools.partial(_beside, ending=_ENDING))
     with errors_as_sentences():
         codec = imported("codec")
 
-        path = _source(source)
-        with _target(target, path, force, _ENDING, _ENDING) as file:
-            chosen = codec.shipped_codec(quality) if model is None else model
-            of_model = None if model is None else quality
-            if (bpp, size, psnr) != (None, None, None):
-                of_model = codec.Target(bpp=bpp, size=_bytes(size), psnr=psnr)
-            with progress() as show:
-                written = codec.compress_file(path, file, chosen, refine, show, verify, of_model)
-        _tell(target, f"{target}: {written} bytes")
+        target = None
+        if (bpp, size, psnr) != (None, None, None):
+            target = codec.Target(bpp=bpp, size=_bytes(size), psnr=psnr)
+        if model is None:
+            shipped = codec.default_quality() if quality is None else quality
+            chosen, at, name = codec.shipped_codec(shipped), target, f"quality {shipped:g}, bundled"
+        else:
+            chosen, at, name = codec.load(model), target or quality, None
+        arguments = {"refine_steps": refine, "verify": verify, "quality": at}
+
+        def tell(target: str, written):
+            if not quiet:
+                _tell(target, _line(target, written, name or _setting(chosen, written)))
+
+        if pair:
+            source = _source(pair[0])
+            with _target(pair[1], source, force, _ENDING, _ENDING) as file, progress() as show:
+                written = codec.compress_file(source, file, chosen, progress=show, **arguments)
+            tell(pair[1], written)
+            return
+
+        def tell_and_add(outcome, totals):
+            totals.add(outcome.result.pixels, outcome.result.file_bytes)
+            tell(str(outcome.target), outcome.result)
+
+        code_many(
+            lambda pairs: codec.compress_files(pairs, chosen, jobs, **arguments),
+            tell_and_add,
+            strict,
+            quiet,
+            items=paths,
+            folder=output_dir,
+            ending=_ENDING,
+            force=force,
+            skip_existing=skip_existing,
+        )
+
+
+def _setting(codec, written) -> str:
+    if written.quality is None:
+        return f"lambda {codec.metadata['lmbda']:g}"
+    return f"quality {written.quality:g}"
+
+
+def _line(target: str, written, setting: str) -> str:
+    psnr = "" if written.psnr is None else f", {written.psnr:.2f} dB"
+    return f"{target}: {written.file_bytes} bytes, {written.bpp:.4f} bpp, {setting}{psnr}"
 
 
 @app.command()
 def decompress(
-    source: str = typer.Argument(..., metavar="IN", help=".tfsq file; '-' for standard input."),
-    target: str = typer.Argument(
+    paths: List[str] = typer.Argument(
         ...,
-        metavar="OUT",
-        help="Image file to write, PNG to keep every pixel; '-' for a PNG to standard output.",
+        metavar="IN [OUT]",
+        help=".tfsq file, and image file to write, a PNG beside it if not named; PNG keeps every "
+        "pixel. '-' for standard input, and for a PNG to standard output. With --output-dir: .tfsq "
+        "files, folders of such, or globs.",
+    ),
+    output_dir: Optional[Path] = OUTPUT_DIR,
+    image_format: str = typer.Option(
+        "png", "--format", help="With --output-dir: what the names of image files end in."
     ),
     model: Optional[Path] = typer.Option(
         None, "--model", help="Folder of the codec; not needed for those that come with tfsq."
     ),
+    jobs: int = JOBS,
+    skip_existing: bool = SKIP_EXISTING,
+    strict: bool = STRICT,
     force: bool = FORCE,
+    quiet: bool = QUIET,
 ):
-    """Decompress a .tfsq file to an image file."""
+    """Decompress .tfsq files to image files: one, or many with --output-dir."""
+    pair = None if output_dir else one_pair(paths, functools.partial(_beside, ending=".png"))
     with errors_as_sentences():
         codec = imported("codec")
 
-        path = _source(source)
-        with _target(target, path, force, None, ".png") as file:
-            with progress() as show:
-                image = codec.decompress_file(path, file, model, show)
-            keeps_pixels = _is_kept(codec, image, file)
-        if not keeps_pixels:
-            say(f"{target} is lossy: the pixels in it are not those decoded. PNG keeps them.")
-        _tell(target, target)
+        def tell(target: str, keeps_pixels: bool):
+            if not keeps_pixels:
+                say(f"{target} is lossy: the pixels in it are not those decoded. PNG keeps them.")
+            if not quiet:
+                _tell(target, target)
+
+        if pair:
+            source = _source(pair[0])
+            with _target(pair[1], source, force, None, ".png") as file:
+                with progress() as show:
+                    image = codec.decompress_file(source, file, model, show)
+                keeps_pixels = _is_kept(codec, image, file)
+            tell(pair[1], keeps_pixels)
+            return
+
+        def tell_and_add(outcome, totals):
+            height, width = outcome.result.shape[:2]
+            totals.add(height * width, Path(outcome.source).stat().st_size)
+            tell(str(outcome.target), _is_kept(codec, outcome.result, outcome.target))
+
+        code_many(
+            lambda pairs: codec.decompress_files(pairs, model, jobs),
+            tell_and_add,
+            strict,
+            quiet,
+            items=paths,
+            folder=output_dir,
+            ending=f".{image_format.lstrip('.')}",
+            endings=(_ENDING,),
+            force=force,
+            skip_existing=skip_existing,
+        )
 
 
 def _is_kept(codec, image, file: Path) -> bool:
@@ -156,8 +257,10 @@ def info(file: Path = typer.Argument(..., help=".tfsq file.")):
         container = files.read(file)
         # What was read of a pipe has no size of its own.
         size = len(files.pack(container))
+        quality = imported("codec").shipped_quality_of(container.model_id)
+        bundled = "" if quality is None else f", bundled, quality {quality}"
         rows = {
-            "model": container.model_id.hex(),
+            "model": f"{container.model_id.hex()}{bundled}",
             **({} if container.quality is None else {"quality": f"{container.quality:g}"}),
             "size": f"{container.width}x{container.height}",
             "strings": ", ".join(f"{len(string)} bytes" for string in container.strings),

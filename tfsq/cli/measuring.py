@@ -21,8 +21,8 @@ from tfsq.cli.shell import (
     going_on,
     imported,
     is_expected,
+    reason_of,
     say,
-    sentence,
 )
 from tfsq.files import check_not_inside, resolved, writing_whole
 
@@ -81,8 +81,7 @@ def _measure(comparison, paths, on_skipped):
             except Exception as error:
                 if on_skipped is None or not is_expected(error):
                     raise
-                reason = sentence(error)
-                on_skipped(reason if str(path) in reason else f"{path}: {reason}")
+                on_skipped(reason_of(error, path))
 
 
 @app.command()
@@ -92,7 +91,10 @@ def evaluate(
         None, "--model", help="Folder of an exported codec; repeat it for more qualities."
     ),
     qualities: Optional[List[int]] = typer.Option(
-        None, "--quality", help="Quality of a codec that comes with tfsq; may be repeated."
+        None,
+        "--quality",
+        help="Quality of a codec that comes with tfsq; may be repeated. All of them if none, and "
+        "no --model.",
     ),
     at_qualities: Optional[str] = typer.Option(
         None,
@@ -110,12 +112,12 @@ def evaluate(
     force: bool = FORCE,
 ):
     """Compress, decompress and measure image files, beside JPEG and WebP if asked for."""
-    if not models and not qualities:
-        raise typer.BadParameter("give --model or --quality, or several")
     with errors_as_sentences(), going_on(strict) as on_skipped:
         codec, evaluation = imported("codec"), imported("evaluation")
 
         paths = files_of(files, on_skipped)
+        if not models and not qualities:
+            qualities = list(codec.shipped_qualities())
         folders = [*(models or ()), *map(codec.shipped_model, qualities or ())]
         _check_targets(evaluation, csv_file, figure_file, paths, folders, force)
         chosen = None if at_qualities is None else _qualities_of(at_qualities)

@@ -6,7 +6,7 @@ import functools
 import glob
 import os
 from pathlib import Path
-from typing import Callable, Dict, Iterable, List, Optional, Tuple
+from typing import Callable, Container, Dict, Iterable, List, Optional, Tuple
 
 import typer
 
@@ -19,7 +19,7 @@ FORCE = typer.Option(False, "--force", help="Replace what is there.")
 
 
 @functools.lru_cache(maxsize=1)
-def _endings() -> frozenset:
+def image_endings() -> frozenset:
     """Those of files that Pillow reads."""
     from PIL import Image
 
@@ -27,63 +27,79 @@ def _endings() -> frozenset:
     return frozenset(ending for ending, kind in known.items() if kind in Image.OPEN)
 
 
-def _images_in(folder: str) -> List[str]:
+def _files_in(folder: str, endings: Container[str]) -> List[str]:
     paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
-    return [p for p in paths if Path(p).suffix.lower() in _endings() and Path(p).is_file()]
+    return [p for p in paths if Path(p).suffix.lower() in endings and Path(p).is_file()]
 
 
-def _matches(pattern: str) -> List[str]:
-    """The files that match; the folders that it begins with are taken by their names first."""
+def _matches(pattern: str) -> Tuple[List[str], str]:
+    """The files that match, and the folder that they are all in.
+
+    The folders that the pattern begins with are taken by their names first.
+    """
     parts = Path(pattern).parts
     count = len(parts)
     while count and not Path(*parts[:count]).is_dir():
         count -= 1
-    literal = glob.escape(str(Path(*parts[:count]))) if count else ""
+    base = str(Path(*parts[:count]))
+    literal = glob.escape(base) if count else ""
     found = glob.glob(os.path.join(literal, *parts[count:]), recursive=True)
-    return [path for path in found if Path(path).is_file()]
+    return [path for path in found if Path(path).is_file()], base
 
 
-def _files_of(item: str) -> List[str]:
-    """The file of that name, the images in that folder, or the files that match."""
+def _files_of(item: str, endings: Container[str]) -> Tuple[List[str], str]:
+    """The file of that name, the files in that folder, or those that match; and their folder."""
     path = Path(item)
     if item and path.is_file():
-        return [item]
+        return [item], str(path.parent)
     if item and path.is_dir():
-        found = _images_in(item)
+        found = _files_in(item, endings)
         if not found:
-            raise ValueError(f"No image files in the folder {item}")
-        return found
-    found = _matches(item) if item else []
+            kind = "image files" if endings is image_endings() else "such files"
+            raise ValueError(f"No {kind} in the folder {item}")
+        return found, item
+    found, base = _matches(item) if item else ([], "")
     if not found:
         raise ValueError(f"No such file, and nothing that matches: {item}")
-    return found
+    return found, base
 
 
-def files_of(items: Iterable[str], on_skipped: Optional[Callable[[str], None]] = None) -> List[str]:
-    """The files of all those names, folders and globs, each once.
+def files_in_folders(
+    items: Iterable[str],
+    on_skipped: Optional[Callable[[str], None]] = None,
+    endings: Optional[Container[str]] = None,
+) -> Dict[str, str]:
+    """The files of all those names, folders and globs, each once, with the folder it was found in.
 
     Args:
       items: What was typed.
       on_skipped: Called with why an item gives no files; None raises.
+      endings: Of files that are taken from folders; those of images if None.
 
     Raises:
       ValueError: if an item gives none, or if there are none at all.
     """
-    found: Dict[Tuple[int, int], str] = {}
+    found: Dict[Tuple[int, int], Tuple[str, str]] = {}
     for item in items:
         try:
-            for path in _files_of(item):
+            paths, base = _files_of(item, image_endings() if endings is None else endings)
+            for path in paths:
                 status = os.stat(path)
                 # By any path or link.
                 key = (status.st_dev, status.st_ino)
-                found[key] = min(path, found.get(key, path))
+                found[key] = min((path, base), found.get(key, (path, base)))
         except (OSError, ValueError) as error:
             if on_skipped is None:
                 raise
             on_skipped(str(error))
     if not found:
         raise ValueError("There are no files.")
-    return sorted(found.values())
+    return dict(sorted(found.values()))
+
+
+def files_of(items: Iterable[str], on_skipped: Optional[Callable[[str], None]] = None) -> List[str]:
+    """The image files of all those names, folders and globs; see `files_in_folders`."""
+    return list(files_in_folders(items, on_skipped))
 
 
 def check_target(
@@ -114,6 +130,50 @@ def check_target(
         raise ValueError(f"The file to write must end in {ending}. Received: {file}")
     if file.exists() and not force:
         raise FileExistsError(f"{file} is there already; --force replaces it.")
+
+
+def targets_of(
+    items: Iterable[str],
+    folder: Path,
+    ending: str,
+    endings: Optional[Container[str]] = None,
+    force: bool = False,
+    skip_existing: bool = False,
+    on_skipped: Optional[Callable[[str], None]] = None,
+) -> List[Tuple[str, Path]]:
+    """Which files are read, and which one is written for each.
+
+    A file that was found in a folder, or by a glob, keeps its place below that folder.
+
+    Args:
+      items: What was typed.
+      folder: Folder to write in.
+      ending: Of the files to write.
+      endings: See `files_in_folders`.
+      force: Whether files that exist may be replaced.
+      skip_existing: Whether what would be written and exists is passed over without a word.
+      on_skipped: Called with why a file is left out; None raises.
+
+    Raises:
+      OSError: if a file to write exists, or is none that can be replaced.
+      ValueError: if two files would be written to the same one, or there are none.
+    """
+    found: Dict[Path, str] = {}
+    for source, base in files_in_folders(items, on_skipped, endings).items():
+        target = folder / Path(source).relative_to(base).with_suffix(ending)
+        if skip_existing and target.is_file():
+            continue
+        try:
+            if target in found:
+                raise ValueError(f"{source} would be written to {target}, as {found[target]} is.")
+            if target.parent.exists():
+                check_target(target, [source], force)
+            found[target] = source
+        except (OSError, ValueError) as error:
+            if on_skipped is None:
+                raise
+            on_skipped(str(error))
+    return [(source, target) for target, source in found.items()]
 
 
 def check_new_folder(folder: Path, force: bool, sources: Iterable):

@@ -136,6 +136,12 @@ def sentence(error: BaseException) -> str:
     return shown(error)
 
 
+def reason_of(error: BaseException, path) -> str:
+    """What an error says of a file, with its name."""
+    reason = sentence(error)
+    return reason if shown(path) in reason else f"{shown(path)}: {reason}"
+
+
 def say(text: str):
     """Prints what is no result."""
     print(shown(text), file=sys.stderr)

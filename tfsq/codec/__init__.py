@@ -1,20 +1,37 @@
 """Trained networks as codecs: export, files, image files in and out, refinement."""
 
-from tfsq.codec.api import compress, compress_file, compress_latents, decompress, decompress_file
+from tfsq.codec.api import compress, compress_latents, decompress
 from tfsq.codec.codec import Codec
 from tfsq.codec.container import Container, pack, unpack
 from tfsq.codec.errors import BitstreamError, ModelError, VerificationError
+from tfsq.codec.file_coding import (
+    CompressedFile,
+    FileOutcome,
+    compress_file,
+    compress_files,
+    decompress_file,
+    decompress_files,
+)
 from tfsq.codec.image_files import decode_image, read_image, write_image
 from tfsq.codec.progress import Progress
 from tfsq.codec.refinement import refine_latents
 from tfsq.codec.saved_model import as_codec, export, load
-from tfsq.codec.shipped import shipped_codec, shipped_folder, shipped_model, shipped_qualities
+from tfsq.codec.shipped import (
+    default_quality,
+    shipped_codec,
+    shipped_folder,
+    shipped_model,
+    shipped_qualities,
+    shipped_quality_of,
+)
 from tfsq.codec.targets import Target
 
 __all__ = [
     "BitstreamError",
     "Codec",
+    "CompressedFile",
     "Container",
+    "FileOutcome",
     "ModelError",
     "Progress",
     "Target",
@@ -22,10 +39,13 @@ __all__ = [
     "as_codec",
     "compress",
     "compress_file",
+    "compress_files",
     "compress_latents",
     "decode_image",
     "decompress",
     "decompress_file",
+    "decompress_files",
+    "default_quality",
     "export",
     "load",
     "pack",
@@ -35,6 +55,7 @@ __all__ = [
     "shipped_folder",
     "shipped_model",
     "shipped_qualities",
+    "shipped_quality_of",
     "unpack",
     "write_image",
 ]

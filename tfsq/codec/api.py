@@ -8,24 +8,24 @@ import tensorflow as tf
 from tfsq.architectures.images import padded_size
 from tfsq.codec import tiling
 from tfsq.codec.codec import Codec
-from tfsq.codec.container import MAX_PIXELS, MAX_SIDE, Container, is_codable, read, unpack
+from tfsq.codec.container import MAX_PIXELS, MAX_SIDE, Container, is_codable, unpack
 from tfsq.codec.encoding import Encoded, Predicted, real_loss
 from tfsq.codec.errors import BitstreamError
-from tfsq.codec.image_files import check_image, check_image_name, read_image, write_image
+from tfsq.codec.image_files import check_image
 from tfsq.codec.progress import ProgressCallback, ignored
 from tfsq.codec.refinement import refine_latents
 from tfsq.codec.saved_model import load
 from tfsq.codec.shipped import shipped_codec_of
 from tfsq.codec.targets import Target, encode_for
-from tfsq.codec.verification import check_in_second_process
-from tfsq.files import check_not_read, writing_whole
 
 
-def _loaded(model) -> Codec:
+def loaded(model) -> Codec:
+    """Returns a codec, loaded if it is a folder."""
     return model if isinstance(model, Codec) else load(model)
 
 
-def _encode(image, codec: Codec, refine_steps: int, progress, quality) -> Encoded:
+def encode_image(image, codec: Codec, refine_steps: int, progress, quality) -> Encoded:
+    """Codes an image; arguments as for `compress`."""
     latents = tiling.analyze(image, codec, progress)
 
     predicted = Predicted.of(latents, codec) if isinstance(quality, Target) else None
@@ -48,7 +48,7 @@ def _encode(image, codec: Codec, refine_steps: int, progress, quality) -> Encode
     return encode(quality)
 
 
-def _check_quality(quality, codec: Codec) -> None:
+def check_quality(quality, codec: Codec) -> None:
     """Before anything is computed."""
     if not isinstance(quality, Target):
         codec.checked_quality(quality)
@@ -97,7 +97,7 @@ def compress_latents(latents: dict, size, model, quality: float | None = None) -
         the codec.
       tf.errors.InvalidArgumentError: if a latent is not finite.
     """
-    codec = _loaded(model)
+    codec = loaded(model)
     _check_latents(latents, size, codec)
     return Encoded.of(latents, codec, quality).packed(size, codec)
 
@@ -130,9 +130,10 @@ def compress(
         codec, or out of its reach for the image.
       ModelError: if `model` is not an exported codec; with `refine_steps`, see `Codec.network`.
     """
-    image, codec = check_image(image), _loaded(model)
-    _check_quality(quality, codec)
-    return _encode(image, codec, refine_steps, progress, quality).packed(image.shape[:2], codec)
+    image, codec = check_image(image), loaded(model)
+    check_quality(quality, codec)
+    encoded = encode_image(image, codec, refine_steps, progress, quality)
+    return encoded.packed(image.shape[:2], codec)
 
 
 def decompress(data: bytes, model=None, progress: ProgressCallback = ignored) -> np.ndarray:
@@ -151,11 +152,12 @@ def decompress(data: bytes, model=None, progress: ProgressCallback = ignored) ->
       BitstreamError: if `data` is not such a file, damaged, or made with another model.
       ModelError: if `model` is not an exported codec, or None and none of the shipped ones.
     """
-    return _decoded(unpack(bytes(data)), model, progress)
+    return decode_container(unpack(bytes(data)), model, progress)
 
 
-def _decoded(container: Container, model, progress: ProgressCallback) -> np.ndarray:
-    codec = shipped_codec_of(container.model_id) if model is None else _loaded(model)
+def decode_container(container: Container, model, progress: ProgressCallback) -> np.ndarray:
+    """Decodes what a file holds; other arguments, and errors, as for `decompress`."""
+    codec = shipped_codec_of(container.model_id) if model is None else loaded(model)
     if container.model_id != codec.model_id:
         raise BitstreamError(
             f"The file was made with model {container.model_id.hex()}, "
@@ -187,77 +189,3 @@ def _decoded(container: Container, model, progress: ProgressCallback) -> np.ndar
             "Damaged .tfsq file: its strings do not decode to what was coded."
         ) from error
     return tiling.synthesize(y_hat, size, codec, progress)
-
-
-def compress_file(
-    source,
-    target,
-    model,
-    refine_steps: int = 0,
-    progress: ProgressCallback = ignored,
-    verify: bool = False,
-    quality: float | Target | None = None,
-) -> int:
-    """Compresses an image file to a `.tfsq` file.
-
-    Args:
-      source: Image file, see `read_image`.
-      target: File to write, whole or not at all.
-      model: A `Codec`, or the folder of one.
-      refine_steps: See `compress`.
-      progress: See `compress`.
-      verify: Whether to decode the file in a second process before it is named `target`, and to
-        compare the pixels with the encoder's own.
-      quality: See `compress`.
-
-    Returns:
-      The number of bytes written.
-
-    Raises:
-      OSError: if a file cannot be read or written.
-      ValueError: if `source` is not an image that tfsq codes, if it is `target`, if `verify` is
-        asked of a `Codec` that was not loaded from a folder, `quality` is none of the codec, or
-        out of its reach for the image.
-      ModelError: if `model` is not an exported codec; with `refine_steps`, see `Codec.network`.
-      VerificationError: if the second process decodes other pixels, or none.
-    """
-    check_not_read(target, [source])
-    image, codec = check_image(read_image(source)), _loaded(model)
-    _check_quality(quality, codec)
-    encoded = _encode(image, codec, refine_steps, progress, quality)
-    data = encoded.packed(image.shape[:2], codec)
-    with writing_whole(target) as temporary:
-        temporary.write_bytes(data)
-        if verify:
-            own = encoded.decoded(image.shape[:2], codec)
-            check_in_second_process(temporary, codec, own)
-    return len(data)
-
-
-def decompress_file(
-    source, target=None, model=None, progress: ProgressCallback = ignored
-) -> np.ndarray:
-    """Decompresses a `.tfsq` file, to an image file if one is named.
-
-    Args:
-      source: `.tfsq` file.
-      target: Image file to write, its ending names the format; None writes none.
-      model: See `decompress`.
-      progress: See `decompress`.
-
-    Returns:
-      uint8 array [height, width, 3].
-
-    Raises:
-      OSError: if a file cannot be read or written.
-      BitstreamError: if `source` is damaged or made with another model.
-      ModelError: if `model` is not an exported codec, or None and none of the shipped ones.
-      ValueError: if the ending of `target` names no image format, or if it is `source`.
-    """
-    if target is not None:
-        check_image_name(target)
-        check_not_read(target, [source])
-    image = _decoded(read(source), model, progress)
-    if target is not None:
-        write_image(image, target)
-    return image

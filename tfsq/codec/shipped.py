@@ -34,6 +34,12 @@ def shipped_qualities() -> dict[int, pathlib.Path]:
     return {int(folder.name.removeprefix("quality_")): folder for folder in folders}
 
 
+def default_quality() -> int:
+    """Returns the quality in the middle of the shipped codecs, the higher of two."""
+    qualities = list(shipped_qualities())
+    return qualities[len(qualities) // 2]
+
+
 def shipped_model(quality: int) -> pathlib.Path:
     """Returns the folder of a shipped codec.
 
@@ -99,6 +105,23 @@ def check_files(folder: pathlib.Path) -> None:
         raise ModelError(f"Not the files that came with tfsq, by {SUMS_FILE}: {', '.join(wrong)}")
 
 
+def shipped_quality_of(model_id: bytes) -> int | None:
+    """Returns the quality of the shipped codec that a file was made with, None if it is none.
+
+    Args:
+      model_id: The 16 bytes in the file.
+    """
+    try:
+        folders = shipped_qualities()
+    except FileNotFoundError:
+        return None
+    for quality, folder in folders.items():
+        metadata = json.loads((folder / METADATA_FILE).read_text())
+        if metadata["model_hash"].startswith(model_id.hex()):
+            return quality
+    return None
+
+
 def shipped_codec_of(model_id: bytes) -> Codec:
     """Loads the shipped codec that a file was made with.
 
@@ -108,15 +131,10 @@ def shipped_codec_of(model_id: bytes) -> Codec:
     Raises:
       ModelError: if it is not one of them.
     """
-    try:
-        folders = shipped_qualities()
-    except FileNotFoundError:
-        folders = {}
-    for quality, folder in folders.items():
-        metadata = json.loads((folder / METADATA_FILE).read_text())
-        if metadata["model_hash"].startswith(model_id.hex()):
-            return shipped_codec(quality)
-    raise ModelError(
-        f"The file was made with model {model_id.hex()}, which does not come with tfsq: "
-        "give its folder as `model`."
-    )
+    quality = shipped_quality_of(model_id)
+    if quality is None:
+        raise ModelError(
+            f"The file was made with model {model_id.hex()}, which does not come with tfsq: "
+            "give its folder as `model`."
+        )
+    return shipped_codec(quality)

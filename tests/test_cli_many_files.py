@@ -1,0 +1,148 @@
+"""Commands on many files."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from tests.photographs import photograph
+from tfsq import codec
+from tfsq.cli import app
+from tfsq.cli.paths import targets_of
+
+pytestmark = pytest.mark.usefixtures("loaded_once")
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Five images in two folders, and what is none."""
+    folder = tmp_path / "photographs"
+    (folder / "more").mkdir(parents=True)
+    for number, ending in enumerate(("png", "jpg", "webp", "bmp")):
+        codec.write_image(photograph()[: 40 + number, :50], folder / f"photo {number}.{ending}")
+    codec.write_image(photograph()[:30, :20], folder / "more" / "a.b.png")
+    (folder / "notes.txt").write_text("none")
+    return folder
+
+
+def files_in(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_folders_there_and_back(photographs, folder, loaded, tmp_path):
+    output, decoded = tmp_path / "coded", tmp_path / "decoded"
+    arguments = (photographs, photographs / "more", "--output-dir", output, "--model", folder)
+    result = run("compress", *arguments)
+    assert result.exit_code == 0, result.output
+    assert files_in(output) == ["a.b.tfsq", *(f"photo {number}.tfsq" for number in range(4))]
+    total = sum(path.stat().st_size for path in output.iterdir())
+    assert f"5 of 5 files: {total} bytes" in result.stdout
+    for path in output.iterdir():
+        (line,) = [line for line in result.stdout.splitlines() if f"{path}:" in line]
+        assert line.startswith(f"{path}: {path.stat().st_size} bytes, ")
+        assert line.endswith(" bpp, lambda 0.02")
+    source = photographs / "photo 1.jpg"
+    expected = codec.compress(codec.read_image(source), loaded)
+    assert (output / "photo 1.tfsq").read_bytes() == expected
+    arguments = ("--output-dir", decoded, "--format", "bmp", "--model", folder, "--jobs", 3)
+    result = run("decompress", output, *arguments)
+    assert result.exit_code == 0, result.output
+    assert files_in(decoded) == [name.replace("tfsq", "bmp") for name in files_in(output)]
+    pixels = codec.decompress(expected, loaded)
+    assert np.array_equal(codec.read_image(decoded / "photo 1.bmp"), pixels)
+
+
+def test_globs_keep_folders_below_their_own(photographs, folder, tmp_path):
+    output = tmp_path / "coded"
+    result = run(
+        "compress", photographs / "**" / "*.png", "--output-dir", output, "--model", folder, "-q"
+    )
+    assert result.exit_code == 0, result.output
+    assert result.output == ""
+    assert files_in(output) == ["more/a.b.tfsq", "photo 0.tfsq"]
+
+
+def test_what_exists_is_refused_left_out_or_replaced(photographs, folder, tmp_path):
+    output = tmp_path / "coded"
+    arguments = ("compress", photographs, "--output-dir", output, "--model", folder)
+    assert run(*arguments).exit_code == 0
+    (output / "photo 2.tfsq").unlink()
+    before = {path: path.stat().st_mtime_ns for path in output.iterdir()}
+    result = run(*arguments)
+    # The one that was missing is written.
+    assert result.exit_code == 1
+    assert result.output.count("is there already; --force replaces it.") == 2 * 3
+    assert "1 of 1 files" in result.stdout
+    assert (output / "photo 2.tfsq").exists()
+    (output / "photo 2.tfsq").unlink()
+    result = run(*arguments, "--skip-existing")
+    assert result.exit_code == 0, result.output
+    assert "1 of 1 files" in result.stdout
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    result = run(*arguments, "--skip-existing")
+    assert result.exit_code == 0
+    assert "0 of 0 files" in result.stdout
+    assert run(*arguments, "--force").exit_code == 0
+    assert all(path.stat().st_mtime_ns > before[path] for path in before)
+
+
+def test_bad_files_are_named_and_the_others_coded(photographs, folder, tmp_path):
+    output = tmp_path / "coded"
+    (photographs / "photo 1.jpg").write_bytes(b"no image")
+    (photographs / "empty.png").touch()
+    shutil.copy(photographs / "photo 0.png", photographs / "photo 0.jpeg")
+    arguments = ("compress", photographs, "--output-dir", output, "--model", folder)
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert "3 files were skipped:" in result.output
+    assert files_in(output) == ["photo 0.tfsq", "photo 2.tfsq", "photo 3.tfsq"]
+    first, second = (photographs / f"photo 0.{ending}" for ending in ("jpeg", "png"))
+    target = output / "photo 0.tfsq"
+    assert f"{second} would be written to {target}, as {first} is." in result.output
+    assert f"Not an image file: {photographs / 'empty.png'}" in result.output
+    result = run(*arguments, "--strict", "--force")
+    assert result.exit_code == 1
+    assert "would be written to" in result.output
+    assert "files were skipped" not in result.output
+
+
+def test_photographs_stay_where_the_folder_is_their_own(photographs, folder):
+    before = {path: path.read_bytes() for path in photographs.iterdir() if path.is_file()}
+    arguments = (photographs, "--output-dir", photographs, "--model", folder)
+    assert run("compress", *arguments).exit_code == 0
+    result = run("decompress", *arguments)
+    # `photo 0.png` is there, the others are of other endings.
+    assert result.exit_code == 1
+    assert f"{photographs / 'photo 0.png'} is there already" in result.output
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_errors_before_anything_is_coded(photographs, folder, tmp_path):
+    output = tmp_path / "coded"
+    arguments = ("compress", photographs, "--output-dir", output, "--model", folder)
+    result = run(*arguments, "--jobs", 0)
+    assert result.exit_code == 1
+    assert "`jobs` must be at least 1" in result.output
+    assert not output.exists()
+    result = run("compress", photographs, "--model", folder)
+    assert result.exit_code == 2
+    # What is shown of usage errors has line breaks.
+    assert "--output-dir" in result.output
+    result = run("decompress", photographs / "more", "--output-dir", output, "--model", folder)
+    assert result.exit_code == 1
+    assert f"No such files in the folder {photographs / 'more'}" in result.output
+
+
+def test_places_below_folders_and_globs(photographs, tmp_path):
+    name = os.path.relpath(photographs / "more" / "a.b.png")
+    for items in ([name], [str(photographs / "more")], [f"{photographs}/more/*.png"]):
+        pairs = targets_of(items, tmp_path, ".tfsq")
+        assert [target for _, target in pairs] == [tmp_path / "a.b.tfsq"]
+    (pair,) = targets_of([f"{photographs}/*/a*"], tmp_path, ".tfsq")
+    assert pair == (str(photographs / "more" / "a.b.png"), tmp_path / "more" / "a.b.tfsq")
