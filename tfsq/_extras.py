@@ -6,12 +6,13 @@ import importlib
 from types import ModuleType
 
 
-def import_extra(module: str, user: str) -> ModuleType:
-    """Imports a module of the extra `figures`.
+def import_extra(module: str, user: str, extra: str = "figures") -> ModuleType:
+    """Imports a module of an extra.
 
     Args:
       module: Full name of the module.
       user: Who needs it, in the plural; begins the sentence of the error.
+      extra: Name of the extra.
 
     Returns:
       The module.
@@ -24,5 +25,5 @@ def import_extra(module: str, user: str) -> ModuleType:
     except ImportError as error:
         package = module.partition(".")[0]
         raise ImportError(
-            f"{user} need {package}: pip install 'tfsq[figures]', or {package} itself."
+            f"{user} need {package}: pip install 'tfsq[{extra}]', or {package} itself."
         ) from error

@@ -51,6 +51,7 @@ BASE = training.TrainingSettings(
 MODELS, RESULTS = pathlib.Path("saved_models"), pathlib.Path("results/shipped")
 AUTHORS_FILE = MODELS / "AUTHORS.md"
 LARGEST_BYTES = 9 * 10**6
+REFERENCES = ("jpeg", "webp")
 EQUAL_BYTES = "equal_bytes.csv"
 
 
@@ -100,7 +101,7 @@ def size_of(folder: pathlib.Path) -> int:
 
 def measure(folders: list[pathlib.Path], images: list[pathlib.Path]) -> evaluation.Curve:
     """Measures the codecs and the references, and writes the CSV files."""
-    comparison = evaluation.Comparison(folders, tuple(evaluation.REFERENCES))
+    comparison = evaluation.Comparison(folders, REFERENCES)
     comparison.measure(*images)
     curves = comparison.curves()
     named = [
@@ -125,7 +126,8 @@ def write_equal_bytes(curve: evaluation.Curve, images: dict) -> None:
         image = images[m.file]
         size = round(m.bpp * image.shape[0] * image.shape[1] / 8)
         row = {"codec": m.codec, "image": m.file, "bytes": size, "psnr": m.psnr}
-        for name, reference in evaluation.REFERENCES.items():
+        for name in REFERENCES:
+            reference = evaluation.REFERENCES[name]
             figures = evaluation.measure(image, *reference.of_size(image, size))
             row |= {f"{name}_bytes": figures.file_bytes, f"{name}_psnr": figures.psnr}
         found.append(row)

@@ -86,7 +86,7 @@ def test_csv_has_every_file_and_the_means(curves, tmp_path):
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["file", "codec", "quality", "bpp", "psnr", "ms_ssim", "files"]
     assert [row["files"] for row in rows[:3]] == ["1", "1", "2"]
-    kinds = 2 + sum(len(reference.qualities) for reference in evaluation.REFERENCES.values())
+    kinds = 2 + sum(len(evaluation.REFERENCES[name].qualities) for name in ("webp", "jpeg"))
     assert len(rows) == 3 * kinds
     means = [row for row in rows if row["file"] == "mean"]
     expected = [mean for curve in curves for mean in curve.means()]

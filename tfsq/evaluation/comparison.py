@@ -97,7 +97,7 @@ class Curve:
         span = f"{low:g}" if low == high else f"{low:g} to {high:g}"
         if self.name == _MODELS:
             return f"tfsq, {'quality' if self.of_many_rates else 'lambda'} {span}"
-        return f"{REFERENCES[self.name].label}, quality {span}"
+        return f"{REFERENCES[self.name].label}, {REFERENCES[self.name].unit} {span}"
 
 
 def _curves(measured: Mapping[str, Sequence[Measurement]]) -> list[Curve]:

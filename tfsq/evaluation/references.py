@@ -1,19 +1,24 @@
-"""JPEG and WebP by Pillow, as references for learned codecs."""
+"""JPEG, WebP, AVIF, JPEG 2000 and JPEG XL by Pillow, as references for learned codecs."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from PIL import Image
+import PIL
+from PIL import Image, ImageFile
 
+from tfsq._extras import import_extra
 from tfsq.codec.image_files import check_image
 
-_HIGHEST_QUALITY = 100
+# Of JPEG 2000, whose settings are in hundredths of a bit per pixel: for a ratio to 24 bits.
+_RAW_SETTING = 2400
+_LARGEST_HEADER = 2**16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,32 +28,56 @@ class Reference:
     Attributes:
       name: Key of `REFERENCES`.
       label: What figures call it.
-      qualities: Default ladder of quality settings, roughly 0.1 to 2 bits per pixel on photographs;
-        neither format goes much lower.
-      lowest_quality: The lowest setting that it knows.
-      options: Further settings of Pillow's `Image.save`, the format among them.
+      qualities: Default ladder of settings, roughly 0.1 to 2 bits per pixel on photographs; JPEG,
+        WebP and JPEG XL do not go much lower.
+      lowest_quality: The lowest setting.
+      options: Function from a setting to arguments of Pillow's `Image.save`.
+      image_format: What Pillow calls the format.
+      highest_quality: The highest setting.
+      unit: What a setting is.
     """
 
     name: str
     label: str
     qualities: tuple[int, ...]
     lowest_quality: int
-    options: Mapping[str, Any]
+    options: Callable[[int], Mapping[str, Any]]
+    image_format: str
+    highest_quality: int = 100
+    unit: str = "quality"
+
+    def check_available(self) -> None:
+        """Checks that Pillow writes the format.
+
+        Raises:
+          ImportError: if it does not.
+        """
+        if self.image_format == "JXL":
+            import_extra("pillow_jxl", "JPEG XL files", "jxl")
+        Image.init()
+        if self.image_format not in Image.SAVE:
+            raise ImportError(
+                f"{self.label} needs a Pillow that writes {self.image_format}, as 11.3 and newer "
+                f"do. Received: Pillow {PIL.__version__}"
+            )
 
     def at(self, quality: int) -> ReferenceAtQuality:
-        """Returns the codec at a quality setting.
+        """Returns the codec at a setting.
 
         Args:
-          quality: From `lowest_quality` to 100.
+          quality: From `lowest_quality` to `highest_quality`.
 
         Raises:
           ValueError: if there is no such setting.
+          ImportError: see `check_available`.
         """
-        if not self.lowest_quality <= quality <= _HIGHEST_QUALITY or quality != int(quality):
+        low, high = self.lowest_quality, self.highest_quality
+        if not low <= quality <= high or quality != int(quality):
             raise ValueError(
-                f"`quality` of {self.name} must be an integer from {self.lowest_quality} to "
-                f"{_HIGHEST_QUALITY}. Received: {quality!r}"
+                f"`quality` of {self.name} must be an integer from {low} to {high}. "
+                f"Received: {quality!r}"
             )
+        self.check_available()
         return ReferenceAtQuality(self, int(quality))
 
     def of_size(self, image, least_bytes: int) -> tuple[ReferenceAtQuality, bytes]:
@@ -66,7 +95,7 @@ class Reference:
           ValueError: as `ReferenceAtQuality.compress`.
           OSError: if the encoder fails.
         """
-        low, high = self.lowest_quality, _HIGHEST_QUALITY
+        low, high = self.lowest_quality, self.highest_quality
         while low < high:
             middle = (low + high) // 2
             if len(self.at(middle).compress(image)) < least_bytes:
@@ -91,8 +120,8 @@ class ReferenceAtQuality:
     def compress(self, image) -> bytes:
         """Compresses an image.
 
-        JPEG is baseline, with 4:2:0 subsampling and optimized Huffman tables; WebP is lossy, with
-        the slowest and best search.
+        JPEG is baseline with optimized Huffman tables; WebP is lossy, with the slowest and best
+        search; AVIF is libaom's at speed 4; JPEG 2000 has one layer; JPEG XL is lossy, at effort 7.
 
         Args:
           image: uint8 array [height, width, 3].
@@ -106,7 +135,8 @@ class ReferenceAtQuality:
         """
         file = io.BytesIO()
         image = Image.fromarray(check_image(image))
-        image.save(file, quality=self.quality, **self.reference.options)
+        with _room_for(image):
+            image.save(file, self.reference.image_format, **self.reference.options(self.quality))
         return file.getvalue()
 
     def decompress(self, data: bytes) -> np.ndarray:
@@ -122,25 +152,69 @@ class ReferenceAtQuality:
             return np.asarray(opened.convert("RGB"))
 
 
-REFERENCES: Mapping[str, Reference] = MappingProxyType(
-    {
-        "jpeg": Reference(
-            name="jpeg",
-            label="JPEG 4:2:0",
-            qualities=(2, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90),
-            # 0 has meant 75 to some versions of Pillow.
-            lowest_quality=1,
-            options={"format": "JPEG", "subsampling": "4:2:0", "optimize": True},
-        ),
-        "webp": Reference(
-            name="webp",
-            label="WebP",
-            qualities=(0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95),
-            lowest_quality=0,
-            options={"format": "WEBP", "lossless": False, "method": 6},
-        ),
-    }
+@contextlib.contextmanager
+def _room_for(image: Image.Image) -> Iterator[None]:
+    """Lets Pillow write JPEG files that are larger than it expects, such as of noise."""
+    before = ImageFile.MAXBLOCK
+    ImageFile.MAXBLOCK = max(before, 6 * image.width * image.height + _LARGEST_HEADER)
+    try:
+        yield
+    finally:
+        ImageFile.MAXBLOCK = before
+
+
+def _jpeg(subsampling: str) -> Callable[[int], dict]:
+    return lambda quality: {"quality": quality, "subsampling": subsampling, "optimize": True}
+
+
+def _webp(quality: int) -> dict:
+    return {"quality": quality, "lossless": False, "method": 6}
+
+
+def _avif(subsampling: str) -> Callable[[int], dict]:
+    return lambda quality: {"quality": quality, "subsampling": subsampling, "speed": 4}
+
+
+def _jpeg_2000(setting: int) -> dict:
+    ratio = _RAW_SETTING / setting
+    # Without the transform of colors it would need twice the bits.
+    return {"quality_mode": "rates", "quality_layers": [ratio], "irreversible": True, "mct": 1}
+
+
+def _jpeg_xl(quality: int) -> dict:
+    return {"quality": quality, "lossless": False, "effort": 7}
+
+
+_OF_JPEG = (2, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90)
+_OF_AVIF = (5, 15, 25, 35, 45, 55, 65, 75, 85, 90)
+_LIST = (
+    # A quality of 0 has meant 75 to some versions of Pillow.
+    Reference("jpeg", "JPEG 4:2:0", _OF_JPEG, 1, _jpeg("4:2:0"), "JPEG"),
+    Reference("jpeg444", "JPEG 4:4:4", _OF_JPEG, 1, _jpeg("4:4:4"), "JPEG"),
+    Reference("webp", "WebP", (0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95), 0, _webp, "WEBP"),
+    Reference("avif", "AVIF 4:2:0", _OF_AVIF, 0, _avif("4:2:0"), "AVIF"),
+    Reference("avif444", "AVIF 4:4:4", _OF_AVIF, 0, _avif("4:4:4"), "AVIF"),
+    Reference(
+        "jpeg2000",
+        "JPEG 2000",
+        (10, 15, 20, 30, 45, 65, 90, 120, 160, 210),
+        1,
+        _jpeg_2000,
+        "JPEG2000",
+        highest_quality=_RAW_SETTING,
+        unit="0.01 bpp",
+    ),
+    Reference(
+        "jxl",
+        "JPEG XL",
+        (5, 15, 30, 45, 60, 70, 80, 90, 94),
+        0,
+        _jpeg_xl,
+        "JXL",
+        highest_quality=99,
+    ),
 )
+REFERENCES: Mapping[str, Reference] = MappingProxyType({found.name: found for found in _LIST})
 
 
 def reference(name: str) -> Reference:
@@ -151,7 +225,9 @@ def reference(name: str) -> Reference:
 
     Raises:
       ValueError: if there is none.
+      ImportError: see `Reference.check_available`.
     """
     if name not in REFERENCES:
         raise ValueError(f"A reference must be one of {list(REFERENCES)}. Received: {name!r}")
+    REFERENCES[name].check_available()
     return REFERENCES[name]
