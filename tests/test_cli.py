@@ -74,6 +74,7 @@ def test_evaluate_models_beside_references(folder, tmp_path):
         shutil.copytree(folder, tmp_path / f"run_{name}" / "codec")
     models = [word for name in "ab" for word in ("--model", tmp_path / f"run_{name}" / "codec")]
     files = {"--csv": tmp_path / "rows.csv", "--figure": tmp_path / "figure.png"}
+    files["--html"] = tmp_path / "report.html"
     arguments = ["evaluate", tmp_path / "*.png", *models, "--reference", "jpeg"]
     result = run(
         *arguments, "--reference", "webp", *(word for pair in files.items() for word in pair)
@@ -83,6 +84,9 @@ def test_evaluate_models_beside_references(folder, tmp_path):
     assert "BD-rate" not in result.output
     with Image.open(files["--figure"]) as figure:
         assert min(figure.size) > 300
+    page = files["--html"].read_text(encoding="utf-8")
+    pictures = page.split('id="data">')[1].split("</script>")[0].count("data:image/webp")
+    assert pictures == 2 * (1 + 2 * 3)
     rows = list(csv.DictReader(files["--csv"].read_text().splitlines()))
     names = [str(tmp_path / "a.png"), str(tmp_path / "b.png"), "mean"]
     assert [row["file"] for row in rows] == names * (len(rows) // 3)

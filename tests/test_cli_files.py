@@ -83,6 +83,10 @@ def test_tables_and_figures_do_not_replace_photographs(image, folder, tmp_path):
     assert table.read_text() == "of the user"
     figure = tmp_path / "x.png"
     refused(run(*arguments, "--csv", figure, "--figure", figure), "must be different files")
+    refused(
+        run(*arguments, "--html", tmp_path / "y", "--csv", tmp_path / "y"),
+        "must be different files",
+    )
     assert run(*arguments, "--csv", table, "--force").exit_code == 0
     assert table.read_text().startswith("file,codec")
     (tmp_path / "full").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import List, Optional
@@ -102,16 +103,25 @@ def evaluate(
         help="Of models of many rates: 'FIRST:LAST:STEP', such as 1:7:0.5; all rungs if none.",
     ),
     references: Optional[List[str]] = typer.Option(
-        None, "--reference", help="'jpeg' or 'webp', at a ladder of qualities; may be repeated."
+        None,
+        "--reference",
+        help="jpeg, jpeg444, webp, avif, avif444, jpeg2000 or jxl, at a ladder of qualities; may "
+        "be repeated.",
     ),
     csv_file: Optional[Path] = typer.Option(None, "--csv", help="CSV file to write."),
     figure_file: Optional[Path] = typer.Option(
         None, "--figure", help="Figure of PSNR against rate to write, such as figure.png."
     ),
+    html_file: Optional[Path] = typer.Option(
+        None,
+        "--html",
+        help="Page to write, such as report.html: curves, a table, and pictures side by side, "
+        "references at equal bytes.",
+    ),
     strict: bool = STRICT,
     force: bool = FORCE,
 ):
-    """Compress, decompress and measure image files, beside JPEG and WebP if asked for."""
+    """Compress, decompress and measure image files, beside classical codecs if asked for."""
     with errors_as_sentences(), going_on(strict) as on_skipped:
         codec, evaluation = imported("codec"), imported("evaluation")
 
@@ -119,9 +129,12 @@ def evaluate(
         if not models and not qualities:
             qualities = list(codec.shipped_qualities())
         folders = [*(models or ()), *map(codec.shipped_model, qualities or ())]
-        _check_targets(evaluation, csv_file, figure_file, paths, folders, force)
+        targets = {"--csv": csv_file, "--figure": figure_file, "--html": html_file}
+        _check_targets(evaluation, targets, paths, folders, force)
         chosen = None if at_qualities is None else _qualities_of(at_qualities)
-        comparison = evaluation.Comparison(folders, references or (), chosen)
+        report = evaluation.HtmlReport(len(paths), references or ()) if html_file else None
+        on_measured = report.add if report else None
+        comparison = evaluation.Comparison(folders, references or (), chosen, on_measured)
         try:
             _measure(comparison, paths, on_skipped)
         finally:
@@ -130,6 +143,8 @@ def evaluate(
             try:
                 if curves and csv_file:
                     evaluation.write_comparison(curves, csv_file)
+                if curves and report:
+                    report.write(curves, html_file)
             finally:
                 if curves:
                     _show(evaluation, curves)
@@ -155,15 +170,17 @@ def _qualities_of(text: str) -> List[float]:
     return [first + i * step for i in range(count)]
 
 
-def _check_targets(evaluation, csv_file, figure_file, sources, folders, force):
-    for file in filter(None, (csv_file, figure_file)):
+def _check_targets(evaluation, targets, sources, folders, force):
+    given = {option: file for option, file in targets.items() if file}
+    for file in given.values():
         check_target(file, sources, force)
         for folder in folders:
             check_not_inside(file, folder)
-    if csv_file and figure_file and _is_same(csv_file, figure_file):
-        raise ValueError(f"--csv and --figure must be different files. Received: {csv_file}")
-    if figure_file:
-        evaluation.check_figure_file(figure_file)
+    for (one, file), (other, same) in itertools.combinations(given.items(), 2):
+        if _is_same(file, same):
+            raise ValueError(f"{one} and {other} must be different files. Received: {file}")
+    if "--figure" in given:
+        evaluation.check_figure_file(given["--figure"])
 
 
 def _is_same(a: Path, b: Path) -> bool:

@@ -4,6 +4,7 @@ from tfsq.evaluation.bd_rates import MIN_BD_RATE_POINTS, bd_rate, shared_psnr
 from tfsq.evaluation.comparison import (
     Comparison,
     Curve,
+    Decoding,
     Measurement,
     check_figure_file,
     draw_comparison,
@@ -11,6 +12,7 @@ from tfsq.evaluation.comparison import (
     write_comparison,
 )
 from tfsq.evaluation.figures import CodecFigures, Figures, ReferenceCodec, figures_of, measure
+from tfsq.evaluation.html_report import HtmlReport
 from tfsq.evaluation.latents import latent_batch
 from tfsq.evaluation.references import REFERENCES, Reference, ReferenceAtQuality
 
@@ -20,7 +22,9 @@ __all__ = [
     "CodecFigures",
     "Comparison",
     "Curve",
+    "Decoding",
     "Figures",
+    "HtmlReport",
     "Measurement",
     "Reference",
     "ReferenceAtQuality",

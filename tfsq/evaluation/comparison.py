@@ -9,8 +9,10 @@ import math
 import os
 import pathlib
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from tfsq._extras import import_extra
 from tfsq.codec import Codec, compress, decompress, load, read_image
@@ -46,6 +48,23 @@ class Measurement:
     ms_ssim: float | None
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Decoding:
+    """What a model makes of a file.
+
+    Attributes:
+      measurement: Its figures.
+      file_bytes: Length of the `.tfsq` file.
+      image: What it decodes to, uint8 [height, width, 3].
+    """
+
+    measurement: Measurement
+    file_bytes: int
+    image: np.ndarray
+
+
+# Is called with an image, what models make of it, and measurements of references.
+OnMeasured = Callable[[np.ndarray, Sequence[Decoding], Sequence[Measurement]], None]
 _COLUMNS = tuple(field.name for field in dataclasses.fields(Measurement))
 _COUNT = "files"
 # Names of files may be any bytes.
@@ -153,6 +172,7 @@ class Comparison:
       models: Folders of exported codecs.
       references: Keys of `REFERENCES`; each is measured at its ladder of qualities.
       qualities: Of models of many rates; all of their rungs if None.
+      on_measured: Called with each image when all have measured it, before that counts.
 
     Raises:
       ValueError: if there is no model, one is given twice, there is no such reference, or
@@ -165,7 +185,9 @@ class Comparison:
         models: Sequence,
         references: Sequence[str] = (),
         qualities: Sequence[float] | None = None,
+        on_measured: OnMeasured | None = None,
     ):
+        self._on_measured = on_measured
         if not models:
             raise ValueError("`models` must not be empty.")
         self._ladders = {name: reference(name).qualities for name in references}
@@ -194,21 +216,31 @@ class Comparison:
 
     def _measure(self, file) -> None:
         image = read_image(file)
-        found: dict[str, list[Measurement]] = {name: [] for name in self._measured}
-        for name, codec in self._codecs.items():
-            for quality in self._qualities[name]:
-                data = compress(image, codec, quality=quality)
-                # Not `measure`, which needs the network itself.
-                figures = figures_of(image, data, decompress(data, codec))
-                setting = codec.metadata["lmbda"] if quality is None else quality
-                found[_MODELS].append(_measurement(file, name, setting, figures))
-        for name, qualities in self._ladders.items():
-            for quality in qualities:
-                of_reference = measure(image, REFERENCES[name].at(quality))
-                found[name].append(_measurement(file, name, quality, of_reference))
+        decodings = [
+            self._decoding(file, image, name, quality)
+            for name in self._codecs
+            for quality in self._qualities[name]
+        ]
+        of_references = [
+            _measurement(file, name, quality, measure(image, REFERENCES[name].at(quality)))
+            for name, qualities in self._ladders.items()
+            for quality in qualities
+        ]
+        if self._on_measured is not None:
+            self._on_measured(image, decodings, of_references)
         # All of a file or nothing.
-        for name, measurements in found.items():
-            self._measured[name] += measurements
+        self._measured[_MODELS] += [decoding.measurement for decoding in decodings]
+        for measurement in of_references:
+            self._measured[measurement.codec].append(measurement)
+
+    def _decoding(self, file, image, name: str, quality: float | None) -> Decoding:
+        codec = self._codecs[name]
+        data = compress(image, codec, quality=quality)
+        decoded = decompress(data, codec)
+        setting = codec.metadata["lmbda"] if quality is None else quality
+        # Not `measure`, which needs the network itself.
+        figures = figures_of(image, data, decoded)
+        return Decoding(_measurement(file, name, setting, figures), len(data), decoded)
 
     def curves(self) -> list[Curve]:
         """Returns the curve of the models and one for each reference; none if nothing was measured.

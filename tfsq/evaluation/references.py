@@ -80,12 +80,15 @@ class Reference:
         self.check_available()
         return ReferenceAtQuality(self, int(quality))
 
-    def of_size(self, image, least_bytes: int) -> tuple[ReferenceAtQuality, bytes]:
+    def of_size(
+        self, image, least_bytes: int, known: Mapping[int, int] = MappingProxyType({})
+    ) -> tuple[ReferenceAtQuality, bytes]:
         """Compresses an image to a file of a size, or a little more.
 
         Args:
           image: uint8 array [height, width, 3].
           least_bytes: Bytes that the file should have at least.
+          known: Bytes of its files at some settings, which spare trying others.
 
         Returns:
           (codec, data): at a quality setting that makes so large a file while the one below it does
@@ -95,7 +98,10 @@ class Reference:
           ValueError: as `ReferenceAtQuality.compress`.
           OSError: if the encoder fails.
         """
-        low, high = self.lowest_quality, self.highest_quality
+        low = max((q + 1 for q, size in known.items() if size < least_bytes), default=0)
+        low = min(max(low, self.lowest_quality), self.highest_quality)
+        high = min((q for q, size in known.items() if size >= least_bytes and q >= low), default=-1)
+        high = self.highest_quality if high < 0 else high
         while low < high:
             middle = (low + high) // 2
             if len(self.at(middle).compress(image)) < least_bytes:
