@@ -22,7 +22,7 @@ BELOW = {
         "_keras",
         "_version",
     },
-    "evaluation": {"analysis", "architectures", "codec", "files", "_extras"},
+    "evaluation": {"analysis", "architectures", "codec", "files", "_extras", "_version"},
     "training": {"architectures", "callbacks", "codec", "files", "layers", "_keras", "_version"},
     "cli": {"analysis", "codec", "evaluation", "files", "training", "_version"},
     "__main__": {"cli"},
