@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tfsq._keras import IS_KERAS_3
+
 ROOT = pathlib.Path(__file__).parent.parent
 PLUGIN = """
 def pytest_configure(config):
@@ -33,5 +35,5 @@ def test_page_on_adding_a_surrogate_is_true(tmp_path):
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
     passed = int(re.search(r"(\d+) passed", run.stdout)[1])
-    # 4 dtypes by 4 temperatures of oracle and slope are 32 of them.
-    assert passed > 80
+    # 4 dtypes by 4 temperatures of oracle and slope are 32 of them; Keras 3 has fewer formats.
+    assert passed > (65 if IS_KERAS_3 else 80)
