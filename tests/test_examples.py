@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import json
 import pathlib
 
 import numpy as np
@@ -80,3 +81,26 @@ def test_hard_evaluation_of_a_scalar_codec_is_that_of_samples():
         bits, error = (tensor.numpy()[:, channel] for tensor in model(x, training=False))
         for value, sample in ((rates[channel], bits), (distortions[channel], error)):
             assert value == pytest.approx(sample.mean(), abs=5 * sample.std() / len(v) ** 0.5)
+
+
+TUTORIAL = json.loads((EXAMPLES / "tutorial.ipynb").read_text())
+CODE = [cell for cell in TUTORIAL["cells"] if cell["cell_type"] == "code"]
+
+
+def test_tutorial_was_run_from_its_beginning_to_its_end():
+    assert [cell["execution_count"] for cell in CODE] == list(range(1, len(CODE) + 1))
+    outputs = [output for cell in CODE for output in cell["outputs"]]
+    assert {output["output_type"] for output in outputs} == {"stream", "display_data"}
+    assert {output.get("name", "stdout") for output in outputs} == {"stdout"}
+
+
+@pytest.mark.slow  # Trains two networks.
+def test_tutorial_runs(monkeypatch, capsys):
+    pytest.importorskip("matplotlib").use("Agg")
+    namespace = {}
+    for cell in CODE:
+        exec("".join(cell["source"]), namespace)
+    losses = namespace["history"].history["loss"]
+    assert losses[-1] < losses[0]
+    assert "tfsq train IMAGES" in capsys.readouterr().out
+    assert namespace["written"].stat().st_size > 100
