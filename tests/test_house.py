@@ -9,7 +9,8 @@ TFSQ = pathlib.Path(__file__).parents[1] / "tfsq"
 # What each room may import from, beside itself; what is not here may import nothing.
 BELOW = {
     "layers": {"surrogates", "_keras"},
-    "analysis": {"files", "layers", "_extras"},
+    "drawing": {"_extras"},
+    "analysis": {"drawing", "files", "layers"},
     "callbacks": {"layers", "_keras"},
     "entropy_models": {"layers", "range_coder", "surrogates", "_keras"},
     "architectures": {"entropy_models", "layers", "_keras"},
@@ -22,7 +23,15 @@ BELOW = {
         "_keras",
         "_version",
     },
-    "evaluation": {"analysis", "architectures", "codec", "files", "_extras", "_version"},
+    "evaluation": {
+        "analysis",
+        "architectures",
+        "codec",
+        "drawing",
+        "files",
+        "_extras",
+        "_version",
+    },
     "training": {"architectures", "callbacks", "codec", "files", "layers", "_keras", "_version"},
     "cli": {"analysis", "codec", "evaluation", "files", "training", "_version"},
     "__main__": {"cli"},

@@ -135,7 +135,7 @@ def main() -> None:
     ]
     (RESULTS / "exactness.md").write_text(markdown(columns, exactness(rows)))
 
-    evaluation.draw_comparison(curves).savefig(RESULTS / "rate_distortion.png", dpi=110)
+    evaluation.draw_comparison(curves).savefig(RESULTS / "rate_distortion.png")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tfsq._extras import import_extra
+from tfsq import drawing
 from tfsq.codec import Codec, compress, decompress, load, read_image
 from tfsq.evaluation.figures import Figures, figures_of, measure
 from tfsq.evaluation.references import REFERENCES, reference
@@ -67,6 +67,8 @@ class Decoding:
 OnMeasured = Callable[[np.ndarray, Sequence[Decoding], Sequence[Measurement]], None]
 _COLUMNS = tuple(field.name for field in dataclasses.fields(Measurement))
 _COUNT = "files"
+# What a figure shows beyond the models: times their largest rate, and dB.
+_CROP_RATE, _CROP_PSNR = 1.3, 3.0
 # Names of files may be any bytes.
 _ENCODING: Mapping[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
 
@@ -305,12 +307,6 @@ def write_comparison(curves: Sequence[Curve], path: str | os.PathLike) -> None:
         csv.writer(file).writerows([(*_COLUMNS, _COUNT), *rows])
 
 
-def _new_figure():
-    pyplot = import_extra("matplotlib.pyplot", "Figures")
-    # Not through pyplot's state, so that nothing stays open.
-    return pyplot.Figure(figsize=(7.5, 5), layout="constrained")
-
-
 def check_figure_file(path: str | os.PathLike) -> None:
     """Checks that what `draw_comparison` returns could be saved under a name.
 
@@ -321,36 +317,45 @@ def check_figure_file(path: str | os.PathLike) -> None:
       ImportError: if matplotlib is not installed.
       ValueError: if the ending of `path` names no format that matplotlib writes.
     """
-    known = _new_figure().canvas.get_supported_filetypes()
+    known = drawing.new_figure()[0].canvas.get_supported_filetypes()
     if pathlib.Path(path).suffix.lower().lstrip(".") not in known:
         raise ValueError(
             f"The ending of {path} names no format that matplotlib writes: {sorted(known)}"
         )
 
 
+@drawing.styled
 def draw_comparison(curves: Sequence[Curve]):
-    """Draws mean PSNR against mean bits per pixel, a line for each curve.
+    """Draws mean PSNR against mean bits per pixel, a line for each curve, where the models are.
 
     Args:
       curves: What `Comparison.curves` returned.
 
     Returns:
-      A matplotlib figure.
+      A matplotlib figure, as wide as a paper's column.
 
     Raises:
       ImportError: if matplotlib is not installed.
     """
-    figure = _new_figure()
-    axes = figure.subplots()
-    for curve in curves:
+    # Two lines of text for each.
+    figure, ((axes,),) = drawing.new_figure(height=max(2.6, 0.32 * len(curves) + 0.6))
+    for curve, style in zip(curves, drawing.line_styles(curve.name for curve in curves).values()):
         models = curve.name == _MODELS
-        style = {"lw": 2.5, "ms": 7, "zorder": 3} if models else {"lw": 1.2, "ms": 3, "ls": "--"}
-        axes.plot(*zip(*curve.points()), marker="o", label=curve.label(), **style)
+        wide = {"lw": 2.4, "ms": 5, "zorder": 3} if models else {"lw": 1.0, "ms": 3}
+        axes.plot(*zip(*curve.points()), **style, **wide, label=curve.label().replace(", ", "\n"))
+    _crop(axes, [point for c in curves if c.name == _MODELS for point in c.points()])
     files = len(curves[0].files())
-    over = "one image" if files == 1 else f"mean over {files} images"
-    axes.set_title(f"Rate and distortion, {over}: better is up and to the left")
+    over = "One image" if files == 1 else f"Mean over {files} images"
+    axes.set_title(f"{over}; up and left is better", loc="left")
     axes.set_xlabel("bits per pixel, whole files")
     axes.set_ylabel("PSNR of the decoded pixels (dB)")
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    drawing.label_ends(axes)
     return figure
+
+
+def _crop(axes, points: Sequence[tuple[float, float]]) -> None:
+    """Shows where models are; references go on to many times their rates."""
+    finite = [psnr for _, psnr in points if math.isfinite(psnr)]
+    axes.set_xlim(0.0, _CROP_RATE * max(bpp for bpp, _ in points))
+    if finite:
+        axes.set_ylim(min(finite) - _CROP_PSNR, max(finite) + _CROP_PSNR)
