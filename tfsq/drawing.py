@@ -140,13 +140,13 @@ def log_axis(axis, ticks: Sequence[float] | None = None) -> None:
 
     Args:
       axis: `axes.xaxis` or `axes.yaxis`.
-      ticks: Where it has numbers; powers of ten if None.
+      ticks: Where it has numbers; powers of ten, and thrice them, if None.
     """
     ticker = import_extra("matplotlib.ticker", "Figures")
     set_scale = getattr(axis.axes, f"set_{axis.axis_name}scale")
     set_scale("log")
-    if ticks is not None:
-        axis.set_major_locator(ticker.FixedLocator(ticks))
+    found = ticker.LogLocator(subs=(1.0, 3.0)) if ticks is None else ticker.FixedLocator(ticks)
+    axis.set_major_locator(found)
     axis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(ticker.NullFormatter())
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from tests.photographs import photograph
-from tfsq import codec, evaluation
-from tfsq.analysis import figures
+from tfsq import codec, drawing, evaluation
+
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_missing_matplotlib_is_named(monkeypatch, curves):
     for function in (
         lambda: evaluation.draw_comparison(curves),
         lambda: evaluation.check_figure_file("figure.png"),
-        figures.check_matplotlib,
+        drawing.check_matplotlib,
     ):
         with pytest.raises(ImportError, match=message):
             function()

@@ -3,62 +3,32 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import re
+import textwrap
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tfsq._extras import import_extra
+from tfsq import drawing
 from tfsq.analysis.gradient_risk import GradientRisk
 from tfsq.analysis.mismatch import Mismatch, RateMismatch
 from tfsq.analysis.recommendation import Recommendation
 
-_LINES = ("-", "--", ":", "-.")
+_SUA = "StochasticUniformAnnealing"
+# What stands for it beside lines; other names become words.
+_SHORT = {
+    _SUA: "SUA",
+    "AdditiveUniformNoise": "additive noise",
+    "KumaraswamySoftRounding": "Kumaraswamy soft rounding",
+    "StochasticGumbelAnnealing": "stochastic Gumbel annealing",
+    "StraightThroughRounding": "straight-through rounding",
+}
+_FAMILIES = ("SUA", "other annealed", "without temperature")
+# Characters of a line of a label.
+_LABEL_WIDTH = 19
 
 
-def _pyplot():
-    return import_extra("matplotlib.pyplot", "Figures")
-
-
-def check_matplotlib() -> None:
-    """Raises ImportError unless matplotlib, which the figures need, is installed."""
-    _pyplot()
-
-
-def _new(title, columns, width=5.5, rows=1):
-    pyplot = _pyplot()
-    # Not through pyplot's state, so that nothing stays open.
-    figure = pyplot.Figure(figsize=(width * columns, 4.4 * rows + 0.4), layout="constrained")
-    figure.suptitle(title)
-    return figure, figure.subplots(rows, columns, squeeze=False).ravel()
-
-
-def _styles(names):
-    """One color and line for each name."""
-    colors = _pyplot().get_cmap("tab10").colors
-    pairs = zip(itertools.cycle(colors), np.repeat(_LINES, len(colors)))
-    return {name: {"color": c, "linestyle": line} for name, (c, line) in zip(names, pairs)}
-
-
-def _against_temperature(axes, results, value, styles, error=None):
-    names = dict.fromkeys(result.surrogate for result in results)
-    for name in names:
-        mine = [result for result in results if result.surrogate == name]
-        values = [value(result) for result in mine]
-        if mine[0].temperature is None:
-            axes.axhline(values[0], lw=1, **styles[name], label=name)
-        else:
-            temperatures = [result.temperature for result in mine]
-            axes.plot(temperatures, values, marker="o", ms=3, **styles[name], label=name)
-        for result, v in zip(mine, values):
-            if error is not None and error(result) > 0.25 * v:
-                at = 1.0 if result.temperature is None else result.temperature
-                axes.plot(at, v, "x", ms=9, color=styles[name]["color"])
-    axes.set_xscale("log")
-    axes.invert_xaxis()
-    axes.set_xlabel("temperature t (annealing goes to the right)")
-    axes.grid(alpha=0.3)
-
-
+@drawing.styled
 def staircase(temperatures: Sequence[float] = (1.0, 0.5, 0.2, 0.05)):
     """The conditional mean h_t of stochastic uniform annealing.
 
@@ -68,20 +38,22 @@ def staircase(temperatures: Sequence[float] = (1.0, 0.5, 0.2, 0.05)):
     Returns:
       A matplotlib figure.
     """
-    figure, (axes,) = _new("What stochastic uniform annealing returns on average", 1, 7)
+    title = "Mean of stochastic uniform annealing:\nrisers of width t around the ties"
+    figure, ((axes,),) = drawing.new_figure(title=title)
     y = np.linspace(-1.5, 1.5, 1201)
-    for t in temperatures:
+    for t, style in drawing.line_styles(temperatures).items():
         h = np.floor(y) + np.clip((y - np.floor(y) - 0.5) / t + 0.5, 0, 1)
-        axes.plot(y, h, label=f"t = {t:g}" + (" (the identity)" if t == 1 else ""))
+        name = f"t = {t:g}" + ("\n(the identity)" if t == 1 else "")
+        axes.plot(y, h, **{**style, "marker": ""}, label=name)
     axes.set_xlabel("latent y")
     axes.set_ylabel("E[y~ | y] = h_t(y)")
-    axes.grid(alpha=0.3)
-    axes.legend(title="risers of width t around the ties")
+    drawing.label_ends(axes)
     return figure
 
 
+@drawing.styled
 def mismatch_against_temperature(results: Sequence[Mismatch]):
-    """How far each surrogate is from rounding and from the latent, a column of axes a source.
+    """How far each surrogate is from rounding: a column of axes a source, a row a family.
 
     Args:
       results: For surrogates with a temperature, several temperatures.
@@ -90,19 +62,30 @@ def mismatch_against_temperature(results: Sequence[Mismatch]):
       A matplotlib figure.
     """
     sources = list(dict.fromkeys(result.source for result in results))
-    figure, axes = _new("Train-test mismatch: distance from rounding", len(sources))
-    styles = _styles(dict.fromkeys(result.surrogate for result in results))
-    for ax, source in zip(axes, sources):
-        mine = [result for result in results if result.source == source]
-        _against_temperature(ax, mine, lambda result: result.to_rounding, styles)
-        ax.set_title(f"latent ~ {source}")
-        ax.set_ylabel("E[(y~ - round y)²]")
-    _legend(figure, axes[0])
+    families = _families(results)
+    figure, axes = drawing.new_figure(
+        len(sources),
+        len(families),
+        width=2,
+        height=1.8,
+        title="Train-test mismatch: distance from rounding (gray: the other surrogates)",
+        sharex=True,
+        sharey=True,
+    )
+    for (family, members), row in zip(families.items(), axes):
+        for ax, source in zip(row, sources):
+            mine = [result for result in results if result.source == source]
+            _against_temperature(ax, mine, lambda result: result.to_rounding, members)
+            ax.set_title(source if len(families) == 1 else f"{family}\n{source}")
+        row[0].set_ylabel("E[(y~ - round y)²]")
+    _finish_temperatures(axes)
+    drawing.label_ends(*axes[:, -1])
     return figure
 
 
+@drawing.styled
 def risk_against_temperature(results: Sequence[GradientRisk]):
-    """Bias and standard deviation of each surrogate's gradient; a row of axes for each source.
+    """Bias and deviation of each surrogate's gradient; rows of axes for each source and family.
 
     Args:
       results: For surrogates with a temperature, several temperatures.
@@ -110,32 +93,39 @@ def risk_against_temperature(results: Sequence[GradientRisk]):
     Returns:
       A matplotlib figure.
     """
-    sources = list(dict.fromkeys(result.source for result in results))
-    figure, axes = _new(
-        "Risk of the gradient, against the exact gradient of the loss after rounding\n"
-        "(crosses: not resolved, the standard error is above a quarter of the value)",
+    sources = dict.fromkeys(result.source for result in results)
+    rows = list(itertools.product(sources, _families(results).items()))
+    figure, axes = drawing.new_figure(
         2,
-        rows=len(sources),
+        len(rows),
+        width=2,
+        height=1.5,
+        title="Risk of the gradient, against the exact gradient of the loss after rounding\n"
+        "(crosses: not resolved, the standard error is above a quarter of the value;\n"
+        "gray: the other surrogates)",
+        sharex=True,
     )
-    styles = _styles(dict.fromkeys(result.surrogate for result in results))
-    values = (
+    values: tuple[tuple[str, Callable, Callable], ...] = (
         ("|bias|", lambda r: abs(r.bias), lambda r: r.bias_error),
         (
-            "standard deviation of one sample",
+            "sd of a sample",
             lambda r: r.variance**0.5,
             lambda r: r.variance_error / (2 * r.variance**0.5),
         ),
     )
-    for ax, (source, (label, value, error)) in zip(axes, itertools.product(sources, values)):
+    for (source, (family, members)), row in zip(rows, axes):
         mine = [result for result in results if result.source == source]
-        _against_temperature(ax, mine, value, styles, error)
-        ax.set_yscale("log")
-        ax.set_ylabel(label)
-        ax.set_title(f"latent ~ {source}", fontsize=10)
-    _legend(figure, axes[0])
+        for ax, (label, value, error) in zip(row, values):
+            _against_temperature(ax, mine, value, members, error)
+            drawing.log_axis(ax.yaxis)
+            ax.set_ylabel(label)
+        row[0].set_title(f"{family}, latent ~ {source}", loc="left")
+    _finish_temperatures(axes)
+    drawing.label_ends(*axes[:, -1])
     return figure
 
 
+@drawing.styled
 def rate_mismatch_against_bound(results: Sequence[RateMismatch]):
     """Training rate minus hard rate against the lower bound of the scale.
 
@@ -146,26 +136,33 @@ def rate_mismatch_against_bound(results: Sequence[RateMismatch]):
       A matplotlib figure.
     """
     sources = list(dict.fromkeys((result.source, result.scale) for result in results))
-    figure, axes = _new("Rate mismatch: what training charges and coding does not", len(sources))
-    styles = _styles(dict.fromkeys(_named(result) for result in results))
-    for ax, (source, scale) in zip(axes, sources):
+    figure, axes = drawing.new_figure(
+        len(sources),
+        width=2,
+        height=2.6,
+        title="Rate mismatch: what training charges and coding does not (vertical line: 0.11)",
+        sharey=True,
+    )
+    styles = drawing.line_styles(map(_named, results))
+    for ax, (source, scale) in zip(axes[0], sources):
         mine = [r for r in results if (r.source, r.scale) == (source, scale)]
         for name in dict.fromkeys(map(_named, mine)):
             points = [(r.bound, r.gap) for r in mine if _named(r) == name]
-            ax.plot(*zip(*points), marker="o", ms=3, **styles[name], label=name)
+            ax.plot(*zip(*points), **styles[name], label=name)
         hard = [(r.bound, r.hard_rate) for r in mine if _named(r) == _named(mine[0])]
-        ax.plot(*zip(*hard), color="black", lw=2, alpha=0.5, label="hard rate")
-        ax.axvline(0.11, color="gray", lw=0.8)
-        ax.set_xscale("log")
+        ax.plot(*zip(*hard), color="0.4", lw=2.5, alpha=0.6, label="hard rate")
+        ax.axvline(0.11, color="0.4", lw=0.8)
+        drawing.log_axis(ax.xaxis)
         ax.set_yscale("symlog", linthresh=0.01)
-        ax.set_xlabel("lower bound of the scale (gray: 0.11)")
-        ax.set_ylabel("bits per element")
-        ax.set_title(f"residual ~ {source}, predicted scale {scale:g}", fontsize=10)
-        ax.grid(alpha=0.3)
-    _legend(figure, axes[0])
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.set_title(f"residual ~ {source},\npredicted scale {scale:g}")
+    axes[0, 0].set_ylabel("bits per element")
+    figure.supxlabel("lower bound of the scale", fontsize=drawing.FONT_SIZE)
+    drawing.label_ends(axes[0, -1])
     return figure
 
 
+@drawing.styled
 def recommendations(results: Sequence[Recommendation], title: str):
     """The curves that led to recommended temperatures and bounds.
 
@@ -176,43 +173,100 @@ def recommendations(results: Sequence[Recommendation], title: str):
     Returns:
       A matplotlib figure.
     """
-    figure, (left, right) = _new(title, 2, 6)
-    styles = _styles([result.surrogate for result in results])
-    for result in results:
-        style = styles[result.surrogate]
+    figure, ((left, right),) = drawing.new_figure(
+        2, width=2, height=3.0, title=f"{title} (star: recommended)"
+    )
+    for result, style in zip(results, drawing.line_styles(range(len(results))).values()):
         if result.temperature_curve:
             curve = [(p.temperature, p.criterion) for p in result.temperature_curve]
-            name = f"{result.surrogate}: t = {result.temperature:g}"
-            left.plot(*zip(*curve), marker="o", ms=3, **style, label=name)
             best = min(p.criterion for p in result.temperature_curve)
-            left.plot(result.temperature, best, "*", ms=14, color=style["color"])
+            name = f"{_short(result.surrogate)}\nt = {result.temperature:g}"
+            _curve_and_star(left, curve, (result.temperature, best), style, name)
         curve = [(p.bound, p.criterion) for p in result.bound_curve]
-        name = f"{result.rate_surrogate}: bound = {result.scale_lower_bound:g}"
-        right.plot(*zip(*curve), marker="o", ms=3, **style, label=name)
         chosen = next(p for p in result.bound_curve if p.bound == result.scale_lower_bound)
-        right.plot(chosen.bound, chosen.criterion, "*", ms=14, color=style["color"])
+        name = f"{_short(result.rate_surrogate)}\nbound {chosen.bound:g}"
+        _curve_and_star(right, curve, (chosen.bound, chosen.criterion), style, name)
     left.set_ylim(0, 3)
-    if left.lines:
-        left.invert_xaxis()
     left.set_xlabel("temperature t")
     left.set_ylabel("D(t) / D(1) + risk(t) / risk(1)")
-    left.set_title("reconstruction: mismatch against risk")
+    left.set_title("reconstruction: mismatch against risk", loc="left")
     right.set_xlabel("lower bound of the scale")
-    right.set_ylabel("|rate gap| + cost of the bound, bits per element")
-    right.set_title("rate")
+    right.set_ylabel("|rate gap| + cost of the bound,\nbits per element")
+    right.set_title("rate", loc="left")
     for ax in (left, right):
-        ax.grid(alpha=0.3)
         if ax.lines:
-            ax.set_xscale("log")
-            ax.legend(fontsize=8, title="star: recommended")
+            drawing.log_axis(ax.xaxis)
+    if left.lines:
+        left.invert_xaxis()
+    drawing.label_ends(left, right)
     return figure
 
 
-def _named(result):
-    at = "" if result.temperature is None else f", t = {result.temperature:g}"
-    return result.surrogate + at
+def _curve_and_star(axes, curve, best, style, name):
+    """A labelled line, and a star where it recommends; the style's marker would hide it."""
+    axes.plot(*zip(*curve), **style, label=name)
+    axes.plot(*best, "*", ms=10, color=style["color"], mec="white", mew=0.5, zorder=3)
 
 
-def _legend(figure, axes):
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", fontsize=8)
+def _families(results) -> dict[str, list[str]]:
+    """Names of surrogates that are drawn in one panel, few enough for it."""
+    families: dict[str, list[str]] = {family: [] for family in _FAMILIES}
+    for name, temperature in dict.fromkeys((r.surrogate, r.temperature) for r in results):
+        kind = 0 if name.startswith(_SUA) else 2 if temperature is None else 1
+        family = _FAMILIES[kind]
+        if name not in families[family]:
+            families[family].append(name)
+    everything = list(itertools.chain(*families.values()))
+    if len(everything) <= drawing.MAX_LINES:
+        return {"surrogates": everything}
+    most = drawing.MAX_LINES
+    return {
+        name if len(members) <= most else f"{name} {i // most + 1}": members[i : i + most]
+        for name, members in families.items()
+        for i in range(0, len(members), most)
+    }
+
+
+def _against_temperature(axes, results, value, members, error=None):
+    """Lines of a family, and all others in gray; a surrogate without temperature is level."""
+    styles = drawing.line_styles(members)
+    names = dict.fromkeys(result.surrogate for result in results)
+    for name in sorted(names, key=lambda name: name in styles):
+        mine = [result for result in results if result.surrogate == name]
+        temperatures, values = [r.temperature for r in mine], [value(r) for r in mine]
+        others = {"color": drawing.GRAY, "lw": 0.8, "label": "_"}
+        style = {**styles[name], "label": _short(name)} if name in styles else others
+        if temperatures == [None]:
+            axes.axhline(values[0], **{**style, "marker": ""})
+        else:
+            axes.plot(temperatures, values, **style)
+        if name not in styles or error is None:
+            continue
+        for result, t, v in zip(mine, temperatures, values):
+            if error(result) > 0.25 * v:
+                at = 1.0 if t is None else t
+                axes.plot(at, v, "x", ms=7, color=style["color"])
+
+
+def _finish_temperatures(axes) -> None:
+    """The axis that all panels share."""
+    for ax in axes.ravel():
+        drawing.log_axis(ax.xaxis)
+    # Shared axes are inverted together.
+    axes[0, 0].invert_xaxis()
+    label = "temperature t (annealing goes to the right)"
+    axes[0, 0].figure.supxlabel(label, fontsize=drawing.FONT_SIZE)
+
+
+def _short(name: str) -> str:
+    """A surrogate's name and settings in words, in lines that fit beside axes."""
+    surrogate, *settings = name.split()
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", surrogate)
+    words = _SHORT.get(surrogate, words.lower() if " " in words else words)
+    values = [setting.partition("=")[2] or setting for setting in settings]
+    return "\n".join(textwrap.wrap(", ".join([words, *values]), _LABEL_WIDTH))
+
+
+def _named(result) -> str:
+    at = "" if result.temperature is None else f"\nt = {result.temperature:g}"
+    return _short(result.surrogate) + at

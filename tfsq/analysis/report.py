@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from tfsq import layers
+from tfsq import drawing, layers
 from tfsq.analysis import figures
 from tfsq.analysis.batch_measurement import LatentBatch
 from tfsq.analysis.gradient_risk import GradientRisk, gradient_risk
@@ -145,7 +145,7 @@ def write_figures(results: dict, output: pathlib.Path) -> None:
         ),
     }
     for name, figure in drawn.items():
-        figure.savefig(output / f"{name}.png", dpi=110)
+        figure.savefig(output / f"{name}.png")
 
 
 def _loc_risk_table(results):
@@ -205,7 +205,7 @@ def analyze(output, batch: LatentBatch, progress: Callable = lambda items, name:
       ImportError: if matplotlib is not installed.
     """
     # Before the minutes of measuring, and not after.
-    figures.check_matplotlib()
+    drawing.check_matplotlib()
     results = {name: list(progress(measure(), name)) for name, measure in MEASUREMENTS.items()}
     results["recommendation"] = list(progress(measure_recommendations(batch), "recommendation"))
     with writing_folder(output) as unfinished:
