@@ -32,6 +32,9 @@ docs: $(VENV)/.docs
 # Tables and figures of docs/results.md, speed.md and elsewhere.md, from the CSV files in results/.
 results: $(INSTALLED)
 	$(BIN)/python -m benchmarks.shipped.report
+	$(BIN)/python -m benchmarks.analysis.report
+	$(BIN)/python -m benchmarks.scalar_source.run
+	$(BIN)/python -m benchmarks.large.run --draw
 	$(BIN)/python -m benchmarks.refinement.run
 	$(BIN)/python -m benchmarks.recipe.run
 	$(BIN)/python -m benchmarks.recipe.learning

@@ -5,15 +5,13 @@ from __future__ import annotations
 import csv
 import pathlib
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
+from tfsq import drawing
 
 # Of the held-out photograph: an eye.
 DETAIL = (slice(70, 170), slice(120, 270))
 
 
+@drawing.styled
 def draw_comparison(original, pictures: list, path: pathlib.Path) -> None:
     """Draws a detail of the original, and of what codecs and JPEG decode from as many bytes.
 
@@ -23,26 +21,24 @@ def draw_comparison(original, pictures: list, path: pathlib.Path) -> None:
         those of JPEG.
       path: The file to write.
     """
-    figure = plt.figure(figsize=(4 * (1 + len(pictures)), 6.2), layout="constrained")
-    axes = figure.subplots(2, 1 + len(pictures))
+    figure, axes = drawing.new_figure(1 + len(pictures), 2, width=2, height=1.5)
     for axis in axes.flat:
         axis.axis("off")
     axes[0, 0].imshow(original)
-    axes[0, 0].set_title("chelsea, held out: 24 bits per pixel")
+    axes[0, 0].set_title("chelsea, held out:\n24 bits per pixel")
     axes[1, 0].imshow(original[DETAIL], interpolation="nearest")
     axes[1, 0].set_title("the detail")
     for column, (name, ours, jpeg) in zip(axes.T[1:], pictures):
         for axis, label, (pixels, found) in zip(column, (name, "JPEG"), (ours, jpeg)):
             axis.imshow(pixels[DETAIL], interpolation="nearest")
             axis.set_title(
-                f"{label}\n{found.file_bytes} bytes, {found.bpp:.3f} bits per pixel, "
-                f"{found.psnr:.2f} dB",
-                fontsize=10,
+                f"{label}\n{found.file_bytes} bytes, {found.psnr:.2f} dB,\n"
+                f"{found.bpp:.3f} bits per pixel"
             )
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+    figure.savefig(path)
 
 
+@drawing.styled
 def draw_training(history: pathlib.Path, steps_per_epoch: int, path: pathlib.Path) -> None:
     """Draws rate, distortion, temperature and train-test gap against the step."""
     rows = list(csv.DictReader(history.read_text().splitlines()))
@@ -53,16 +49,14 @@ def draw_training(history: pathlib.Path, steps_per_epoch: int, path: pathlib.Pat
         "temperature": ["temperature"],
         "train_test_gap of the loss": ["train_test_gap"],
     }
-    _, axes = plt.subplots(2, 2, figsize=(10, 6), sharex=True, layout="constrained")
+    figure, axes = drawing.new_figure(2, 2, width=2, height=1.9, sharex=True)
     for axis, (title, names) in zip(axes.flat, panels.items()):
         for name in names:
-            axis.plot(steps, [float(row[name]) for row in rows], marker=".")
+            axis.plot(steps, [float(row[name]) for row in rows], color=drawing.COLORS[0])
         axis.set_title(title)
-        axis.grid(alpha=0.3)
     axes[0, 1].set_ylim(bottom=float(rows[0]["psnr"]) - 1)
-    axes[1, 0].set_yscale("log")
+    drawing.log_axis(axes[1, 0].yaxis)
     axes[1, 1].axhline(0, color="black", linewidth=0.8)
     for axis in axes[1]:
         axis.set_xlabel("optimizer step")
-    plt.savefig(path, dpi=100)
-    plt.close()
+    figure.savefig(path)

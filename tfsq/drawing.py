@@ -74,7 +74,7 @@ def styled(draw: _Drawing) -> _Drawing:
     return cast(_Drawing, in_style)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _figure_class(base: Any) -> Any:
     class StyledFigure(base):
         """A figure that has its style when it is drawn and saved, which is after `styled`."""
@@ -136,7 +136,7 @@ def line_styles(names: Iterable) -> dict[Any, dict[str, Any]]:
 def log_axis(axis, ticks: Sequence[float] | None = None) -> None:
     """Makes an axis logarithmic.
 
-    Its numbers are written out: the exponents of powers would be too small to read.
+    Its numbers are written out, or in millions: exponents of powers would be too small to read.
 
     Args:
       axis: `axes.xaxis` or `axes.yaxis`.
@@ -147,8 +147,12 @@ def log_axis(axis, ticks: Sequence[float] | None = None) -> None:
     set_scale("log")
     found = ticker.LogLocator(subs=(1.0, 3.0)) if ticks is None else ticker.FixedLocator(ticks)
     axis.set_major_locator(found)
-    axis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+    axis.set_major_formatter(ticker.FuncFormatter(_written_out))
     axis.set_minor_formatter(ticker.NullFormatter())
+
+
+def _written_out(value: float, _=None) -> str:
+    return f"{value:g}" if value < 1e5 else f"{value / 1e6:.3g}M"
 
 
 @styled
@@ -181,11 +185,11 @@ def _label(axes, line):
     """Of one line, where it ends."""
     transforms = import_extra("matplotlib.transforms", "Figures")
     end, name = _visible_end(axes, line), line.get_label()
+    leader = {"arrowstyle": "-", "color": line.get_color(), "lw": 0.6, "relpos": (0.0, 0.5)}
     if end is None:
-        end, name = (1.0, 0.5), f"{name}\n(not in view)"
+        end, name, leader["lw"] = (1.0, 0.5), f"{name}\n(not in view)", 0.0
     beside = transforms.ScaledTranslation(_LABEL_DISTANCE / 72, 0, axes.figure.dpi_scale_trans)
     red_green_blue = import_extra("matplotlib.colors", "Figures").to_rgb(line.get_color())
-    leader = {"arrowstyle": "-", "color": line.get_color(), "lw": 0.6, "relpos": (0.0, 0.5)}
     return axes.annotate(
         name,
         end,
@@ -224,7 +228,8 @@ def _end_in_unit_square(start, stop) -> tuple[float, float] | None:
         first, last = max(first, enters), min(last, leaves)
     if first > last:
         return None
-    return max(tuple(float(v) for v in start + t * (stop - start)) for t in (first, last))
+    x, y = max(tuple(start + t * (stop - start)) for t in (first, last))
+    return float(x), float(y)
 
 
 def _spread_labels(axes, labels) -> None:

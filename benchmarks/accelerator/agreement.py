@@ -19,18 +19,14 @@ import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import matplotlib
 import numpy as np
 import tensorflow as tf
 from scipy import stats
 
 from benchmarks import rows as tables
 from benchmarks.recipe.run import validation
-from tfsq import training
+from tfsq import drawing, training
 from tfsq.analysis import markdown
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
 
 RESULTS, CSV = pathlib.Path("results/accelerator"), "agreement.csv"
 JAX = pathlib.Path(".jax/bin/python")
@@ -92,14 +88,20 @@ def report(rows: list[dict]) -> None:
     p = stats.ttest_ind(ours, theirs, equal_var=False).pvalue
     table += f"\nJAX against tfsq train: {apart:+.2f} %, p = {p:.2f} (Welch).\n"
     (RESULTS / "agreement.md").write_text(table)
-    figure, axis = plt.subplots(figsize=(4, 3), layout="constrained")
+    draw(ours, theirs)
+
+
+@drawing.styled
+def draw(ours: np.ndarray, theirs: np.ndarray) -> None:
+    """Draws the loss of every seed, and the means."""
+    figure, ((axis,),) = drawing.new_figure()
     for place, found in enumerate((ours, theirs)):
-        axis.plot(np.full(len(found), place), found, "o", alpha=0.6)
+        axis.plot(np.full(len(found), place), found, "o", color=drawing.COLORS[0], alpha=0.6)
         axis.plot(place, found.mean(), "_", markersize=30, color="black")
     axis.set_xticks((0, 1), (TRAIN, JAX_NAME))
     axis.set_xlim(-0.5, 1.5)
-    axis.set_ylabel("bits per pixel + lambda * squared error")
-    figure.savefig(RESULTS / "agreement.png", dpi=110)
+    axis.set_ylabel("bits per pixel\n+ lambda * squared error")
+    figure.savefig(RESULTS / "agreement.png")
 
 
 def main() -> None:

@@ -1,28 +1,28 @@
 """Time and memory of large photographs, each command in a process of its own.
 
     python -m benchmarks.large.run
+    python -m benchmarks.large.run --draw
 
 Writes `large.csv`, `large.png` and `large.txt`, and fails where a process takes 2 GiB for 24
 megapixels or fewer, or where the tiles of a photograph that fits untiled give another file.
+With `--draw`, `large.png` is drawn again from `large.csv`, and nothing measured.
 """
 
 from __future__ import annotations
 
+import argparse
 import pathlib
 import subprocess
 import sys
 import tempfile
 import time
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
 from benchmarks import rows as tables
 from tests.photographs import photograph
+from tfsq import drawing
 
 RESULTS = pathlib.Path("results/large")
 SIZES = ((1500, 1000), (3000, 2000), (4500, 3000), (6000, 4000), (9000, 6000))
@@ -87,28 +87,32 @@ def difference_of_tiles(width: int, height: int) -> tuple[int, int]:
     return same, int(np.abs(codec.decompress(tiled, found).astype(int) - decoded).max())
 
 
+@drawing.styled
 def draw(rows: list[dict], path: pathlib.Path) -> None:
     """Draws seconds and memory against pixels."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4))
+    figure, (axes,) = drawing.new_figure(2, width=2)
     for axis, key, unit, scale in (
         (axes[0], "seconds", "seconds, whole process", 1.0),
         (axes[1], "peak_bytes", "peak memory (MiB)", 2.0**20),
     ):
-        for name in ("compress", "decompress"):
+        for name, style in drawing.line_styles(("compress", "decompress")).items():
             found = [row for row in rows if row["command"] == name]
-            pixels = [row["width"] * row["height"] / 1e6 for row in found]
-            axis.plot(pixels, [float(row[key]) / scale for row in found], "o-", label=name)
+            pixels = [int(row["width"]) * int(row["height"]) / 1e6 for row in found]
+            axis.plot(pixels, [float(row[key]) / scale for row in found], **style, label=name)
         axis.set_xlabel("megapixels")
         axis.set_ylabel(unit)
         axis.set_ylim(bottom=0)
-        axis.grid(alpha=0.3)
-        axis.legend()
-    figure.tight_layout()
-    figure.savefig(path, dpi=100)
+    drawing.label_ends(*axes)
+    figure.savefig(path)
 
 
 def main() -> None:
-    """Measures all sizes."""
+    """Measures all sizes, or draws what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--draw", action="store_true", help="Only draw, from the CSV file.")
+    if parser.parse_args().draw:
+        draw(tables.read(RESULTS / "large.csv"), RESULTS / "large.png")
+        return
     with tempfile.TemporaryDirectory() as folder:
         rows = measure(pathlib.Path(folder))
     tables.write(rows, RESULTS / "large.csv")

@@ -22,15 +22,11 @@ import math
 import pathlib
 from collections import defaultdict
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 from scipy import stats
 
 from benchmarks import rows as tables
-from tfsq import evaluation
+from tfsq import drawing, evaluation
 from tfsq.analysis import markdown
 
 RESULTS = pathlib.Path("results/rate_distortion")
@@ -224,46 +220,45 @@ def _shown(name, value) -> str:
     return f"{value:.2f}" if "%" in name or "interval" in name else f"{value:.4g}"
 
 
+@drawing.styled
 def draw_losses(rows: list[dict], path: pathlib.Path) -> None:
     """Draws the relative loss of every arm, a panel for each network and lambda."""
     panels = list(dict.fromkeys((row["network"], row["lambda"]) for row in rows))
-    figure, axes = plt.subplots(
-        1, len(panels), figsize=(1.5 + 4.0 * len(panels), 4.5), squeeze=False, sharey=True
-    )
+    figure, axes = drawing.new_figure(len(panels), width=2, height=2.2, sharey=True)
     for axis, panel in zip(axes[0], panels):
         found = [row for row in rows if (row["network"], row["lambda"]) == panel]
         wider = [max(row["interval over seeds"], row["interval over images"]) for row in found]
         half = [value if math.isfinite(value) else 0.0 for value in wider]
         values = [row["loss against AUN (%)"] for row in found]
-        axis.errorbar(values, range(len(found)), xerr=half, fmt="o", capsize=3)
+        style = {"fmt": "o", "capsize": 2, "color": drawing.COLORS[0]}
+        axis.errorbar(values, range(len(found)), xerr=half, **style)
         axis.set_yticks(range(len(found)), [row["arm"] for row in found])
         axis.axvline(0.0, color="black", lw=0.8)
-        axis.set_title(f"{panel[0]}\nlambda {panel[1]:g}", fontsize=10)
-        axis.set_xlabel("loss on Kodak against AUN (%)\nleft is better")
-        axis.grid(alpha=0.3)
+        axis.set_title(f"{panel[0]}\nlambda {panel[1]:g}")
     axes[0][0].invert_yaxis()
-    figure.tight_layout()
-    figure.savefig(path, dpi=100)
+    label = "loss on Kodak against AUN (%), left is better"
+    figure.supxlabel(label, fontsize=drawing.FONT_SIZE)
+    figure.savefig(path)
 
 
+@drawing.styled
 def draw_curves(images: list[dict], path: pathlib.Path) -> None:
     """Draws rate against PSNR, a panel for each network."""
     networks = list(dict.fromkeys(row["architecture"] for row in images))
-    figure, axes = plt.subplots(1, len(networks), figsize=(5.0 * len(networks), 4), squeeze=False)
+    width = 1 if len(networks) == 1 else 2
+    figure, axes = drawing.new_figure(len(networks), width=width, height=2.6)
     for axis, network in zip(axes[0], networks):
         found = complete([row for row in images if row["architecture"] == network])
         axes_of = [sorted({row[name] for row in found}) for name in _AXES]
-        for arm in in_order(row["arm"] for row in found):
+        for arm, style in drawing.line_styles(in_order(row["arm"] for row in found)).items():
             points = _points(_cube([row for row in found if row["arm"] == arm], axes_of))
-            axis.plot(*zip(*points), marker="o", label=arm)
+            axis.plot(*zip(*points), **style, label=arm)
         axis.set_title(network)
         count = len({row["image"] for row in found})
-        axis.set_xlabel(f"bits per pixel, whole files, Kodak, {count} images")
+        axis.set_xlabel(f"bits per pixel, whole files,\nKodak, {count} images")
         axis.set_ylabel("PSNR (dB)")
-        axis.grid(alpha=0.3)
-        axis.legend()
-    figure.tight_layout()
-    figure.savefig(path, dpi=100)
+    drawing.label_ends(*axes[0])
+    figure.savefig(path)
 
 
 def main() -> None:

@@ -19,15 +19,11 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 
 from benchmarks import rows as tables
-from tfsq import codec, evaluation
+from tfsq import codec, drawing, evaluation
 from tfsq.analysis import markdown
 
 RESULTS = pathlib.Path("results/refinement")
@@ -160,23 +156,25 @@ def _curve(rows: list[Row], images: list[str]) -> list[tuple[float, float]]:
     return [(np.mean([r.bpp for r in c]), np.mean([r.psnr for r in c])) for c in chosen]
 
 
+@drawing.styled
 def draw(lines: list[list], path: pathlib.Path) -> None:
     """Draws gain against time, a panel for each lambda."""
     lmbdas = list(dict.fromkeys(line[0] for line in lines))
-    figure, axes = plt.subplots(1, len(lmbdas), figsize=(5 * len(lmbdas), 4), squeeze=False)
+    steps = " and ".join(map(str, STEPS))
+    title = f"Refining the latents of an image: loss against the analysis alone, {steps} steps"
+    shared = {"sharex": True, "sharey": True}
+    figure, axes = drawing.new_figure(len(lmbdas), width=2, height=2.2, title=title, **shared)
     for axis, lmbda in zip(axes[0], lmbdas):
-        for surrogate in SURROGATES:
+        for surrogate, style in drawing.line_styles(SURROGATES).items():
             found = [line for line in lines if line[:2] == [lmbda, surrogate]]
             seconds, gains = ([0, *(line[i] for line in found)] for i in (3, 4))
             if found:
-                axis.plot(seconds, gains, "o-", label=surrogate)
-        axis.set_title(f"lambda {lmbda:g}, steps {', '.join(map(str, STEPS))}")
-        axis.set_xlabel("seconds an image")
-        axis.set_ylabel("loss against the analysis alone (%)")
-        axis.grid(alpha=0.3)
-        axis.legend()
-    figure.tight_layout()
-    figure.savefig(path, dpi=100)
+                axis.plot(seconds, gains, **style, label=surrogate.replace("soft ", "soft\n"))
+        axis.set_title(f"lambda {lmbda:g}")
+    axes[0, 0].set_ylabel("change of the loss (%)")
+    figure.supxlabel("seconds an image", fontsize=drawing.FONT_SIZE)
+    drawing.label_ends(axes[0, -1])
+    figure.savefig(path)
 
 
 def write_table(columns: list[str], lines: list[list], path: pathlib.Path) -> None:

@@ -18,18 +18,18 @@ import dataclasses
 import functools
 import itertools
 import pathlib
+import re
 from typing import Optional
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_compression as tfc
 import typer
-from matplotlib import pyplot
 from rich.progress import track
 
 import tfsq
 from benchmarks import rows as tables
-from tfsq import analysis
+from tfsq import analysis, drawing
 
 SOURCES = (analysis.Gaussian(), analysis.Laplace(), analysis.Logistic())
 LMBDAS = (1.0, 3.0, 15.0, 60.0)
@@ -304,36 +304,62 @@ def _cell(values):
     return f"{mean:.3f} ± {error:.3f}" if mean < 10 else f"{mean:.0f} ± {error:.0f}"
 
 
+@drawing.styled
 def draw(file, output):
-    """Draws the gap of every arm against lambda, an axis for each source."""
+    """Draws the gap of every arm against lambda, a column for each source, a row for each kind."""
     gaps = read(file)
-    figure = pyplot.Figure(figsize=(16, 7), layout="constrained")
-    figure.suptitle(
-        "Learned scalar codecs: gap to the best entropy-constrained scalar quantizer\n"
-        "(rate|reconstruction; mean over seeds and two standard errors; below 0.001 % drawn there, "
-        "soft rounding is above the figure)"
+    kinds = collections.defaultdict(list)
+    for arm in dict.fromkeys(case[0] for case in gaps):
+        kinds[kind_of(arm)].append(arm)
+    figure, axes = drawing.new_figure(
+        len(SOURCES),
+        len(kinds),
+        width=2,
+        height=1.6,
+        title="Learned scalar codecs: gap to the best entropy-constrained scalar quantizer, "
+        "% of the Lagrangian\n(rate | reconstruction; mean over seeds and two standard errors; "
+        "gray: the other arms; wide: the recipe;\nlevel line: 0.5 %; below 0.001 % drawn there; "
+        "soft rounding is above the figure)",
+        sharex=True,
+        sharey=True,
     )
-    arms = list(dict.fromkeys(case[0] for case in gaps))
-    for axes, source in zip(figure.subplots(1, len(SOURCES), sharey=True), SOURCES):
-        name = type(source).__name__
-        for number, arm in enumerate(arms):
-            values = [mean_and_error(gaps[arm, name, lmbda]) for lmbda in LMBDAS]
-            axes.errorbar(
-                [lmbda * (1 + 0.01 * number) for lmbda in LMBDAS],
-                [max(mean, 1e-3) for mean, _ in values],
-                [2 * error for _, error in values],
-                label=arm,
-                lw=3 if arm == RECIPE else 1,
-                color="black" if arm == RECIPE else pyplot.get_cmap("tab20")(number % 20),
-                linestyle=("-", "--")[number // 20],
-            )
-        axes.axhline(0.5, color="gray", lw=0.8)
-        axes.set_ylim(7e-4, 300)
-        axes.set(xscale="log", yscale="log", xlabel="lambda", title=name)
-        axes.grid(alpha=0.3)
-    figure.axes[0].set_ylabel("gap, % of the Lagrangian (gray: 0.5 %)")
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right center")
-    figure.savefig(output, dpi=100)
+    for (kind, arms), row in zip(kinds.items(), axes):
+        for axis, source in zip(row, map(lambda source: type(source).__name__, SOURCES)):
+            draw_panel(axis, gaps, source, arms)
+            axis.set_title(f"{kind}, {source}")
+    for axis in axes.ravel():
+        drawing.log_axis(axis.xaxis, LMBDAS)
+        axis.minorticks_off()
+        drawing.log_axis(axis.yaxis, [10.0**power for power in range(-3, 3)])
+        axis.set_ylim(7e-4, 300)
+    figure.supxlabel("lambda", fontsize=drawing.FONT_SIZE)
+    drawing.label_ends(*axes[:, -1])
+    figure.savefig(output)
+
+
+def kind_of(arm):
+    """Which row an arm is drawn in."""
+    if arm.endswith("+hard"):
+        return "hard at the end"
+    if "sua" not in arm:
+        return "annealed" if "-t=" in arm else "not annealed"
+    return "SUA, other forms" if re.search("additive|expected|rounding", arm) else "SUA"
+
+
+def draw_panel(axis, gaps, source, arms):
+    """Draws some arms, and the others in gray."""
+    styles = drawing.line_styles(arms)
+    for arm in sorted(dict.fromkeys(case[0] for case in gaps), key=lambda arm: arm in styles):
+        values = [mean_and_error(gaps[arm, source, lmbda]) for lmbda in LMBDAS]
+        means, errors = [max(mean, 1e-3) for mean, _ in values], [2 * error for _, error in values]
+        if arm not in styles:
+            axis.plot(LMBDAS, means, color=drawing.GRAY, lw=0.6, label="_")
+            continue
+        shifted = [lmbda * (1 + 0.02 * arms.index(arm)) for lmbda in LMBDAS]
+        wide = {"lw": 2.5} if arm == RECIPE else {}
+        line, *_ = axis.errorbar(shifted, means, errors, **{**styles[arm], **wide})
+        line.set_label(arm)
+    axis.axhline(0.5, color="0.4", lw=0.8)
 
 
 def arms_of(file, seeds, steps):

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import pathlib
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 
 from benchmarks import rows as tables
+from tfsq import drawing
 from tfsq.analysis import markdown
 
 # What tells the rows of a part apart, beside the way.
@@ -131,25 +129,29 @@ def scaling_table(rows: list[dict]) -> str:
     return markdown(["work", "grows with", "sizes", "exponent"], lines)
 
 
+@drawing.styled
 def draw_scaling(rows: list[dict], path: pathlib.Path) -> None:
     """Time against size, a panel for each work, with a line of slope 1."""
     found = exponents(rows)
-    figure, axes = plt.subplots(1, len(found), figsize=(4 * len(found), 3.6), squeeze=False)
-    for axis, (work, name, series, exponent) in zip(axes[0], found):
+    figure, axes = drawing.new_figure(2, math.ceil(len(found) / 2), width=2, height=2.0)
+    for axis in axes.ravel()[len(found) :]:
+        axis.remove()
+    for axis, (work, name, series, exponent) in zip(axes.flat, found):
         sizes, times = (np.array([float(row[key]) for row in series]) for key in ("size", "ms"))
-        axis.loglog(sizes, times, "o-", label=f"measured, exponent {exponent:.2f}")
-        axis.loglog(sizes, times[-1] * sizes / sizes[-1], "k--", lw=0.8, label="linear")
-        axis.set_title(work, fontsize=9)
-        axis.set_xticks(sizes, [f"{size:g}" for size in sizes])
+        style = {"color": drawing.COLORS[0], "marker": "o"}
+        axis.plot(sizes, times, **style, label=f"measured,\nexponent {exponent:.2f}")
+        axis.plot(sizes, times[-1] * sizes / sizes[-1], "k--", lw=0.8, label="linear")
+        axis.set_title(work)
+        drawing.log_axis(axis.xaxis, sizes)
         axis.minorticks_off()
+        drawing.log_axis(axis.yaxis)
         axis.set_xlabel(name)
         axis.set_ylabel("ms")
-        axis.grid(alpha=0.3)
-        axis.legend(fontsize=8)
-    figure.tight_layout()
-    figure.savefig(path, dpi=100)
+    drawing.label_ends(*axes.ravel()[: len(found)])
+    figure.savefig(path)
 
 
+@drawing.styled
 def draw_ratios(parts: dict[str, list[dict]], path: pathlib.Path) -> None:
     """Every ratio against TFC and CompressAI as a point with its quartiles."""
     points = [
@@ -160,8 +162,8 @@ def draw_ratios(parts: dict[str, list[dict]], path: pathlib.Path) -> None:
         if way in ("tfc", "compressai")
     ]
     names = list(dict.fromkeys(name for name, _, _ in points))
-    figure, axis = plt.subplots(figsize=(8, 0.25 * len(names) + 1.2))
-    for way, color in (("tfc", "C0"), ("compressai", "C1")):
+    figure, ((axis,),) = drawing.new_figure(width=2, height=0.17 * len(names) + 0.8)
+    for way, style in drawing.line_styles(("tfc", "compressai")).items():
         chosen = [(names.index(name), row) for name, other, row in points if other == way]
         if not chosen:
             continue
@@ -171,15 +173,14 @@ def draw_ratios(parts: dict[str, list[dict]], path: pathlib.Path) -> None:
         )
         bars = np.maximum([middle - low, high - middle], 0.0)
         rows = [index for index, _ in chosen]
-        axis.errorbar(middle, rows, xerr=bars, fmt="o", color=color, label=f"against {way}")
+        style = {**style, "linestyle": "", "ms": 4}
+        axis.errorbar(middle, rows, xerr=bars, **style, label=f"against {way}")
     axis.axvline(1.0, color="k", lw=0.8)
-    axis.set_yticks(range(len(names)), names, fontsize=7)
+    axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
     axis.set_xlabel("tfsq's time over the other library's (below 1, tfsq is faster)")
-    axis.grid(alpha=0.3)
     axis.legend()
-    figure.tight_layout()
-    figure.savefig(path, dpi=100)
+    figure.savefig(path)
 
 
 def write(folder: pathlib.Path) -> None:
