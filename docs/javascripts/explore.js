@@ -302,13 +302,11 @@
       });
     }
 
-    // A slider may tell of more values than there are frames.
-    let waiting = false;
+    // A slider may tell of more values than can be drawn: the last one counts.
+    let waiting = 0;
     controls.addEventListener("input", () => {
-      if (waiting) return;
-      waiting = true;
-      requestAnimationFrame(() => {
-        waiting = false;
+      waiting = waiting || setTimeout(() => {
+        waiting = 0;
         draw();
       });
     });
