@@ -258,8 +258,8 @@ def _facts_of(settings: TrainingSettings, step: int, folder: pathlib.Path) -> Ca
     images = (run_folder.written_settings(folder) or {}).get("images")
     size = settings.crop_size
     return CardFacts(
-        training=f"{step} of {settings.steps} steps of `tfsq train`, {settings.batch_size} crops "
-        f"of {size}x{size} each.",
+        training=f"{step} of {settings.steps} steps, each on {settings.batch_size} crops of "
+        f"{size}x{size}.",
         settings=dataclasses.asdict(settings),
         data=images
         and f"Random crops of {images}. Which files, whose they are and their terms are not "
