@@ -6,6 +6,7 @@ import importlib
 import inspect
 import io
 import os
+import re
 import shutil
 import sys
 from types import SimpleNamespace
@@ -355,7 +356,7 @@ def test_train_interrupted_and_resumed(tiny_network, eagerly, tmp_path):
     result = run("export", output)
     assert result.exit_code == 0, result.output
     assert "the run ended at step 4 of 6" in result.output
-    assert (output / "codec").is_dir()
+    assert "\n4 of 6 steps" in (output / "codec" / codec.CARD_FILE).read_text()
 
     result = run(*arguments)
     assert result.exit_code == 0, result.output
@@ -367,6 +368,10 @@ def test_train_interrupted_and_resumed(tiny_network, eagerly, tmp_path):
     assert {"loss", "bpp", "mse", "psnr", "train_test_gap"} <= set(rows[0])
     assert os.listdir(output / "logs")
     assert codec.load(output / "codec").metadata["lmbda"] == 0.01
+    # The card of before was nobody's but tfsq's.
+    card = (output / "codec" / codec.CARD_FILE).read_text()
+    assert "\n6 of 6 steps" in card
+    assert re.search(r"Random crops of \d+ files? of digest [0-9a-f]{16}\.", card)
     # The last fifth has trained on rounded latents.
     model = tf.keras.models.load_model(output / "model.keras")
     assert float(model.latent_model.rate_quantizer.temperature) == pytest.approx(0.25)

@@ -6,6 +6,7 @@ import statistics
 
 import pytest
 
+from benchmarks.shipped import make
 from tests.photographs import photograph
 from tfsq import codec, evaluation
 
@@ -65,3 +66,15 @@ def test_cards_say_what_the_results_say():
         means = {n: statistics.fmean(float(row[n]) for row in found) for n in ("bpp", "psnr")}
         assert f"{means['bpp']:.4f} bits per pixel" in text
         assert f"{means['psnr']:.2f} dB" in text
+
+
+def test_cards_are_those_that_results_and_folders_give():
+    curve = evaluation.read_comparison(ROOT / "results" / "shipped" / "kodak.csv")[0]
+    authors = (ROOT / "saved_models" / "AUTHORS.md").read_text()
+    for quality, group in zip(QUALITIES, curve.groups()):
+        folder = ROOT / "saved_models" / f"quality_{quality}"
+        text = (folder / codec.CARD_FILE).read_text()
+        assert text == codec.model_card(folder, make.facts_of(quality, group))
+        # A folder that is uploaded goes without what lies above it.
+        assert "../" not in text
+        assert all(line in text for line in authors.splitlines() if line.startswith("- "))

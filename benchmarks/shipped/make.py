@@ -9,7 +9,8 @@ collected:
 
 Writes `saved_models/quality_<n>/` with a card, the authors of the photographs, and the CSV files in
 `results/shipped` that `report.py` makes tables and a figure from. Without `--runs`, the weights are
-those of the codecs as they are shipped: their functions are exported and measured again.
+those of the codecs as they are shipped: their functions are exported and measured again. Without
+`--data`, the cards alone are written, from the committed results.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def size_of(folder: pathlib.Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def measure(folders: list[pathlib.Path], images: list[pathlib.Path]) -> evaluation.Curve:
+def measure(folders: list[pathlib.Path], images: list[pathlib.Path]) -> None:
     """Measures the codecs and the references, and writes the CSV files."""
     comparison = evaluation.Comparison(folders, REFERENCES)
     comparison.measure(*images)
@@ -116,7 +117,6 @@ def measure(folders: list[pathlib.Path], images: list[pathlib.Path]) -> evaluati
     RESULTS.mkdir(parents=True, exist_ok=True)
     evaluation.write_comparison(named, RESULTS / "kodak.csv")
     write_equal_bytes(named[0], {path.name: codec.read_image(path) for path in images})
-    return named[0]
 
 
 def write_equal_bytes(curve: evaluation.Curve, images: dict) -> None:
@@ -149,48 +149,72 @@ def write_authors(data: pathlib.Path) -> None:
     )
 
 
-def card(quality: int, group: list[evaluation.Measurement]) -> str:
-    """The model card, from what was measured on each image."""
-    (mean,) = evaluation.Curve("tfsq", tuple(group)).means()
-    size = size_of(MODELS / f"quality_{quality}")
-    spread = {name: statistics.stdev(getattr(m, name) for m in group) for name in ("bpp", "psnr")}
+def facts_of(quality: int, group: list[evaluation.Measurement]) -> codec.CardFacts:
+    """What the card of a quality says, from what was measured on each image."""
     settings = settings_of(quality)
-    written = json.dumps(dataclasses.asdict(settings), indent=2)
-    return f"""# Quality {quality}
+    size = settings.crop_size
+    return codec.CardFacts(
+        title=f"Quality {quality} of tfsq",
+        summary="A mean-scale hyperprior for photographs, whose transforms began as a DCT. It "
+        f"comes with tfsq, as `--quality {quality}` of `tfsq compress`, which checks its files "
+        "against a list.",
+        license="apache-2.0",
+        terms="The weights are offered under the Apache License 2.0, for any use, without warranty "
+        "of any kind.",
+        data=data_of_cards(),
+        training=f"{settings.steps} steps of {settings.batch_size} crops of {size}x{size} at "
+        f"lambda {settings.lmbda}. One seed. With the three others, under 7 minutes of an "
+        f'{DEVICE} (job "codecs" of `benchmarks/accelerator`). Made by: `{COMMAND}`',
+        settings=dataclasses.asdict(settings),
+        figures=figures_of_card(group),
+    )
 
-A mean-scale hyperprior for photographs, whose transforms began as a DCT. {size / 1e6:.1f} MB.
 
-- Data: the photographs of `../{AUTHORS_FILE.name}`, random crops, flipped at random, few of them \
-flat. Terms: `../LICENSE`.
-- {settings.steps} steps of {settings.batch_size} crops of \
-{settings.crop_size}x{settings.crop_size} at lambda {settings.lmbda}; squared error on 0-255. One \
-seed. With the three others, under 7 minutes of an {DEVICE} (job "codecs" of \
-`benchmarks/accelerator`).
-- Kodak, {len(group)} images, real files: {mean.bpp:.4f} bits per pixel (standard deviation over \
-images {spread["bpp"]:.4f}), {mean.psnr:.2f} dB ({spread["psnr"]:.2f}), MS-SSIM {mean.ms_ssim:.4f}.
-- Every image: `results/shipped/kodak.csv`.
-- Made by: `{COMMAND}`
+def figures_of_card(group: list[evaluation.Measurement]) -> str:
+    """Means and spread over the images."""
+    (mean,) = evaluation.Curve("tfsq", tuple(group)).means()
+    spread = {name: statistics.stdev(getattr(m, name) for m in group) for name in ("bpp", "psnr")}
+    return (
+        f"Kodak, {len(group)} images, real files: {mean.bpp:.4f} bits per pixel (standard "
+        f"deviation over images {spread['bpp']:.4f}), {mean.psnr:.2f} dB ({spread['psnr']:.2f}), "
+        f"MS-SSIM {mean.ms_ssim:.4f}. Every image: `results/shipped/kodak.csv` of tfsq."
+    )
 
-```json
-{written}
-```
-"""
+
+def data_of_cards() -> str:
+    """The photographs with their authors: a folder that is uploaded goes without the one above."""
+    authors = [line for line in AUTHORS_FILE.read_text().splitlines() if line.startswith("- ")]
+    return (
+        f"Random crops, flipped at random, few of them flat, of these {len(authors)} photographs, "
+        "reduced in size. They are in the public domain, under CC0, or under Creative Commons "
+        "Attribution licenses:\n\n" + "\n".join(authors)
+    )
+
+
+def write_cards() -> None:
+    """Writes the cards, from the committed results alone."""
+    models = evaluation.read_comparison(RESULTS / "kodak.csv")[0]
+    for quality, group in zip(LMBDAS, models.groups()):
+        folder = MODELS / f"quality_{quality}"
+        (folder / codec.CARD_FILE).write_text(codec.model_card(folder, facts_of(quality, group)))
 
 
 def main() -> None:
     """Ships the codecs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=pathlib.Path, required=True, help="free/ and kodak/.")
+    parser.add_argument("--data", type=pathlib.Path, help="free/ and kodak/; only cards if none.")
     parser.add_argument("--runs", type=pathlib.Path, help="Where runs are kept.")
     arguments = parser.parse_args()
+    if arguments.data is None:
+        write_cards()
+        return
     folders = [place(quality, arguments.runs) for quality in LMBDAS]
     sums = [f"{digest}  {name}\n" for f in folders for name, digest in sums_of(f).items()]
     (MODELS / SUMS_FILE).write_text("".join(sums))
     write_authors(arguments.data)
-    curve = measure(folders, sorted((arguments.data / "kodak").glob("*.png")))
+    measure(folders, sorted((arguments.data / "kodak").glob("*.png")))
     shutil.copyfile(arguments.data / "published_kodak24.csv", RESULTS / "published.csv")
-    for quality, folder, group in zip(LMBDAS, folders, curve.groups()):
-        (folder / "README.md").write_text(card(quality, group))
+    write_cards()
 
 
 if __name__ == "__main__":

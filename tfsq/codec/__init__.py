@@ -13,6 +13,7 @@ from tfsq.codec.file_coding import (
     decompress_files,
 )
 from tfsq.codec.image_files import decode_image, read_image, write_image
+from tfsq.codec.model_card import CARD_FILE, CardFacts, model_card, write_model_card
 from tfsq.codec.progress import Progress
 from tfsq.codec.refinement import refine_latents
 from tfsq.codec.saved_model import as_codec, export, load
@@ -27,7 +28,9 @@ from tfsq.codec.shipped import (
 from tfsq.codec.targets import Target
 
 __all__ = [
+    "CARD_FILE",
     "BitstreamError",
+    "CardFacts",
     "Codec",
     "CompressedFile",
     "Container",
@@ -48,6 +51,7 @@ __all__ = [
     "default_quality",
     "export",
     "load",
+    "model_card",
     "pack",
     "read_image",
     "refine_latents",
@@ -58,4 +62,5 @@ __all__ = [
     "shipped_quality_of",
     "unpack",
     "write_image",
+    "write_model_card",
 ]

@@ -44,8 +44,9 @@ def collect(folder, result, output, run: str | None = None) -> dict:
     changed |= _scaled(program["settings"], changed)
     settings = TrainingSettings(**{**program["settings"], **changed})
     with writing_folder(output) as unfinished, name_for_tensorflow(unfinished) as named:
-        _write_run(named, settings, found, found_in)
+        # First: the card of the codec quotes them.
         run_folder.write_settings({**program["identity"], **changed}, unfinished)
+        _write_run(named, settings, found, found_in)
         shutil.copy(found_in / run_folder.HISTORY, unfinished / run_folder.HISTORY)
     return {"step": found["step"], "steps": found["steps"]}
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfsq.architectures import CompressionModel
 from tfsq.callbacks import TrainTestGap
-from tfsq.codec import export
+from tfsq.codec import CardFacts, export, write_model_card
 from tfsq.files import name_for_tensorflow, writing_whole
 from tfsq.training import distribution, run_folder
 from tfsq.training.data import CACHE_SIZE, TrainingImages, crops_dataset, training_images
@@ -238,7 +238,7 @@ class _Run:
 def write_model(
     model: CompressionModel, settings: TrainingSettings, step: int, folder: pathlib.Path
 ) -> None:
-    """Writes `model.keras` and the codec of a run, as they are at a step.
+    """Writes `model.keras` and the codec of a run, with its card, as they are at a step.
 
     Args:
       model: Of `build_model`.
@@ -250,6 +250,21 @@ def write_model(
     with writing_whole(folder / run_folder.MODEL) as file:
         model.save(file)
     export(model, folder / run_folder.CODEC)
+    write_model_card(folder / run_folder.CODEC, _facts_of(settings, step, folder))
+
+
+def _facts_of(settings: TrainingSettings, step: int, folder: pathlib.Path) -> CardFacts:
+    """What a run knows about its codec; whose the images are and their terms, it does not."""
+    images = (run_folder.written_settings(folder) or {}).get("images")
+    size = settings.crop_size
+    return CardFacts(
+        training=f"{step} of {settings.steps} steps, each on {settings.batch_size} crops of "
+        f"{size}x{size}.",
+        settings=dataclasses.asdict(settings),
+        data=images
+        and f"Random crops of {images}. Which files, whose they are and their terms are not "
+        "recorded.",
+    )
 
 
 def export_run(output) -> dict[str, int]:

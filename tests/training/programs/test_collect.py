@@ -48,6 +48,9 @@ def test_collected_run_is_the_network_at_its_step(exported, result, tmp_path):
     loaded = codec.load(tmp_path / "run" / "codec")
     data = codec.compress(photograph()[:70, :80], loaded)
     assert codec.decompress(data, loaded).shape == (70, 80, 3)
+    card = (tmp_path / "run" / "codec" / codec.CARD_FILE).read_text()
+    assert "12 of 20 steps" in card
+    assert "files of digest" in card
     written = json.loads((tmp_path / "run" / "settings.json").read_text())
     expected = {"lmbda": 0.02, "steps": 20, "final_temperature": 0.5, "seed": 0}
     assert expected.items() <= written.items()
