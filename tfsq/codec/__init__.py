@@ -1,6 +1,7 @@
 """Trained networks as codecs: export, files, image files in and out, refinement."""
 
 from tfsq.codec.api import compress, compress_latents, decompress
+from tfsq.codec.cards import CARD_FILE, CardFacts, model_card, write_model_card
 from tfsq.codec.codec import Codec
 from tfsq.codec.container import Container, pack, unpack
 from tfsq.codec.errors import BitstreamError, ModelError, VerificationError
@@ -13,7 +14,6 @@ from tfsq.codec.file_coding import (
     decompress_files,
 )
 from tfsq.codec.image_files import decode_image, read_image, write_image
-from tfsq.codec.model_card import CARD_FILE, CardFacts, model_card, write_model_card
 from tfsq.codec.progress import Progress
 from tfsq.codec.refinement import refine_latents
 from tfsq.codec.saved_model import as_codec, export, load
