@@ -42,6 +42,8 @@ def test_line_styles_differ():
     styles = drawing.line_styles("abcdefg")
     for key in ("color", "linestyle", "marker"):
         assert len({style[key] for style in styles.values()}) == drawing.MAX_LINES
+    looks = {tuple(style.values()) for style in drawing.line_styles(range(21)).values()}
+    assert len(looks) == 21
 
 
 def test_things_are_spread_no_more_than_they_must():

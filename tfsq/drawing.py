@@ -126,11 +126,14 @@ def new_figure(
 
 def line_styles(names: Iterable) -> dict[Any, dict[str, Any]]:
     """Returns a color, a line and a marker for each name, as arguments of `Axes.plot`."""
-    kinds = list(zip(COLORS, _LINES, _MARKERS))
-    return {
-        name: dict(zip(("color", "linestyle", "marker"), kinds[number % len(kinds)]))
-        for number, name in enumerate(dict.fromkeys(names))
-    }
+    styles = {}
+    for number, name in enumerate(dict.fromkeys(names)):
+        # Beyond seven, other pairs of a color with a line and a marker.
+        turn, kind = divmod(number, len(COLORS))
+        line, marker = ((kind + turn * shift) % len(COLORS) for shift in (1, 2))
+        style = {"color": COLORS[kind], "linestyle": _LINES[line], "marker": _MARKERS[marker]}
+        styles[name] = style
+    return styles
 
 
 def log_axis(axis, ticks: Sequence[float] | None = None) -> None:

@@ -152,7 +152,7 @@ def evaluate(
             raise ValueError("None of the files serves.")
         if figure_file:
             with writing_whole(figure_file) as file:
-                evaluation.draw_comparison(curves).savefig(file, dpi=110)
+                evaluation.draw_comparison(curves).savefig(file)
 
 
 def _qualities_of(text: str) -> List[float]:

@@ -6,11 +6,10 @@ from tfsq.evaluation.comparison import (
     Curve,
     Decoding,
     Measurement,
-    check_figure_file,
-    draw_comparison,
     read_comparison,
     write_comparison,
 )
+from tfsq.evaluation.comparison_figure import check_figure_file, draw_comparison
 from tfsq.evaluation.figures import CodecFigures, Figures, ReferenceCodec, figures_of, measure
 from tfsq.evaluation.html_report import HtmlReport
 from tfsq.evaluation.latents import latent_batch

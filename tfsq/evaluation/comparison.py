@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from tfsq import drawing
 from tfsq.codec import Codec, compress, decompress, load, read_image
 from tfsq.evaluation.figures import Figures, figures_of, measure
 from tfsq.evaluation.references import REFERENCES, reference
@@ -67,8 +66,6 @@ class Decoding:
 OnMeasured = Callable[[np.ndarray, Sequence[Decoding], Sequence[Measurement]], None]
 _COLUMNS = tuple(field.name for field in dataclasses.fields(Measurement))
 _COUNT = "files"
-# What a figure shows beyond the models: times their largest rate, and dB.
-_CROP_RATE, _CROP_PSNR = 1.3, 3.0
 # Names of files may be any bytes.
 _ENCODING: Mapping[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
 
@@ -86,6 +83,11 @@ class Curve:
     name: str
     measurements: tuple[Measurement, ...]
     without: frozenset[str] = frozenset()
+
+    @property
+    def of_models(self) -> bool:
+        """Whether it is the curve of models, and not of a reference."""
+        return self.name == _MODELS
 
     @property
     def of_many_rates(self) -> bool:
@@ -116,7 +118,7 @@ class Curve:
         """Returns what figures call it, with its qualities."""
         low, high = (f(m.quality for m in self.measurements) for f in (min, max))
         span = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-        if self.name == _MODELS:
+        if self.of_models:
             return f"tfsq, {'quality' if self.of_many_rates else 'lambda'} {span}"
         return f"{REFERENCES[self.name].label}, {REFERENCES[self.name].unit} {span}"
 
@@ -305,57 +307,3 @@ def write_comparison(curves: Sequence[Curve], path: str | os.PathLike) -> None:
             rows.append((*dataclasses.astuple(mean), len(curve.files())))
     with writing_whole(path) as whole, whole.open("w", newline="", **_ENCODING) as file:
         csv.writer(file).writerows([(*_COLUMNS, _COUNT), *rows])
-
-
-def check_figure_file(path: str | os.PathLike) -> None:
-    """Checks that what `draw_comparison` returns could be saved under a name.
-
-    Args:
-      path: The file to write.
-
-    Raises:
-      ImportError: if matplotlib is not installed.
-      ValueError: if the ending of `path` names no format that matplotlib writes.
-    """
-    known = drawing.new_figure()[0].canvas.get_supported_filetypes()
-    if pathlib.Path(path).suffix.lower().lstrip(".") not in known:
-        raise ValueError(
-            f"The ending of {path} names no format that matplotlib writes: {sorted(known)}"
-        )
-
-
-@drawing.styled
-def draw_comparison(curves: Sequence[Curve]):
-    """Draws mean PSNR against mean bits per pixel, a line for each curve, where the models are.
-
-    Args:
-      curves: What `Comparison.curves` returned.
-
-    Returns:
-      A matplotlib figure, as wide as a paper's column.
-
-    Raises:
-      ImportError: if matplotlib is not installed.
-    """
-    # Two lines of text for each.
-    figure, ((axes,),) = drawing.new_figure(height=max(2.6, 0.32 * len(curves) + 0.6))
-    for curve, style in zip(curves, drawing.line_styles(curve.name for curve in curves).values()):
-        models = curve.name == _MODELS
-        wide = {"lw": 2.4, "ms": 5, "zorder": 3} if models else {"lw": 1.0, "ms": 3}
-        axes.plot(*zip(*curve.points()), **style, **wide, label=curve.label().replace(", ", "\n"))
-    _crop(axes, [point for c in curves if c.name == _MODELS for point in c.points()])
-    files = len(curves[0].files())
-    over = "One image" if files == 1 else f"Mean over {files} images"
-    axes.set_title(f"{over}; up and left is better", loc="left")
-    axes.set_xlabel("bits per pixel, whole files")
-    axes.set_ylabel("PSNR of the decoded pixels (dB)")
-    drawing.label_ends(axes)
-    return figure
-
-
-def _crop(axes, points: Sequence[tuple[float, float]]) -> None:
-    """Shows where models are; references go on to many times their rates."""
-    finite = [psnr for _, psnr in points if math.isfinite(psnr)]
-    axes.set_xlim(0.0, _CROP_RATE * max(bpp for bpp, _ in points))
-    if finite:
-        axes.set_ylim(min(finite) - _CROP_PSNR, max(finite) + _CROP_PSNR)
