@@ -117,8 +117,8 @@ def test_figure_has_a_named_line_for_each_curve(curves, tmp_path):
         np.testing.assert_allclose(drawn.get_xydata(), curve.points())
     labels = [text.get_text().replace("\n", ", ") for text in axes.texts]
     expected = ["tfsq, lambda 0.02", "WebP, quality 0 to 95", "JPEG 4:2:0, quality 2 to 90"]
-    # The network of the test is worse than all of WebP.
-    assert [label.removesuffix(", (not in view)") for label in labels] == expected
+    # The network of the test is so bad that the references are above what the figure shows.
+    assert labels == [expected[0], *(f"{name}, (not in view)" for name in expected[1:])]
     assert "Mean over 2 images" in axes.get_title(loc="left")
     assert "bits per pixel" in axes.get_xlabel()
     assert "PSNR" in axes.get_ylabel()
