@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tests.training.small import SMALL, weights_of
 from tfsq import codec, training
-from tfsq.training import run_folder
+from tfsq.training.history import History, forget_epochs
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -228,9 +228,26 @@ def test_damaged_histories_and_files_in_place_of_runs_are_refused(files, tmp_pat
     history = tmp_path / "history.csv"
     history.write_text("epoch,loss\n0,1\ngarbage,2\n")
     with pytest.raises(ValueError, match=r"history\.csv is damaged"):
-        run_folder.forget_epochs(history, 1)
+        forget_epochs(history, 1)
     history.write_text("epoch,loss\n0,1\n1,2\n2,")
-    run_folder.forget_epochs(history, 1)
+    forget_epochs(history, 1)
     assert history.read_text() == "epoch,loss\n0,1\n"
     with pytest.raises(OSError, match="A file, not the folder of a run"):
         training.train(files, history, training.TrainingSettings(**SMALL))
+
+
+def test_sessions_of_other_columns_share_a_history(tmp_path):
+    path = tmp_path / "history.csv"
+    History(path).on_epoch_end(0, {"loss": 3.0, "bpp": 2.0})
+    History(path).on_epoch_end(1, {"loss": 2.0, "bpp": 1.5, "val_loss": 4.0})
+    # As a run that a program began, and one that was killed.
+    forget_epochs(path, 2)
+    History(path).on_epoch_end(2, {"loss": 1.0, "step": 6})
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["epoch", "bpp", "loss", "val_loss", "step"]
+    assert [list(row.values()) for row in rows] == [
+        ["0", "2.0", "3.0", "NA", "NA"],
+        ["1", "1.5", "2.0", "4.0", "NA"],
+        ["2", "NA", "1.0", "NA", "6"],
+    ]

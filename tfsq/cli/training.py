@@ -22,6 +22,7 @@ from tfsq.cli.shell import (
 )
 
 _SHOWN_WHILE_TRAINING = ("loss", "bpp", "psnr", "temperature")
+_HOW_TO_GO_ON = "the same command continues this run, tfsq export ends it"
 _GIB, _LARGEST_CACHE = 2**30, 2**20
 
 
@@ -138,6 +139,14 @@ def train(
         help="'mirrored' for all GPUs of this machine, 'multi_worker' for those in TF_CONFIG; they "
         "share each batch.",
     ),
+    validation: Optional[List[str]] = typer.Option(
+        None,
+        help="Image files, a folder of such, or a glob, to evaluate at the end of each epoch, for "
+        "history.csv and TensorBoard; none of them to train on. May be repeated.",
+    ),
+    time_limit: Optional[float] = typer.Option(
+        None, help="Minutes after which to stop, at the end of an epoch; run again to resume."
+    ),
 ):
     """Train a network, a mean-scale hyperprior with SUA by default; run again to resume."""
     with errors_as_sentences(), going_on(strict) as on_skipped:
@@ -150,10 +159,11 @@ def train(
         # Before anything that TensorFlow does.
         where = training.strategy_of(strategy)
         paths = files_of(images, on_skipped)
+        kept_apart = files_of(validation, on_skipped) if validation else []
         run = training.TrainingSettings(**settings)
         try:
             with Progress(*PROGRESS_COLUMNS) as bar:
-                training.train(
+                model = training.train(
                     paths,
                     output,
                     run,
@@ -161,11 +171,17 @@ def train(
                     on_skipped=on_skipped,
                     strategy=where,
                     cache_size=int(cache_size * _GIB),
+                    validation=kept_apart,
+                    time_limit=time_limit,
                 )
         except KeyboardInterrupt:
-            say("interrupted; the same command continues this run, tfsq export ends it")
+            say(f"interrupted; {_HOW_TO_GO_ON}")
             raise typer.Exit(130) from None
-        _tell_of_codec(output, run.steps, run.steps)
+        step = int(model.optimizer.iterations.numpy())
+        if step < run.steps:
+            say(f"stopped at step {step} of {run.steps} by --time-limit; {_HOW_TO_GO_ON}")
+        else:
+            _tell_of_codec(output, step, run.steps)
 
 
 def _tell_of_codec(run: Path, step: int, steps: int):

@@ -7,10 +7,12 @@ from tfsq.training.muon import Muon
 from tfsq.training.program import export_program
 from tfsq.training.runs import export_run, train
 from tfsq.training.settings import TrainingSettings, build_model
+from tfsq.training.validation import Validation
 
 __all__ = [
     "Muon",
     "TrainingSettings",
+    "Validation",
     "build_model",
     "collect",
     "crops_dataset",

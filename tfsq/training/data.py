@@ -12,11 +12,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfsq import codec
+from tfsq.architectures.images import padded_size
 from tfsq.codec.image_files import stored_size
 
 # Of decoded images, in bytes.
 CACHE_SIZE = 2 * 2**30
 _DRAWS_OF_A_CROP = 4
+_VALIDATED = 256  # Pixels a side of an image to validate with, at most.
 
 
 def training_images(
@@ -117,6 +119,71 @@ class TrainingImages(collections.abc.Sequence):
         if len(self._damaged) == len(self.paths):
             self.error = ValueError(f"No images to train on, of {len(self.paths)} files.")
             raise self.error
+
+
+def validation_images(
+    paths: Sequence,
+    multiple: int,
+    smallest: int,
+    apart_from: Sequence = (),
+    on_skipped: Callable[[str], None] | None = None,
+) -> list[np.ndarray]:
+    """Reads the middle of images to validate with, of at most about 256 pixels a side.
+
+    Args:
+      paths: Image files, see `tfsq.codec.read_image`.
+      multiple: What height and width are cropped to multiples of.
+      smallest: Pixels that they must have at least.
+      apart_from: Files that none of them may be, nor a copy of one.
+      on_skipped: Called with why a file is left out; None raises instead.
+
+    Returns:
+      uint8 arrays [height, width, 3].
+
+    Raises:
+      ValueError: if one of them is in `apart_from`, or no file serves; without `on_skipped`, if one
+        is not an image or too small.
+      OSError: without `on_skipped`, if a file cannot be read.
+    """
+    least = padded_size(max(smallest, multiple), multiple)
+    found: dict = {}
+    for path in paths:
+        try:
+            _check_size(path, stored_size(path), least)
+            image = codec.read_image(path)
+            _check_size(path, (image.shape[0], image.shape[1]), least)
+            found[path] = _middle_of(image, multiple, least)
+        except (OSError, ValueError) as error:
+            if on_skipped is None:
+                raise
+            on_skipped(str(error))
+    if not found:
+        raise ValueError(f"No images to validate with, of {len(paths)} files.")
+    _check_apart(list(found), apart_from)
+    return list(found.values())
+
+
+def _middle_of(image: np.ndarray, multiple: int, least: int) -> np.ndarray:
+    for axis in (0, 1):
+        length = max(least, min(image.shape[axis], _VALIDATED) // multiple * multiple)
+        first = (image.shape[axis] - length) // 2
+        image = np.take(image, range(first, first + length), axis)
+    return image
+
+
+def _check_apart(paths: Sequence, others: Sequence) -> None:
+    """Raises ValueError if one of the files has the bytes of one of the others."""
+    sizes = {pathlib.Path(path).stat().st_size for path in paths}
+    known = {
+        digest_of([other]): other for other in others if pathlib.Path(other).stat().st_size in sizes
+    }
+    for path in paths:
+        other = known.get(digest_of([path])) if known else None
+        if other is not None:
+            raise ValueError(
+                "Images to validate with must not be among those to train on. "
+                f"Received: {path}, which is also {other}"
+            )
 
 
 def digest_of(paths: Sequence) -> str:

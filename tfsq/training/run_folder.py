@@ -244,29 +244,6 @@ def write_settings(identity: dict, output: pathlib.Path) -> None:
         file.write_text(json.dumps(identity, indent=2) + "\n")
 
 
-def forget_epochs(history: pathlib.Path, first: int) -> None:
-    """Removes what a run that was killed wrote of epochs that it has to do again.
-
-    Args:
-      history: CSV file with a row an epoch.
-      first: The epoch that comes next.
-    """
-    if not history.exists():
-        return
-    try:
-        header, *rows = history.read_text().splitlines(keepends=True) or [""]
-        epochs = [int(row.split(",")[0]) for row in rows if row.endswith("\n")]
-    except ValueError as error:
-        raise ValueError(f"{history} is damaged: {error}") from error
-    if not header.endswith("\n"):
-        history.unlink()
-        return
-    # A row that was being written has no end.
-    kept = [row for row, epoch in zip(rows, epochs) if epoch < first]
-    with writing_whole(history) as file:
-        file.write_text("".join((header, *kept)))
-
-
 def check_start(start: pathlib.Path, settings: TrainingSettings) -> None:
     """Checks that another run can begin from where this one stopped.
 

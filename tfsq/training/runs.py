@@ -8,15 +8,26 @@ import functools
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 import tensorflow as tf
 
-from tfsq.architectures import CompressionModel
+from tfsq.architectures import NETWORKS, CompressionModel
+from tfsq.architectures.distortions import distortion_of
 from tfsq.callbacks import TrainTestGap
 from tfsq.codec import CardFacts, export, write_model_card
 from tfsq.files import name_for_tensorflow, writing_whole
 from tfsq.training import distribution, run_folder
-from tfsq.training.data import CACHE_SIZE, TrainingImages, crops_dataset, training_images
+from tfsq.training.data import (
+    CACHE_SIZE,
+    TrainingImages,
+    crops_dataset,
+    training_images,
+    validation_images,
+)
+from tfsq.training.history import History, forget_epochs
 from tfsq.training.settings import TrainingSettings, apply_step, build_model, quantization_callbacks
+from tfsq.training.time_limit import TimeLimit
+from tfsq.training.validation import Validation
 
 
 def _copy_of(model, settings) -> CompressionModel:
@@ -29,7 +40,7 @@ def _copy_of(model, settings) -> CompressionModel:
 
 def _recording_callbacks(output: pathlib.Path) -> list[tf.keras.callbacks.Callback]:
     return [
-        tf.keras.callbacks.CSVLogger(str(output / run_folder.HISTORY), append=True),
+        History(output / run_folder.HISTORY),
         tf.keras.callbacks.TensorBoard(str(output / run_folder.LOGS), profile_batch=0),
     ]
 
@@ -54,6 +65,15 @@ def _check_arguments(settings: TrainingSettings, stop, strategy) -> None:
             f"`batch_size` must be a multiple of the {strategy.num_replicas_in_sync} replicas. "
             f"Received: batch_size={settings.batch_size}"
         )
+
+
+def _kept_apart(paths: Sequence, images: TrainingImages, settings, on_skipped) -> list[np.ndarray]:
+    """The images to validate with, if there are any."""
+    if not paths:
+        return []
+    multiple = NETWORKS[settings.architecture].size_multiple
+    smallest = distortion_of(settings.distortion).smallest_size
+    return validation_images(paths, multiple, smallest, images.paths, on_skipped)
 
 
 @contextlib.contextmanager
@@ -84,15 +104,17 @@ def train(
     on_skipped: Callable[[str], None] | None = None,
     strategy: tf.distribute.Strategy | None = None,
     cache_size: int = CACHE_SIZE,
+    validation: Sequence = (),
+    time_limit: float | None = None,
 ) -> CompressionModel:
     """Trains a network, and exports it.
 
     The folder `output` receives `settings.json`, `checkpoints/` (one an epoch), `logs/` for
-    TensorBoard, `history.csv` (a row an epoch: loss, bpp, mse, psnr, temperature,
-    train_test_gap) and, at the end, `model.keras` and `codec/`, the SavedModel. A run that was
-    interrupted continues from its last epoch, with the crops that come next, when called again with
-    the same settings, and so does one that a callback of yours stopped. One process at a time works
-    on a run.
+    TensorBoard, `history.csv` (a row an epoch: loss, bpp, mse, psnr, temperature, train_test_gap,
+    and with `validation` val_loss and others) and, at the end, `model.keras` and `codec/`, the
+    SavedModel. A run that was interrupted continues from its last epoch, with the crops that come
+    next, when called again with the same settings, and so does one that a callback of yours
+    stopped. One process at a time works on a run.
 
     Args:
       paths: Image files to train on.
@@ -109,12 +131,18 @@ def train(
         share each batch, and each draws a noise of its own. With several workers, each calls this
         with the same arguments and sees the same `output`, which the chief alone writes to.
       cache_size: Bytes of decoded images that are kept in memory; others are decoded again.
+      validation: Image files to evaluate at the end of each epoch, see `Validation`: the middle of
+        each, of at most 256x256 pixels. They are no part of the run, which may be continued with
+        others or without.
+      time_limit: Minutes after which to stop, at the end of the epoch in which they have passed,
+        without exporting if it is not the last one.
 
     Returns:
       The trained model.
 
     Raises:
-      ValueError: if the images do not serve, `output` holds a run with other settings or images,
+      ValueError: if the images do not serve, or one to validate with is also one to train on,
+        `output` holds a run with other settings or images,
         or a damaged one, or is worked on by another process, `start` none of the same network that
         stopped early enough, the batch cannot be shared evenly, or the workers do not see the same
         checkpoints.
@@ -124,15 +152,17 @@ def train(
     output = pathlib.Path(output)
     strategy = strategy or tf.distribute.get_strategy()
     _check_arguments(settings, stop, strategy)
+    limits = [] if time_limit is None else [TimeLimit(time_limit, strategy)]
     run_folder.check_same(dataclasses.asdict(settings), output)
     images = training_images(paths, settings.crop_size, on_skipped, cache_size)
+    kept_apart = _kept_apart(validation, images, settings, on_skipped)
     alone = (
         run_folder.locked(output) if distribution.is_chief(strategy) else contextlib.nullcontext()
     )
     with alone, name_for_tensorflow(output) as folder, _errors_of(images):
         run = _Run(images, folder, settings, strategy)
         run.begin(None if start is None else pathlib.Path(start), stop or settings.steps, output)
-        run.fit(callbacks)
+        run.fit([*callbacks, *limits], kept_apart)
         return run.finish()
 
 
@@ -176,9 +206,9 @@ class _Run:
             # Not before everything that may refuse them has accepted them.
             run_folder.write_settings(identity, output)
             epoch = -(-self._step // settings.steps_per_epoch)
-            run_folder.forget_epochs(output / run_folder.HISTORY, epoch)
+            forget_epochs(output / run_folder.HISTORY, epoch)
 
-    def fit(self, callbacks: Sequence) -> None:
+    def fit(self, callbacks: Sequence, kept_apart: Sequence) -> None:
         """Trains to the end, or to where a callback stops it."""
         settings = self._settings
         crops = functools.partial(
@@ -189,27 +219,26 @@ class _Run:
             settings.seed,
             least_detail=settings.least_detail,
         )
-        recording = _recording_callbacks(self._folder) if self._is_chief else []
         chain = [
             # What adds to the logs comes before what writes them.
             TrainTestGap(next(iter(crops()))),
             *quantization_callbacks(self.model, settings),
-            *recording,
+            *self._validation_callbacks(kept_apart),
+            *(_recording_callbacks(self._folder) if self._is_chief else []),
             self._checkpoints,
             *callbacks,
         ]
-        try:
-            for epochs in _epochs(self._step, self._end, settings.steps_per_epoch):
-                self.model.fit(
-                    crops(self._reached()), **epochs, verbose=0, shuffle=False, callbacks=chain
-                )
-                if self.model.stop_training:
-                    break
-        finally:
-            # Keras closes it only where training ends by itself.
-            for history in recording[:1]:
-                if getattr(history, "csv_file", None) is not None:
-                    history.csv_file.close()
+        for epochs in _epochs(self._step, self._end, settings.steps_per_epoch):
+            self.model.fit(
+                crops(self._reached()), **epochs, verbose=0, shuffle=False, callbacks=chain
+            )
+            if self.model.stop_training:
+                break
+
+    def _validation_callbacks(self, images: Sequence) -> list[Validation]:
+        # Keras writes the figures to a folder beside it.
+        place = self._folder / run_folder.LOGS / "pictures" if self._is_chief else None
+        return [Validation(images, place)] if images else []
 
     def finish(self) -> CompressionModel:
         """Exports a run that has reached its end; the model."""
