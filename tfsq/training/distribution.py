@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -56,6 +57,20 @@ def is_chief(strategy) -> bool:
     return resolver.task_type == "chief" or ("chief" not in jobs and resolver.task_id == 0)
 
 
+def gathering(strategy) -> Callable[[int], set[int]]:
+    """What `in_all_workers` does, traced once for many calls.
+
+    Args:
+      strategy: Where the run is trained.
+    """
+
+    @tf.function
+    def gather(value):
+        return strategy.gather(strategy.run(lambda: value[tf.newaxis]), axis=0)
+
+    return lambda value: set(gather(tf.constant(value)).numpy().tolist())
+
+
 def in_all_workers(strategy, value: int) -> set[int]:
     """What all the workers have called this with, which waits for the last of them.
 
@@ -63,12 +78,7 @@ def in_all_workers(strategy, value: int) -> set[int]:
       strategy: Where the run is trained.
       value: Of this worker.
     """
-
-    @tf.function
-    def gather():
-        return strategy.gather(strategy.run(lambda: tf.constant([value])), axis=0)
-
-    return set(gather().numpy().tolist())
+    return gathering(strategy)(value)
 
 
 def seed_noise(model, seed: int, step: int, strategy) -> None:

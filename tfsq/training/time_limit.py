@@ -7,7 +7,7 @@ import time
 import tensorflow as tf
 
 from tfsq.layers.checks import check_positive
-from tfsq.training.distribution import in_all_workers
+from tfsq.training.distribution import gathering
 
 
 class TimeLimit(tf.keras.callbacks.Callback):
@@ -27,11 +27,12 @@ class TimeLimit(tf.keras.callbacks.Callback):
     def __init__(self, minutes: float, strategy: tf.distribute.Strategy):
         super().__init__()
         self._end = time.monotonic() + 60.0 * check_positive("time_limit", minutes)
-        self._strategy = strategy
+        self._has_workers = strategy.cluster_resolver is not None
+        self._gather = gathering(strategy)
 
     def on_epoch_end(self, epoch, logs=None):
         is_over = time.monotonic() >= self._end
-        if self._strategy.cluster_resolver is not None:
-            is_over = any(in_all_workers(self._strategy, int(is_over)))
+        if self._has_workers:
+            is_over = any(self._gather(int(is_over)))
         if is_over:
             self.model.stop_training = True

@@ -1,0 +1,62 @@
+"""`tfsq train` with images kept apart and a limit of time, in process."""
+
+import csv
+
+import pytest
+from typer.testing import CliRunner
+
+from tests import tiny
+from tests.photographs import photograph
+from tfsq import codec
+from tfsq.cli import app
+
+OPTIONS = ("--steps", 4, "--steps-per-epoch", 2, "--batch-size", 2, "--crop-size", 64)
+OPTIONS += ("--num-filters", 3, "--num-latents", 4, "--architecture", tiny.NAME)
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """A folder of two images to train on, and one of two to validate with."""
+    for folder, first in (("train", 0), ("apart", 200)):
+        (tmp_path / folder).mkdir()
+        for name in ("coffee", "rocket"):
+            pixels = photograph(name)[first : first + 70, first : first + 80]
+            codec.write_image(pixels, tmp_path / folder / f"{name}.png")
+    return tmp_path / "train", tmp_path / "apart"
+
+
+def test_a_run_of_several_sessions_is_validated_on_folders_and_globs(
+    folders, tiny_network, eagerly, tmp_path
+):
+    trained_on, apart = folders
+    arguments = ("train", trained_on, "--output", tmp_path / "run", *OPTIONS)
+    validation = ("--validation", apart / "c*.png", "--validation", apart / "rocket.png")
+    result = run(*arguments, "--validation", apart, "--time-limit", 1e-6)
+    assert result.exit_code == 0, result.output
+    assert "stopped at step 2 of 4 by --time-limit; the same command continues" in result.output
+    assert not (tmp_path / "run" / "codec").exists()
+    result = run(*arguments, *validation, "--time-limit", 60)
+    assert result.exit_code == 0, result.output
+    assert "stopped" not in result.output
+    assert (tmp_path / "run" / "codec").is_dir()
+    rows = list(csv.DictReader((tmp_path / "run" / "history.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert all(float(row["val_psnr"]) > 0 for row in rows)
+
+
+def test_validation_and_limits_that_do_not_serve_are_refused(folders, tiny_network, tmp_path):
+    trained_on, apart = folders
+    arguments = ("train", trained_on, "--output", tmp_path / "run", *OPTIONS)
+    for wrong, message in (
+        (("--validation", trained_on), "must not be among those to train on. Received: "),
+        (("--validation", tmp_path / "no*"), "nothing that matches"),
+        (("--validation", apart, "--time-limit", -1), "`time_limit` must be"),
+    ):
+        result = run(*arguments, *wrong)
+        assert result.exit_code == 1
+        assert message in result.output
+        assert not (tmp_path / "run").exists()
