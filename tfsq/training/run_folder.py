@@ -1,4 +1,4 @@
-"""The folder of a run: what it is a run of, its checkpoints, its history."""
+"""The folder of a run: what it is a run of, its checkpoints, its lock."""
 
 from __future__ import annotations
 
