@@ -104,12 +104,62 @@ def test_bad_files_are_named_and_the_others_coded(photographs, folder, tmp_path)
     assert files_in(output) == ["photo 0.tfsq", "photo 2.tfsq", "photo 3.tfsq"]
     first, second = (photographs / f"photo 0.{ending}" for ending in ("jpeg", "png"))
     target = output / "photo 0.tfsq"
-    assert f"{second} would be written to {target}, as {first} is." in result.output
+    collision = f"{second} would be written to {target}, as {first} is."
+    assert collision in result.output
     assert f"Not an image file: {photographs / 'empty.png'}" in result.output
+    # What exists does not hide it.
+    result = run(*arguments, "--skip-existing")
+    assert result.exit_code == 1
+    assert collision in result.output
     result = run(*arguments, "--strict", "--force")
     assert result.exit_code == 1
     assert "would be written to" in result.output
     assert "files were skipped" not in result.output
+
+
+def test_damaged_files_are_named_also_with_strict(photographs, folder, tmp_path):
+    output = tmp_path / "coded"
+    arguments = (photographs, "--output-dir", output, "--model", folder)
+    assert run("compress", *arguments).exit_code == 0
+    (output / "photo 2.tfsq").write_bytes(b"TFSQ")
+    (output / ".tfsq-0123456789abcdef.tfsq").write_bytes(b"unfinished")
+    for options in ((), ("--strict",)):
+        arguments = (output, "--output-dir", tmp_path / f"to{len(options)}", "--model", folder)
+        result = run("decompress", *arguments, *options, "-q")
+        assert result.exit_code == 1
+        (line,) = result.output.splitlines()
+        assert f"{output / 'photo 2.tfsq'}: " in line
+        assert ("error: " in line) == bool(options)
+
+
+def test_links_are_files_of_their_own(photographs, folder, tmp_path):
+    os.link(photographs / "photo 0.png", photographs / "hard.png")
+    (photographs / "soft.png").symlink_to("photo 0.png")
+    output = tmp_path / "coded"
+    arguments = ("compress", photographs / "*.png", "--output-dir", output, "--model", folder)
+    assert run(*arguments).exit_code == 0
+    assert files_in(output) == ["hard.tfsq", "photo 0.tfsq", "soft.tfsq"]
+    # Unless they lead to one file to write.
+    (output / "hard.tfsq").unlink()
+    (output / "hard.tfsq").symlink_to("soft.tfsq")
+    result = run(*arguments, "--force")
+    assert result.exit_code == 1
+    assert "soft.png would be written to" in result.output
+
+
+def test_a_folder_that_is_a_file_leaves_the_others(photographs, folder, tmp_path):
+    output = tmp_path / "coded"
+    output.mkdir()
+    (output / "more").write_text("a file")
+    long = photographs / f"{'x' * 251}.png"
+    shutil.copy(photographs / "photo 0.png", long)
+    items = (photographs / "**" / "*.png",)
+    for options in ((), ("--skip-existing",)):
+        result = run("compress", *items, "--output-dir", output, "--model", folder, *options)
+        assert result.exit_code == 1, result.output
+        assert str(photographs / "more" / "a.b.png") in result.output
+        assert str(long) in result.output
+        assert (output / "photo 0.tfsq").exists()
 
 
 def test_photographs_stay_where_the_folder_is_their_own(photographs, folder):

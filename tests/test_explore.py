@@ -55,10 +55,11 @@ addEventListener("load", () => setTimeout(() => {
 }, 500));
 </script>"""
 
-pytestmark = [
-    pytest.mark.slow,  # A browser, and a documentation to build.
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
-]
+
+def in_a_browser(test):
+    """Marks a test that needs one, and a documentation to build."""
+    missing = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+    return pytest.mark.slow(missing(test))
 
 
 def dumped(address, tmp_path, *options):
@@ -94,6 +95,7 @@ def in_browser(tmp_path_factory):
     return dict(zip(GRID, dumped(page.as_uri(), folder / "profile")))
 
 
+@in_a_browser
 @pytest.mark.parametrize("setting", GRID, ids=lambda setting: "-".join(map(str, setting)))
 def test_numbers_of_the_page_are_those_of_analysis(setting, in_browser):
     form, gradient, temperature, scale = setting
@@ -160,6 +162,7 @@ def site(tmp_path_factory):
     return folder
 
 
+@in_a_browser
 @pytest.mark.parametrize("width", [390, 1280])
 def test_page_draws_without_errors_and_asks_nobody(site, width, tmp_path):
     with served(site) as address:

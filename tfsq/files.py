@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 # TensorFlow takes the names of files as patterns in places, and knows UTF-8 alone.
 _NOT_FOR_TENSORFLOW = frozenset("*?[]\\")
 _LONGEST_ENDING = 10
+_UNFINISHED = ".tfsq-"
 
 
 @contextlib.contextmanager
@@ -60,6 +61,15 @@ def _named(path: pathlib.Path, temporary: pathlib.Path) -> Iterator[None]:
         if error.errno is not None and is_of_file:
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+def is_unfinished(path) -> bool:
+    """Returns whether a name is one that files have while they are written.
+
+    Args:
+      path: Of a file.
+    """
+    return pathlib.Path(path).name.startswith(_UNFINISHED)
 
 
 def checked_empty(path, argument: str) -> pathlib.Path:
@@ -149,7 +159,7 @@ def _beside(path: pathlib.Path) -> pathlib.Path:
     """A new name in the same folder, however long that of `path` is."""
     # Keras wants to see the ending that it writes.
     ending = path.suffix if len(path.suffix) <= _LONGEST_ENDING else ""
-    return path.with_name(f".tfsq-{secrets.token_hex(8)}{ending}")
+    return path.with_name(f"{_UNFINISHED}{secrets.token_hex(8)}{ending}")
 
 
 def check_not_read(target, sources: Iterable) -> None:

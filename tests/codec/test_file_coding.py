@@ -51,19 +51,28 @@ def test_arguments_are_those_of_single_files(pairs, loaded):
         codec.compress_files(pairs, loaded, 0)
 
 
-def test_as_many_as_there_are_jobs_are_worked_at_and_the_rest_is_left_when_closed():
+def test_as_many_as_there_are_jobs_are_worked_at_and_the_rest_is_left_when_closed(tmp_path):
     begun, together = [], threading.Barrier(3)
 
     def code(source, target):
         begun.append(source)
         if len(begun) <= 3:
             together.wait(timeout=60)
-        return source + target
+        return source, target.name
 
-    outcomes = code_files(code, ((i, 100) for i in range(50)), 3)
+    outcomes = code_files(code, ((i, tmp_path / "x") for i in range(50)), 3)
     assert begun == []
     first = next(outcomes)
-    assert first.result == first.source + 100
+    assert first.result == (first.source, "x")
     outcomes.close()
     assert sorted(begun) == list(range(len(begun)))
-    assert len(begun) <= 6
+    assert len(begun) == 3
+
+
+def test_folders_to_write_to_are_made_or_named(pairs, loaded, tmp_path):
+    (tmp_path / "file").touch()
+    targets = [tmp_path / "new" / "folder" / "a.tfsq", tmp_path / "file" / "b.tfsq"]
+    found = zip((source for source, _ in pairs), targets)
+    outcomes = {o.target: o for o in codec.compress_files(found, loaded)}
+    assert targets[0].stat().st_size == outcomes[targets[0]].result.file_bytes
+    assert isinstance(outcomes[targets[1]].error, OSError)

@@ -145,7 +145,7 @@ def compress(
 
         if pair:
             source = _source(pair[0])
-            with _target(pair[1], source, force, _ENDING, _ENDING) as file, progress() as show:
+            with _target(pair[1], source, force, _ENDING, _ENDING) as file, progress(quiet) as show:
                 written = codec.compress_file(source, file, chosen, progress=show, **arguments)
             tell(pair[1], written)
             return
@@ -206,7 +206,7 @@ def decompress(
         codec = imported("codec")
 
         def tell(target: str, keeps_pixels: bool):
-            if not keeps_pixels:
+            if not keeps_pixels and not quiet:
                 say(f"{target} is lossy: the pixels in it are not those decoded. PNG keeps them.")
             if not quiet:
                 _tell(target, target)
@@ -214,7 +214,7 @@ def decompress(
         if pair:
             source = _source(pair[0])
             with _target(pair[1], source, force, None, ".png") as file:
-                with progress() as show:
+                with progress(quiet) as show:
                     image = codec.decompress_file(source, file, model, show)
                 keeps_pixels = _is_kept(codec, image, file)
             tell(pair[1], keeps_pixels)

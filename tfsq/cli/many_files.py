@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Iterable, List, Optional, Tuple
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tfsq.cli.paths import targets_of
-from tfsq.cli.shell import going_on, is_expected, reason_of
+from tfsq.cli.shell import going_on, is_expected, reason_of, say
 
 OUTPUT_DIR = typer.Option(
     None,
@@ -34,7 +34,7 @@ def one_pair(paths: List[str], default_target: Callable[[str], str]) -> Tuple[st
     source = paths[0]
     if len(paths) == 2:
         return source, paths[1]
-    if Path(source).is_dir():
+    if os.path.isdir(source):
         raise typer.BadParameter(f"give --output-dir for the files in the folder {source}")
     return source, default_target(source)
 
@@ -84,14 +84,7 @@ def code_many(code: Callable, tell: Callable, strict: bool, quiet: bool, **of_ta
     """
     with going_on(strict) as on_skipped:
         pairs = targets_of(on_skipped=on_skipped, **of_targets)
-        _go_through(code(_with_folders(pairs)), len(pairs), tell, on_skipped, quiet)
-
-
-def _with_folders(pairs: Iterable[Tuple[Any, Path]]) -> Iterator[Tuple[Any, Path]]:
-    """The same pairs; the folder to write in is there when a pair is taken."""
-    for source, target in pairs:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield source, target
+        _go_through(code(pairs), len(pairs), tell, on_skipped, quiet)
 
 
 def _go_through(
@@ -128,8 +121,11 @@ def _go_through(
         for outcome in outcomes:
             if outcome.error is None:
                 tell(outcome, totals)
-            elif on_skipped is None or not is_expected(outcome.error):
+            elif not is_expected(outcome.error):
+                say(f"Unexpected, at {outcome.source}:")
                 raise outcome.error
+            elif on_skipped is None:
+                raise ValueError(reason_of(outcome.error, outcome.source)) from outcome.error
             else:
                 on_skipped(reason_of(outcome.error, outcome.source))
             bar.update(task, advance=1, description=totals.speed())

@@ -116,7 +116,7 @@ def evaluate(
         None,
         "--html",
         help="Page to write, such as report.html: curves, a table, and pictures side by side, "
-        "references at equal bytes.",
+        "references at equal bytes where they go so low.",
     ),
     strict: bool = STRICT,
     force: bool = FORCE,

@@ -6,11 +6,12 @@ import functools
 import glob
 import os
 from pathlib import Path
-from typing import Callable, Container, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Container, Dict, Iterable, List, Optional, Tuple
 
 import typer
 
-from tfsq.files import check_not_inside, check_not_read, resolved
+from tfsq.cli.shell import reason_of
+from tfsq.files import check_not_inside, check_not_read, is_unfinished, resolved
 
 STANDARD_STREAM = "-"
 IMAGES = typer.Argument(..., help="Image files, folders of such, or globs, '**' included.")
@@ -29,7 +30,11 @@ def image_endings() -> frozenset:
 
 def _files_in(folder: str, endings: Container[str]) -> List[str]:
     paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
-    return [p for p in paths if Path(p).suffix.lower() in endings and Path(p).is_file()]
+    return [
+        path
+        for path in paths
+        if Path(path).suffix.lower() in endings and Path(path).is_file() and not is_unfinished(path)
+    ]
 
 
 def _matches(pattern: str) -> Tuple[List[str], str]:
@@ -68,6 +73,7 @@ def files_in_folders(
     items: Iterable[str],
     on_skipped: Optional[Callable[[str], None]] = None,
     endings: Optional[Container[str]] = None,
+    by_name: bool = False,
 ) -> Dict[str, str]:
     """The files of all those names, folders and globs, each once, with the folder it was found in.
 
@@ -75,18 +81,19 @@ def files_in_folders(
       items: What was typed.
       on_skipped: Called with why an item gives no files; None raises.
       endings: Of files that are taken from folders; those of images if None.
+      by_name: Whether links to a file are files of their own.
 
     Raises:
       ValueError: if an item gives none, or if there are none at all.
     """
-    found: Dict[Tuple[int, int], Tuple[str, str]] = {}
+    found: Dict[Any, Tuple[str, str]] = {}
     for item in items:
         try:
             paths, base = _files_of(item, image_endings() if endings is None else endings)
             for path in paths:
                 status = os.stat(path)
-                # By any path or link.
-                key = (status.st_dev, status.st_ino)
+                # By any path or link, unless these count.
+                key = os.path.abspath(path) if by_name else (status.st_dev, status.st_ino)
                 found[key] = min((path, base), found.get(key, (path, base)))
         except (OSError, ValueError) as error:
             if on_skipped is None:
@@ -159,21 +166,25 @@ def targets_of(
       ValueError: if two files would be written to the same one, or there are none.
     """
     found: Dict[Path, str] = {}
-    for source, base in files_in_folders(items, on_skipped, endings).items():
-        target = folder / Path(source).relative_to(base).with_suffix(ending)
-        if skip_existing and target.is_file():
-            continue
+    pairs = []
+    # Two names of one file are two files to write.
+    for source, base in files_in_folders(items, on_skipped, endings, by_name=True).items():
         try:
-            if target in found:
-                raise ValueError(f"{source} would be written to {target}, as {found[target]} is.")
+            target = folder / Path(source).relative_to(base).with_suffix(ending)
+            written = resolved(target)
+            if written in found:
+                raise ValueError(f"{source} would be written to {target}, as {found[written]} is.")
+            found[written] = source
+            if skip_existing and target.is_file():
+                continue
             if target.parent.exists():
                 check_target(target, [source], force)
-            found[target] = source
+            pairs.append((source, target))
         except (OSError, ValueError) as error:
             if on_skipped is None:
                 raise
-            on_skipped(str(error))
-    return [(source, target) for target, source in found.items()]
+            on_skipped(reason_of(error, source))
+    return pairs
 
 
 def check_new_folder(folder: Path, force: bool, sources: Iterable):

@@ -204,9 +204,10 @@ def cell(name) -> Text:
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[Callable[[Any], None]]:
-    """A bar that appears with the first call of what it gives."""
-    with Progress(*PROGRESS_COLUMNS, console=Console(stderr=True), transient=True) as bar:
+def progress(quiet: bool = False) -> Iterator[Callable[[Any], None]]:
+    """A bar that appears with the first call of what it gives, unless it is to be quiet."""
+    shown_at = Console(stderr=True)
+    with Progress(*PROGRESS_COLUMNS, console=shown_at, transient=True, disable=quiet) as bar:
         tasks = {}
 
         def show(event):

@@ -6,6 +6,7 @@ import concurrent.futures
 import dataclasses
 import functools
 import itertools
+import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -151,7 +152,7 @@ def compress_files(
     While one image is coded, the next is read; files are those that `compress_file` writes.
 
     Args:
-      pairs: For each file, (source, target).
+      pairs: For each file, (source, target); folders to write to are made.
       model: A `Codec`, or the folder of one.
       jobs: How many images are in memory, and worked at, at a time.
       **arguments: More of `compress_file`, the same for all.
@@ -174,7 +175,7 @@ def decompress_files(
     """Decompresses many `.tfsq` files, several at a time.
 
     Args:
-      pairs: For each file, (source, target).
+      pairs: For each file, (source, target); folders to write to are made.
       model: A `Codec`, or the folder of one; None finds it among the shipped ones, for each file.
       jobs: See `compress_files`.
       **arguments: More of `decompress_file`, the same for all.
@@ -219,13 +220,15 @@ def _as_they_are_done(work, pairs: Iterator, jobs: int) -> Iterator[FileOutcome]
             done, running = concurrent.futures.wait(
                 running, return_when=concurrent.futures.FIRST_COMPLETED
             )
-            running |= {pool.submit(work, *pair) for pair in itertools.islice(pairs, len(done))}
-            for future in done:
-                yield future.result()
+            while done:
+                # What it holds is not in memory any more when the next begins.
+                yield done.pop().result()
+                running |= {pool.submit(work, *pair) for pair in itertools.islice(pairs, 1)}
 
 
 def _outcome(code, source, target) -> FileOutcome:
     try:
+        pathlib.Path(target).parent.mkdir(parents=True, exist_ok=True)
         return FileOutcome(source, target, code(source, target))
     except Exception as error:
         return FileOutcome(source, target, error=error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import pathlib
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -31,6 +32,7 @@ _SAVE_OPTIONS: Mapping[str, Mapping[str, Any]] = {
 _SAME_COLOR = 2
 # Cameras write previews and second views as further frames of such a file.
 _STILLS_OF_SEVERAL_FRAMES = ("MPO",)
+_FILTERING = threading.RLock()
 
 
 def read_image(path) -> np.ndarray:
@@ -91,7 +93,8 @@ def stored_size(path) -> tuple[int, int]:
 @contextlib.contextmanager
 def _opened(file, name) -> Iterator[Image.Image]:
     """Opens an image of a kind that tfsq codes; errors of Pillow, in the block too, name it."""
-    with warnings.catch_warnings():
+    # Of the filters of warnings, a process has one list for all threads.
+    with _FILTERING, warnings.catch_warnings():
         # Its limit is ours, which is checked before pixels are decoded.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:

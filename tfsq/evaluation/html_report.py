@@ -126,7 +126,7 @@ class HtmlReport:
 
     def _side_by_side(self, image, decoded, size: int, m: Measurement, crop: _Crop) -> dict:
         figures = figures_of(image, bytes(size), decoded)
-        name = REFERENCES[m.codec].label if m.codec in REFERENCES else m.codec
+        name = _name_of(m)
         return {
             "label": f"{name}, {m.quality:g}",
             "codec": name,
@@ -185,7 +185,7 @@ def _curve(curve: Curve) -> dict[str, Any]:
     """What the page draws of a curve and shows in its table."""
     return {
         "label": curve.label(),
-        "is_model": curve.name not in REFERENCES,
+        "is_model": curve.of_models,
         "files": len(curve.files()),
         "means": sorted(map(_row, curve.means()), key=lambda row: row["bpp"]),
         "measurements": list(map(_row, curve.measurements)),
@@ -193,8 +193,11 @@ def _curve(curve: Curve) -> dict[str, Any]:
 
 
 def _row(m: Measurement) -> dict[str, Any]:
-    name = REFERENCES[m.codec].label if m.codec in REFERENCES else m.codec
-    return {**dataclasses.asdict(m), "codec": name, "psnr": _finite(m.psnr)}
+    return {**dataclasses.asdict(m), "codec": _name_of(m), "psnr": _finite(m.psnr)}
+
+
+def _name_of(m: Measurement) -> str:
+    return REFERENCES[m.codec].label if m.codec in REFERENCES else m.codec
 
 
 def _finite(psnr: float) -> float | None:

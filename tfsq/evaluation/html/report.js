@@ -76,13 +76,14 @@ function side(name) {
 
 function caption(shown) {
   if (shown.label === "original") return "original";
+  const excess = shown.bytes / rate().sides[0].bytes, more = excess > 1.1 ? ` (${excess.toFixed(1)} times as many)` : "";
   const similarity = shown.ms_ssim === null ? "" : `, MS-SSIM ${shown.ms_ssim.toFixed(4)}`;
-  return `${shown.label}: ${shown.bytes} bytes, ${shown.bpp.toFixed(3)} bpp, ${decibels(shown.psnr)}${similarity}`;
+  return `${shown.label}: ${shown.bytes} bytes${more}, ${shown.bpp.toFixed(3)} bpp, ${decibels(shown.psnr)}${similarity}`;
 }
 
 function chooseImage() {
   const has = image().pictures.length > 0;
-  at("viewer").hidden = !has;
+  at("viewer").hidden = at("choices").hidden = !has;
   at("no-pictures").hidden = has;
   if (has) {
     fill(at("rate"), image().pictures.map((found, index) => [String(index), found.label]), at("rate").value || "0");
@@ -149,7 +150,10 @@ async function pixels(source) {
 }
 
 async function drawError(picture) {
-  const [shown, truth] = await Promise.all([pixels(picture.src), pixels(image().original)]);
+  const source = picture.src;
+  const [shown, truth] = await Promise.all([pixels(source), pixels(image().original)]);
+  // Another was chosen meanwhile.
+  if (picture.src !== source) return;
   for (let i = 0; i < shown.data.length; i += 1) {
     shown.data[i] = i % 4 === 3 ? 255 : ERROR_GAIN * Math.abs(shown.data[i] - truth.data[i]);
   }
