@@ -22,6 +22,7 @@ from benchmarks.large.run import run
 RESULTS = pathlib.Path("results/many_files/times.csv")
 KODAK, LARGEST, QUALITY = 12, 20, 3
 PROCESSES = "a process each"
+WAYS = (PROCESSES, "--jobs 1", "--jobs 2")
 
 
 def photographs(data: pathlib.Path) -> list[pathlib.Path]:
@@ -36,20 +37,13 @@ def _pixels(path: pathlib.Path) -> int:
         return image.width * image.height
 
 
-def ways(command: str, sources: list, ending: str, folder: pathlib.Path) -> dict:
-    """Functions that do the same, and return the peak of memory."""
+def code(command: str, way: str, sources: list, ending: str, folder: pathlib.Path) -> int:
+    """Codes all files in a way, and returns the peak of memory."""
     options = ["--quality", QUALITY] if command == "compress" else []
-
-    def in_processes():
-        return max(
-            run(command, source, (folder / source.stem).with_suffix(ending), *options)[1]
-            for source in sources
-        )
-
-    def in_one(jobs):
-        return run(command, *sources, "--output-dir", folder, "--jobs", jobs, *options)[1]
-
-    return {PROCESSES: in_processes, **{f"--jobs {n}": lambda n=n: in_one(n) for n in (1, 2)}}
+    if way != PROCESSES:
+        return run(command, *sources, "--output-dir", folder, *way.split(), *options)[1]
+    targets = [(folder / source.stem).with_suffix(ending) for source in sources]
+    return max(run(command, *pair, *options)[1] for pair in zip(sources, targets))
 
 
 def measure(sources: list[pathlib.Path], repetitions: int) -> list[dict]:
@@ -57,28 +51,22 @@ def measure(sources: list[pathlib.Path], repetitions: int) -> list[dict]:
     seconds: dict = {}
     peaks: dict = {}
     with tempfile.TemporaryDirectory() as work:
-        coded: dict = {}
         for _ in range(repetitions):
+            files = sources
             for command, ending in (("compress", ".tfsq"), ("decompress", ".png")):
-                files = sources if command == "compress" else sorted(coded["compress"])
-                for number, way in enumerate((PROCESSES, "--jobs 1", "--jobs 2")):
+                contents = []
+                for way in WAYS:
                     folder = pathlib.Path(tempfile.mkdtemp(dir=work))
-                    began = time.monotonic()
-                    peak = ways(command, files, ending, folder)[way]()
-                    key = (command, way)
+                    key, began = (command, way), time.monotonic()
+                    peak = code(command, way, files, ending, folder)
                     seconds.setdefault(key, []).append(time.monotonic() - began)
                     peaks[key] = max(peak, peaks.get(key, 0))
-                    found = {folder / path.name: path.read_bytes() for path in folder.iterdir()}
-                    if number == 0:
-                        coded[command] = found
-                    assert _contents(found) == _contents(coded[command]), (command, way)
-                    print(command, way, f"{seconds[key][-1]:.1f} s", flush=True)
+                    contents.append({file.name: file.read_bytes() for file in folder.iterdir()})
+                    assert contents[-1] == contents[0] and len(contents[0]) == len(files), key
+                    print(*key, f"{seconds[key][-1]:.1f} s", flush=True)
+                files = sorted(folder.iterdir())
     pixels = sum(map(_pixels, sources))
     return [_row(*key, values, peaks[key], len(sources), pixels) for key, values in seconds.items()]
-
-
-def _contents(files: dict) -> dict:
-    return {path.name: content for path, content in files.items()}
 
 
 def _row(command: str, way: str, seconds: list, peak: int, files: int, pixels: int) -> dict:
