@@ -21,7 +21,9 @@ def report():
     return module
 
 
-@pytest.fixture(params=("mismatch", "gradient_risk", "rate_mismatch", "recommendation"))
+@pytest.fixture(
+    scope="module", params=("mismatch", "gradient_risk", "rate_mismatch", "recommendation")
+)
 def figure(request, report):
     if request.param == "recommendation":
         return figures.recommendations(report.recommendations(), "Of a batch")

@@ -210,6 +210,7 @@ def test_histograms_are_of_predicted_scales_and_of_residuals(name, lmbdas, tmp_p
             assert residuals[-1, 1] == pytest.approx(min((y - loc).max(), 8.0), abs=1e-3)
 
 
+@pytest.mark.slow  # Two replicas on two cores; `test_training` has them every day.
 @pytest.mark.usefixtures("eagerly")
 def test_two_replicas_log_what_one_does(files, kept_apart, tmp_path):
     settings = training.TrainingSettings(
