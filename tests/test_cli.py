@@ -15,18 +15,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from typer.testing import CliRunner
 
 from tests import tiny
+from tests.command_line import run
 from tests.photographs import photograph
 from tfsq import codec, evaluation
-from tfsq.cli import app
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
-
-
-def run(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

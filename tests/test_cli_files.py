@@ -12,22 +12,18 @@ import threading
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 from tests import tiny
+from tests.command_line import run
 from tests.photographs import photograph
 from tfsq import __version__, codec, evaluation
-from tfsq.cli import app, coding
+from tfsq.cli import coding
 from tfsq.cli.paths import files_of
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
 
 # A network that trains in seconds.
 TINY = ("--architecture", tiny.NAME, "--num-latents", 3)
-
-
-def run(*arguments, **given):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], **given)
 
 
 def save(path, size=(20, 30)):

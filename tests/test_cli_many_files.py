@@ -5,18 +5,13 @@ import shutil
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
+from tests.command_line import run
 from tests.photographs import photograph
 from tfsq import codec
-from tfsq.cli import app
 from tfsq.cli.paths import targets_of
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
-
-
-def run(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

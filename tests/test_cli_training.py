@@ -3,19 +3,14 @@
 import csv
 
 import pytest
-from typer.testing import CliRunner
 
 from tests import tiny
+from tests.command_line import run
 from tests.photographs import photograph
 from tfsq import codec
-from tfsq.cli import app
 
 OPTIONS = ("--steps", 4, "--steps-per-epoch", 2, "--batch-size", 2, "--crop-size", 64)
 OPTIONS += ("--num-filters", 3, "--num-latents", 4, "--architecture", tiny.NAME)
-
-
-def run(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

@@ -138,6 +138,10 @@ def test_figure_of_exact_pictures_is_drawn(curves, tmp_path):
     exact = [dataclasses.replace(m, psnr=math.inf) for m in curves[0].measurements]
     figure = evaluation.draw_comparison([evaluation.Curve("tfsq", tuple(exact)), *curves[1:]])
     figure.savefig(tmp_path / "figure.png")
+    (axes,) = figure.axes
+    drawn = [line for line in axes.lines if np.isfinite(line.get_ydata()).any()]
+    assert len(drawn) == len(curves) - 1
+    assert np.isfinite([*axes.get_xlim(), *axes.get_ylim()]).all()
 
 
 def test_text_of_the_figure_is_readable(curves):
