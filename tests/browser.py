@@ -47,7 +47,10 @@ class Page:
     def _note(self, message):
         name, found = message.get("method"), message.get("params", {})
         if name == "Network.requestWillBeSent":
-            self.requests.append(found["request"]["url"])
+            url = found["request"]["url"]
+            # What lies in the page itself is asked of nobody.
+            if not url.startswith(("data:", "blob:")):
+                self.requests.append(url)
         elif name == "Runtime.exceptionThrown":
             self.complaints.append(str(found["exceptionDetails"]))
         elif name == "Log.entryAdded" and found["entry"]["level"] == "error":
@@ -87,11 +90,15 @@ class Page:
 
 @contextlib.contextmanager
 def page(folder):
-    """Opens a browser with its files in a folder."""
+    """Opens a browser with its files in a folder, and no network but this machine."""
     websocket, program = needs_browser()
-    options = ("--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0")
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
+    options += [
+        "--remote-allow-origins=*",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    ]
     process = subprocess.Popen(
-        [program, *options, "--remote-allow-origins=*", f"--user-data-dir={folder}", "about:blank"],
+        [program, *options, f"--user-data-dir={folder}", "about:blank"],
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )

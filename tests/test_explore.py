@@ -9,74 +9,21 @@ import json
 import math
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import threading
 
 import pytest
 
+from tests import browser
 from tfsq import analysis, layers
 from tfsq.analysis.report import LOSS
 
 ROOT = pathlib.Path(__file__).parents[1]
 SCRIPT = ROOT / "docs" / "javascripts" / "explore.js"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 FORMS = ("dithered", "additive", "rounding")
 GRADIENTS = ("straight_through", "expected")
 GRID = list(itertools.product(FORMS, GRADIENTS, (1.0, 0.3, 0.05, 0.01), (0.05, 0.2, 0.5, 2.0)))
-# Written into the page where it is served: errors, and what was asked for, as text of the document.
-RECORDER = """<script>
-const found = { errors: [], drawn: 0 };
-const failed = (e) => found.errors.push(`${e.message} ${e.filename || e.target.src}`);
-addEventListener("error", failed, true);
-addEventListener("unhandledrejection", (e) => found.errors.push(String(e.reason)));
-const told = console.error;
-console.error = (...words) => { found.errors.push(words.join(" ")); told(...words); };
-addEventListener("load", () => setTimeout(() => {
-  const set = (name, value) => {
-    const input = document.getElementById(`explore-${name}`);
-    input.value = value;
-    input.dispatchEvent(new Event("input", { bubbles: true }));
-  };
-  found.before = document.querySelector("[data-now=toRounding]").textContent;
-  set("temperature", 0);
-  setTimeout(() => {
-    found.after = document.querySelector("[data-now=toRounding]").textContent;
-    found.shown = document.querySelector("output[for=explore-temperature]").textContent;
-    found.drawn = document.querySelectorAll("#explore svg .curve").length;
-    found.asked = performance.getEntriesByType("resource").map((e) => [e.initiatorType, e.name]);
-    found.wide = document.documentElement.scrollWidth - innerWidth;
-    const result = document.createElement("pre");
-    result.id = "result";
-    result.textContent = JSON.stringify(found);
-    document.body.append(result);
-  }, 500);
-}, 500));
-</script>"""
-
-
-def in_a_browser(test):
-    """Marks a test that needs one, and a documentation to build."""
-    missing = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-    return pytest.mark.slow(missing(test))
-
-
-def dumped(address, tmp_path, *options):
-    """What a page without network writes into its element "result"."""
-    command = [
-        CHROMIUM,
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        f"--user-data-dir={tmp_path}",
-    ]
-    nowhere = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-    command += [nowhere, "--virtual-time-budget=10000", *options, "--dump-dom", address]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-    text = re.search(r'<pre id="result">(.*?)</pre>', found, re.DOTALL)
-    assert text, found[-2000:]
-    return json.loads(text[1].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
 
 
 @pytest.fixture(scope="module")
@@ -85,17 +32,14 @@ def in_browser(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
     names = ("form", "gradient", "temperature", "scale")
     settings = json.dumps([dict(zip(names, setting)) for setting in GRID])
-    page = folder / "page.html"
-    page.write_text(
-        f"<body><script>{SCRIPT.read_text()}</script><script>"
-        'const result = document.createElement("pre"); result.id = "result";'
-        f"result.textContent = JSON.stringify({settings}.map(tfsqExplore.measure));"
-        "document.body.append(result);</script></body>"
-    )
-    return dict(zip(GRID, dumped(page.as_uri(), folder / "profile")))
+    file = folder / "page.html"
+    file.write_text(f"<body><script>{SCRIPT.read_text()}</script>")
+    with browser.page(folder / "profile") as page:
+        page.open(file.as_uri())
+        return dict(zip(GRID, page.run(f"{settings}.map(tfsqExplore.measure)")))
 
 
-@in_a_browser
+@pytest.mark.slow  # A browser.
 @pytest.mark.parametrize("setting", GRID, ids=lambda setting: "-".join(map(str, setting)))
 def test_numbers_of_the_page_are_those_of_analysis(setting, in_browser):
     form, gradient, temperature, scale = setting
@@ -123,28 +67,16 @@ def test_numbers_of_the_page_are_those_of_analysis(setting, in_browser):
         assert abs(page[name] - value) <= tolerance, f"{name}: {page[name]}, {value} +- {error}"
 
 
-class Serving(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder, pages with the recorder in front."""
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder, and logs nothing."""
 
     def log_message(self, format, *args):
         pass
 
-    def do_GET(self):
-        page = pathlib.Path(self.translate_path(self.path)) / "index.html"
-        if not page.is_file():
-            super().do_GET()
-            return
-        body = page.read_text().replace("<head>", "<head>" + RECORDER, 1).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
 
 @contextlib.contextmanager
 def served(folder):
-    handler = functools.partial(Serving, directory=folder)
+    handler = functools.partial(Quiet, directory=folder)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -162,28 +94,49 @@ def site(tmp_path_factory):
     return folder
 
 
-@in_a_browser
+SHOWN = """(() => {
+  const text = (selector) => document.querySelector(selector).textContent;
+  return {
+    toRounding: text("[data-now=toRounding]"),
+    temperature: text("output[for=explore-temperature]"),
+    drawn: document.querySelectorAll("#explore svg .curve").length,
+    wide: document.documentElement.scrollWidth - innerWidth,
+  };
+})()"""
+SLIDE = """(() => {
+  const slider = document.getElementById("explore-temperature");
+  slider.value = 0;
+  slider.dispatchEvent(new Event("input", { bubbles: true }));
+})()"""
+# What the page draws, it draws in the next frame.
+DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+@pytest.mark.slow  # A browser, and a documentation to build.
 @pytest.mark.parametrize("width", [390, 1280])
 def test_page_draws_without_errors_and_asks_nobody(site, width, tmp_path):
-    with served(site) as address:
-        found = dumped(f"{address}/explore/", tmp_path, f"--window-size={width},1600")
+    with served(site) as address, browser.page(tmp_path / "browser") as page:
+        page.open(f"{address}/explore/", width=width, height=1600)
+        page.run(DRAWN)
+        before = page.run(SHOWN)
+        page.run(SLIDE)
+        page.run(DRAWN)
+        after = page.run(SHOWN)
     # Of formulas, which this page can do without: no name is resolved here.
     formulas = "https://cdn.jsdelivr.net/npm/mathjax"
-    # That one error says that errors are seen.
-    assert any(formulas in error for error in found["errors"])
-    assert [error for error in found["errors"] if formulas not in error] == []
-    strangers = [name for _, name in found["asked"] if not name.startswith(address)]
-    assert all(name.startswith(formulas) for name in strangers)
+    strangers = [url for url in page.requests if not url.startswith(address)]
+    # That one request and its failure say that requests and failures are seen.
+    assert len(strangers) == 1 and strangers[0].startswith(formulas)
+    assert page.complaints == ["Failed to load resource: net::ERR_NAME_NOT_RESOLVED"]
     # Material fetches its search, and this page nothing.
-    kinds = ("fetch", "xmlhttprequest", "beacon", "other")
-    fetched = [name for kind, name in found["asked"] if kind in kinds]
-    assert not [name for name in fetched if "search" not in name and "favicon" not in name]
+    own = [url for url in page.requests if url.startswith(address)]
+    assert [url for url in own if url.endswith(".json") and "search" not in url] == []
     # One curve in each of two panels, two in the others.
-    assert found["drawn"] == 6
+    assert before["drawn"] == after["drawn"] == 6
     # The slider holds a logarithm.
-    assert found["shown"] == "1"
-    assert (found["before"], found["after"]) == ("0.0677", "0.1669")
-    assert found["wide"] <= 0
+    assert after["temperature"] == "1"
+    assert (before["toRounding"], after["toRounding"]) == ("0.0677", "0.1669")
+    assert before["wide"] <= 0 and after["wide"] <= 0
 
 
 def test_script_names_no_address():

@@ -210,4 +210,4 @@ def test_the_page_works_in_a_browser(width, written, tmp_path):
         page.run("document.querySelectorAll('#rows button')[0].click()")
         assert page.run("document.getElementById('image').value") != ""
         assert page.complaints == []
-        assert {url.split(":")[0] for url in page.requests} <= {"file", "data", "blob"}
+        assert [url for url in page.requests if not url.startswith("file:")] == []
