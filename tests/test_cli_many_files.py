@@ -127,6 +127,21 @@ def test_damaged_files_are_named_also_with_strict(photographs, folder, tmp_path)
         assert ("error: " in line) == bool(options)
 
 
+def test_strict_tells_of_files_that_were_being_coded(photographs, folder, tmp_path):
+    coded, output = tmp_path / "coded", tmp_path / "decoded"
+    model = ("--model", folder)
+    assert run("compress", photographs, "--output-dir", coded, *model).exit_code == 0
+    # The first in the order of names fails at once, while the second is decoded.
+    (coded / "a.tfsq").write_bytes(b"TFSQ")
+    result = run("decompress", coded, "--output-dir", output, *model, "--strict", "--jobs", "2")
+    assert result.exit_code == 1
+    assert f"error: {coded / 'a.tfsq'}: " in result.output
+    written = files_in(output)
+    assert 0 < len(written) < len(files_in(coded)) - 1
+    assert [name for name in written if f"{output / name}" not in result.output] == []
+    assert f"{len(written)} of {len(files_in(coded))} files" in result.output
+
+
 def test_links_are_files_of_their_own(photographs, folder, tmp_path):
     os.link(photographs / "photo 0.png", photographs / "hard.png")
     (photographs / "soft.png").symlink_to("photo 0.png")

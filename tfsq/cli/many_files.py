@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import time
@@ -82,9 +83,23 @@ def code_many(code: Callable, tell: Callable, strict: bool, quiet: bool, **of_ta
       quiet: See `_go_through`.
       **of_targets: Arguments of `targets_of`.
     """
+    failed: List[Any] = []
     with going_on(strict) as on_skipped:
         pairs = targets_of(on_skipped=on_skipped, **of_targets)
-        _go_through(code(pairs), len(pairs), tell, on_skipped, quiet)
+        # Behind one that failed none is begun; those that are being coded are written, and told of.
+        outcomes = code(itertools.takewhile(lambda _: not failed, pairs))
+        _go_through(outcomes, len(pairs), tell, on_skipped, failed, quiet)
+        for outcome in failed[1:]:
+            say(reason_of(outcome.error, outcome.source))
+        if failed:
+            _raise(failed[0])
+
+
+def _raise(outcome: Any):
+    if not is_expected(outcome.error):
+        say(f"Unexpected, at {outcome.source}:")
+        raise outcome.error
+    raise ValueError(reason_of(outcome.error, outcome.source)) from outcome.error
 
 
 def _go_through(
@@ -92,6 +107,7 @@ def _go_through(
     total: int,
     tell: Callable[[Any, Totals], None],
     on_skipped: Optional[Callable[[str], None]],
+    failed: List[Any],
     quiet: bool,
 ):
     """Goes through what becomes of many files, with a bar.
@@ -100,7 +116,8 @@ def _go_through(
       outcomes: An outcome for each file, when it is done.
       total: How many there will be.
       tell: Called with an outcome of a file that was written, and the totals to add it to.
-      on_skipped: Called with why another was not; None raises.
+      on_skipped: Called with why another was not; None adds it to `failed`.
+      failed: Gets the outcomes that end the work.
       quiet: Whether to show neither bar nor totals.
     """
     totals = Totals()
@@ -121,11 +138,8 @@ def _go_through(
         for outcome in outcomes:
             if outcome.error is None:
                 tell(outcome, totals)
-            elif not is_expected(outcome.error):
-                say(f"Unexpected, at {outcome.source}:")
-                raise outcome.error
-            elif on_skipped is None:
-                raise ValueError(reason_of(outcome.error, outcome.source)) from outcome.error
+            elif on_skipped is None or not is_expected(outcome.error):
+                failed.append(outcome)
             else:
                 on_skipped(reason_of(outcome.error, outcome.source))
             bar.update(task, advance=1, description=totals.speed())
