@@ -70,6 +70,18 @@ def test_every_public_object_documents_its_arguments(name):
         assert documented, f"{name} does not document {parameter.name}"
 
 
+def test_code_fits_beside_the_links_of_a_page():
+    # Of README.md, which is read elsewhere, nothing is hidden.
+    blocks = [
+        (page.name, line)
+        for page in PAGES[1:]
+        for block in re.findall(r"```\w*\n(.*?)```", page.read_text(), re.DOTALL)
+        for line in block.splitlines()
+    ]
+    assert len(blocks) > 100
+    assert [block for block in blocks if len(block[1]) > 86] == []
+
+
 def test_figures_of_the_readme_are_those_of_the_demo():
     report = json.loads((ROOT / "results" / "demo" / "report.json").read_text())["files"][1]
     assert report["decoder_matches_encoder"]
