@@ -49,7 +49,16 @@ function range(lines, measure) {
   return { x: [0, 1.3 * Math.max(...shown.map((row) => row.bpp))], y: [Math.min(...ys) - 3, Math.max(...ys) + 3] };
 }
 
+// Plotly takes longer to begin than all the rest, which is there to be looked at before.
+function loadPlotly() {
+  const script = document.createElement("script");
+  script.textContent = at("plotly").textContent;
+  document.head.append(script);
+  draw();
+}
+
 function draw() {
+  if (!window.Plotly) return;
   const measure = at("measure").value, style = getComputedStyle(document.documentElement);
   const color = (name) => style.getPropertyValue(name).trim();
   const lines = traces(measure, at("chart-image").value), { x, y } = range(lines, measure);
@@ -256,7 +265,7 @@ function begin() {
   at("pair").addEventListener("pointermove", drag);
   at("stage").addEventListener("keydown", key);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-  draw();
+  addEventListener("load", () => requestAnimationFrame(() => setTimeout(loadPlotly)));
   chooseImage();
   table();
 }
