@@ -96,7 +96,7 @@ def channels_first():
 
 # Keras 3 says so of every pipeline whose length it does not know.
 @pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning")
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_targets_of_another_shape_are_not_broadcast(jit_compile):
     model = network(jit_compile=jit_compile)
     unknown = tf.TensorSpec([None] * 4, tf.uint8)

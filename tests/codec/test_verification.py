@@ -36,6 +36,7 @@ def test_other_pixels_in_the_second_process_leave_no_file(loaded, image_file):
     assert len(list(image_file.parent.iterdir())) == 2
 
 
+@pytest.mark.slow  # A process.
 def test_what_the_second_process_says_is_passed_on(loaded, image_file, tmp_path):
     nowhere = dataclasses.replace(loaded, folder=tmp_path)
     with pytest.raises(codec.VerificationError, match="cannot decode it: .*Error: Not a codec"):

@@ -101,6 +101,7 @@ def test_bad_settings_are_refused(setting, message):
         training.TrainingSettings(**setting)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_temperature_stays_until_annealing_starts(files, tmp_path):
     settings = training.TrainingSettings(
         **SMALL, annealing_start=0.5, initial_temperature=0.8, final_temperature=0.1
