@@ -1,5 +1,6 @@
 """Commands on many files."""
 
+import itertools
 import os
 import shutil
 
@@ -37,7 +38,8 @@ def test_folders_there_and_back(photographs, folder, loaded, tmp_path):
     assert result.exit_code == 0, result.output
     assert files_in(output) == ["a.b.tfsq", *(f"photo {number}.tfsq" for number in range(4))]
     total = sum(path.stat().st_size for path in output.iterdir())
-    assert f"5 of 5 files: {total} bytes" in result.stdout
+    assert f"5 of 5 files written: {total} bytes" in result.stdout
+    assert f"'{photographs}/**' takes those of its folders, too" in result.output
     for path in output.iterdir():
         (line,) = [line for line in result.stdout.splitlines() if f"{path}:" in line]
         assert line.startswith(f"{path}: {path.stat().st_size} bytes, ")
@@ -73,16 +75,16 @@ def test_what_exists_is_refused_left_out_or_replaced(photographs, folder, tmp_pa
     # The one that was missing is written.
     assert result.exit_code == 1
     assert result.output.count("is there already; --force replaces it.") == 2 * 3
-    assert "1 of 1 files" in result.stdout
+    assert "1 of 4 files written, 3 skipped: " in result.stdout
     assert (output / "photo 2.tfsq").exists()
     (output / "photo 2.tfsq").unlink()
     result = run(*arguments, "--skip-existing")
     assert result.exit_code == 0, result.output
-    assert "1 of 1 files" in result.stdout
+    assert "1 of 4 files written, 3 there already: " in result.stdout
     assert {path: path.stat().st_mtime_ns for path in before} == before
     result = run(*arguments, "--skip-existing")
     assert result.exit_code == 0
-    assert "0 of 0 files" in result.stdout
+    assert "0 of 4 files written, 4 there already\n" in result.stdout
     assert run(*arguments, "--force").exit_code == 0
     assert all(path.stat().st_mtime_ns > before[path] for path in before)
 
@@ -91,25 +93,78 @@ def test_bad_files_are_named_and_the_others_coded(photographs, folder, tmp_path)
     output = tmp_path / "coded"
     (photographs / "photo 1.jpg").write_bytes(b"no image")
     (photographs / "empty.png").touch()
-    shutil.copy(photographs / "photo 0.png", photographs / "photo 0.jpeg")
-    arguments = ("compress", photographs, "--output-dir", output, "--model", folder)
+    (photographs / "phone.HEIC").write_bytes(b"of a phone")
+    (photographs / "gone.jpg").symlink_to("nowhere.jpg")
+    again = tmp_path / "again"
+    again.mkdir()
+    shutil.copy(photographs / "photo 0.png", again)
+    arguments = ("compress", again, photographs, "--output-dir", output, "--model", folder)
     result = run(*arguments)
     assert result.exit_code == 1
-    assert "3 files were skipped:" in result.output
+    assert "5 files were skipped:" in result.output
+    assert "3 of 8 files written, 5 skipped: " in result.stdout
     assert files_in(output) == ["photo 0.tfsq", "photo 2.tfsq", "photo 3.tfsq"]
-    first, second = (photographs / f"photo 0.{ending}" for ending in ("jpeg", "png"))
+    first, second = (place / "photo 0.png" for place in (again, photographs))
     target = output / "photo 0.tfsq"
-    collision = f"{second} would be written to {target}, as {first} is."
+    collision = f"{second} would be written to {target}, as {first} would be."
     assert collision in result.output
+    for name in ("photo 1.jpg", "phone.HEIC", "gone.jpg"):
+        assert str(photographs / name) in result.output
     assert f"Not an image file: {photographs / 'empty.png'}" in result.output
     # What exists does not hide it.
     result = run(*arguments, "--skip-existing")
     assert result.exit_code == 1
     assert collision in result.output
+    (photographs / "gone.jpg").unlink()
     result = run(*arguments, "--strict", "--force")
     assert result.exit_code == 1
     assert "would be written to" in result.output
     assert "files were skipped" not in result.output
+
+
+def test_names_that_differ_in_their_endings_keep_them(photographs, folder, tmp_path):
+    output, decoded = tmp_path / "coded", tmp_path / "decoded"
+    # One of the two does not serve, and hides the other nowhere.
+    (photographs / "photo 1.png").write_bytes(b"no image")
+    shutil.copy(photographs / "photo 0.png", photographs / "photo 0.jpeg")
+    result = run("compress", photographs, "--output-dir", output, "--model", folder)
+    assert result.exit_code == 1
+    names = ["photo 0.jpeg", "photo 0.png", "photo 1.jpg", "photo 2", "photo 3"]
+    assert files_in(output) == [f"{name}.tfsq" for name in names]
+    assert "5 of 6 files written, 1 skipped: " in result.stdout
+    result = run("decompress", output, "--output-dir", decoded, "--model", folder)
+    assert result.exit_code == 0, result.output
+    assert files_in(decoded) == [f"{name}.png" for name in names]
+
+
+def test_an_interrupted_call_says_how_to_go_on(photographs, folder, tmp_path, monkeypatch):
+    def interrupted(*arguments, **others):
+        yield from itertools.islice(compress_files(*arguments, **others), 2)
+        raise KeyboardInterrupt
+
+    compress_files = codec.compress_files
+    monkeypatch.setattr(codec, "compress_files", interrupted)
+    arguments = ("compress", photographs, "--output-dir", tmp_path / "out", "--model", folder)
+    result = run(*arguments)
+    assert result.exit_code == 130
+    assert (
+        "interrupted; --skip-existing goes on. 2 of 4 files written, 2 not begun" in result.output
+    )
+
+
+def test_options_also_hold_for_one_file(photographs, folder, tmp_path):
+    image, target = photographs / "photo 0.png", tmp_path / "photo.tfsq"
+    model = ("--model", folder)
+    assert run("compress", image, target, *model).exit_code == 0
+    before = target.stat().st_mtime_ns
+    result = run("compress", image, target, *model, "--skip-existing")
+    assert (result.exit_code, result.output) == (0, f"{target} was there already\n")
+    assert target.stat().st_mtime_ns == before
+    assert run("decompress", target, *model, "--format", "bmp").exit_code == 0
+    assert sorted(path.name for path in tmp_path.glob("photo.*")) == ["photo.bmp", "photo.tfsq"]
+    result = run("decompress", target, tmp_path / "a.png", *model, "--format", "bmp")
+    assert result.exit_code == 2
+    assert "--format" in result.output
 
 
 def test_damaged_files_are_named_also_with_strict(photographs, folder, tmp_path):
@@ -196,13 +251,13 @@ def test_errors_before_anything_is_coded(photographs, folder, tmp_path):
     assert "--output-dir" in result.output
     result = run("decompress", photographs / "more", "--output-dir", output, "--model", folder)
     assert result.exit_code == 1
-    assert f"No such files in the folder {photographs / 'more'}" in result.output
+    assert f"No .tfsq files in the folder {photographs / 'more'}" in result.output
 
 
 def test_places_below_folders_and_globs(photographs, tmp_path):
     name = os.path.relpath(photographs / "more" / "a.b.png")
     for items in ([name], [str(photographs / "more")], [f"{photographs}/more/*.png"]):
-        pairs = targets_of(items, tmp_path, ".tfsq")
+        pairs, _ = targets_of(items, tmp_path, ".tfsq")
         assert [target for _, target in pairs] == [tmp_path / "a.b.tfsq"]
-    (pair,) = targets_of([f"{photographs}/*/a*"], tmp_path, ".tfsq")
+    ((pair,), _) = targets_of([f"{photographs}/*/a*"], tmp_path, ".tfsq")
     assert pair == (str(photographs / "more" / "a.b.png"), tmp_path / "more" / "a.b.tfsq")

@@ -19,6 +19,7 @@ from tfsq.cli.many_files import (
     QUIET,
     SKIP_EXISTING,
     code_many,
+    is_there,
     one_pair,
 )
 from tfsq.cli.paths import FORCE, STANDARD_STREAM, STRICT, check_target
@@ -126,6 +127,8 @@ def compress(
     if sum(option is not None for option in (quality, bpp, size, psnr)) > 1:
         raise typer.BadParameter("give one of --quality, --bpp, --size and --psnr")
     pair = None if output_dir else one_pair(paths, functools.partial(_beside, ending=_ENDING))
+    if pair and is_there(pair[1], skip_existing, quiet):
+        return
     with errors_as_sentences():
         codec = imported("codec")
 
@@ -188,8 +191,8 @@ def decompress(
         "files, folders of such, or globs.",
     ),
     output_dir: Optional[Path] = OUTPUT_DIR,
-    image_format: str = typer.Option(
-        "png", "--format", help="With --output-dir: what the names of image files end in."
+    image_format: Optional[str] = typer.Option(
+        None, "--format", help="What names of image files end in where they are not given; 'png'."
     ),
     model: Optional[Path] = typer.Option(
         None, "--model", help="Folder of the codec; not needed for those that come with tfsq."
@@ -201,7 +204,12 @@ def decompress(
     quiet: bool = QUIET,
 ):
     """Decompress .tfsq files to image files: one, or many with --output-dir."""
-    pair = None if output_dir else one_pair(paths, functools.partial(_beside, ending=".png"))
+    if image_format and not output_dir and len(paths) > 1:
+        raise typer.BadParameter("--format is for names that are not given")
+    ending = f".{(image_format or 'png').lstrip('.')}"
+    pair = None if output_dir else one_pair(paths, functools.partial(_beside, ending=ending))
+    if pair and is_there(pair[1], skip_existing, quiet):
+        return
     with errors_as_sentences():
         codec = imported("codec")
 
@@ -213,7 +221,7 @@ def decompress(
 
         if pair:
             source = _source(pair[0])
-            with _target(pair[1], source, force, None, ".png") as file:
+            with _target(pair[1], source, force, None, ending) as file:
                 with progress(quiet) as show:
                     image = codec.decompress_file(source, file, model, show)
                 keeps_pixels = _is_kept(codec, image, file)
@@ -232,7 +240,7 @@ def decompress(
             quiet,
             items=paths,
             folder=output_dir,
-            ending=f".{image_format.lstrip('.')}",
+            ending=ending,
             endings=(_ENDING,),
             force=force,
             skip_existing=skip_existing,

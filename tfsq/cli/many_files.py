@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tfsq.cli.paths import targets_of
-from tfsq.cli.shell import going_on, is_expected, reason_of, say
+from tfsq.cli.paths import STANDARD_STREAM, targets_of, tell_of_folders
+from tfsq.cli.shell import going_on, is_expected, reason_of, say, shown
 
 OUTPUT_DIR = typer.Option(
     None,
@@ -22,7 +22,7 @@ OUTPUT_DIR = typer.Option(
 )
 JOBS = typer.Option(2, "--jobs", help="With --output-dir: files that are worked at, at a time.")
 SKIP_EXISTING = typer.Option(
-    False, "--skip-existing", help="With --output-dir: leave out what was written before."
+    False, "--skip-existing", help="Leave out what was written before, whatever it holds."
 )
 QUIET = typer.Option(False, "-q", "--quiet", help="Say nothing but errors.")
 _MEGA = 1e6
@@ -40,17 +40,28 @@ def one_pair(paths: List[str], default_target: Callable[[str], str]) -> Tuple[st
     return source, default_target(source)
 
 
+def is_there(target: str, skip_existing: bool, quiet: bool) -> bool:
+    """Whether the one file to write is passed over, and says so."""
+    passed_over = skip_existing and target != STANDARD_STREAM and os.path.isfile(target)
+    if passed_over and not quiet:
+        print(shown(f"{target} was there already"))
+    return passed_over
+
+
 class Totals:
     """What was done so far.
 
     Attributes:
-      files: Number of files.
+      files: Number of files that were written.
       pixels: Of their images.
       file_bytes: Of `.tfsq` files.
+      there: Files that were passed over.
+      skipped: Files that did not serve.
+      left: Files that were not begun, or are being coded.
     """
 
     def __init__(self):
-        self.files = self.pixels = self.file_bytes = 0
+        self.files = self.pixels = self.file_bytes = self.there = self.skipped = self.left = 0
         self._began = time.monotonic()
 
     def add(self, pixels: int, file_bytes: int):
@@ -58,18 +69,29 @@ class Totals:
         self.pixels += pixels
         self.file_bytes += file_bytes
 
+    def skipping(self, tell: Callable[[str], None]) -> Callable[[str], None]:
+        """What counts a file that does not serve, and tells of it."""
+
+        def skip(reason: str):
+            self.skipped += 1
+            tell(reason)
+
+        return skip
+
     def speed(self) -> str:
         seconds = max(time.monotonic() - self._began, 1e-3)
         return f"{self.pixels / _MEGA / seconds:.2f} megapixels/s"
 
-    def line(self, total: int) -> str:
+    def line(self) -> str:
+        others = {"there already": self.there, "skipped": self.skipped, "not begun": self.left}
+        parts = [f"{self.files} of {self.files + sum(others.values())} files written"]
+        line = ", ".join(parts + [f"{count} {what}" for what, count in others.items() if count])
         if not self.files:
-            return f"0 of {total} files"
+            return line
         seconds = time.monotonic() - self._began
         return (
-            f"{self.files} of {total} files: {self.file_bytes} bytes, "
-            f"{8 * self.file_bytes / self.pixels:.4f} bpp, {self.pixels / _MEGA:.1f} megapixels in "
-            f"{seconds:.1f} s, {self.speed()}"
+            f"{line}: {self.file_bytes} bytes, {8 * self.file_bytes / self.pixels:.4f} bpp, "
+            f"{self.pixels / _MEGA:.1f} megapixels in {seconds:.1f} s, {self.speed()}"
         )
 
 
@@ -83,12 +105,23 @@ def code_many(code: Callable, tell: Callable, strict: bool, quiet: bool, **of_ta
       quiet: See `_go_through`.
       **of_targets: Arguments of `targets_of`.
     """
+    totals = Totals()
     failed: List[Any] = []
-    with going_on(strict) as on_skipped:
-        pairs = targets_of(on_skipped=on_skipped, **of_targets)
+    if not quiet:
+        tell_of_folders(of_targets["items"])
+    with going_on(strict) as told:
+        on_skipped = None if told is None else totals.skipping(told)
+        targets = targets_of(on_skipped=on_skipped, **of_targets)
+        totals.there, totals.left = targets.there, len(targets.pairs)
         # Behind one that failed none is begun; those that are being coded are written, and told of.
-        outcomes = code(itertools.takewhile(lambda _: not failed, pairs))
-        _go_through(outcomes, len(pairs), tell, on_skipped, failed, quiet)
+        outcomes = code(itertools.takewhile(lambda _: not failed, targets.pairs))
+        try:
+            _go_through(outcomes, totals, tell, on_skipped, failed, quiet)
+        except KeyboardInterrupt:
+            say(f"interrupted; --skip-existing goes on. {totals.line()}")
+            raise typer.Exit(130) from None
+        if not quiet:
+            print(totals.line())
         for outcome in failed[1:]:
             say(reason_of(outcome.error, outcome.source))
         if failed:
@@ -104,7 +137,7 @@ def _raise(outcome: Any):
 
 def _go_through(
     outcomes: Iterable,
-    total: int,
+    totals: Totals,
     tell: Callable[[Any, Totals], None],
     on_skipped: Optional[Callable[[str], None]],
     failed: List[Any],
@@ -113,35 +146,35 @@ def _go_through(
     """Goes through what becomes of many files, with a bar.
 
     Args:
-      outcomes: An outcome for each file, when it is done.
-      total: How many there will be.
+      outcomes: An outcome for each file that is left, when it is done.
+      totals: What was done so far.
       tell: Called with an outcome of a file that was written, and the totals to add it to.
       on_skipped: Called with why another was not; None adds it to `failed`.
       failed: Gets the outcomes that end the work.
-      quiet: Whether to show neither bar nor totals.
+      quiet: Whether to show no bar.
     """
-    totals = Totals()
     # Results that go elsewhere are not drawn above the bar.
     drawn = sys.stdout is not None and sys.stdout.isatty()
+    shown_at = Console(stderr=True)
     bar = Progress(
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.description}"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=shown_at,
         transient=True,
-        disable=quiet,
+        disable=quiet or not shown_at.is_terminal,
         redirect_stdout=drawn,
     )
     with bar:
-        task = bar.add_task("", total=total)
+        task = bar.add_task("", total=totals.left)
         for outcome in outcomes:
+            totals.left -= 1
             if outcome.error is None:
                 tell(outcome, totals)
             elif on_skipped is None or not is_expected(outcome.error):
+                totals.skipped += 1
                 failed.append(outcome)
             else:
                 on_skipped(reason_of(outcome.error, outcome.source))
             bar.update(task, advance=1, description=totals.speed())
-    if not quiet:
-        print(totals.line(total))

@@ -2,42 +2,81 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import functools
 import glob
 import os
 from pathlib import Path
-from typing import Any, Callable, Container, Dict, Iterable, List, Optional, Tuple
+from typing import (
+    Any,
+    Callable,
+    Collection,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Tuple,
+)
 
 import typer
 
-from tfsq.cli.shell import reason_of
+from tfsq.cli.shell import reason_of, say, sentence
 from tfsq.files import check_not_inside, check_not_read, is_unfinished, resolved
 
 STANDARD_STREAM = "-"
 IMAGES = typer.Argument(..., help="Image files, folders of such, or globs, '**' included.")
 STRICT = typer.Option(False, "--strict", help="Stop at the first file that does not serve.")
 FORCE = typer.Option(False, "--force", help="Replace what is there.")
+_BELOW = "**"
+# Of photographs that Pillow does not read: a folder's are refused by name, not passed over.
+_OTHER_PHOTOGRAPHS = frozenset(
+    (
+        ".heic",
+        ".heif",
+        ".hif",
+        ".jxl",
+        ".exr",
+        ".dng",
+        ".cr2",
+        ".cr3",
+        ".nef",
+        ".arw",
+        ".raf",
+        ".orf",
+        ".rw2",
+        ".pef",
+        ".srw",
+    )
+)
 
 
 @functools.lru_cache(maxsize=1)
 def image_endings() -> frozenset:
-    """Those of files that Pillow reads."""
+    """Those of images, which a folder stands for."""
     from PIL import Image
 
     known = Image.registered_extensions()
-    return frozenset(ending for ending, kind in known.items() if kind in Image.OPEN)
+    return _OTHER_PHOTOGRAPHS.union(end for end, kind in known.items() if kind in Image.OPEN)
 
 
-def _files_in(folder: str, endings: Container[str]) -> List[str]:
+def _is_file(path: str) -> bool:
+    """Whether it is a file, or a link to one that is gone, which is told of where it is read."""
+    return Path(path).is_file() or (Path(path).is_symlink() and not Path(path).exists())
+
+
+def _files_in(folder: str, endings: Collection[str]) -> List[str]:
     paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
     return [
         path
         for path in paths
-        if Path(path).suffix.lower() in endings and Path(path).is_file() and not is_unfinished(path)
+        if Path(path).suffix.lower() in endings and _is_file(path) and not is_unfinished(path)
     ]
 
 
-def _matches(pattern: str) -> Tuple[List[str], str]:
+def _matches(pattern: str, endings: Collection[str]) -> Tuple[List[str], str]:
     """The files that match, and the folder that they are all in.
 
     The folders that the pattern begins with are taken by their names first.
@@ -48,11 +87,16 @@ def _matches(pattern: str) -> Tuple[List[str], str]:
         count -= 1
     base = str(Path(*parts[:count]))
     literal = glob.escape(base) if count else ""
+    if parts[-1] == _BELOW:
+        # As folders are taken.
+        below = os.path.join(literal or os.curdir, *parts[count:], "")
+        folders = sorted(glob.glob(below, recursive=True))
+        return [path for folder in folders for path in _files_in(folder, endings)], base
     found = glob.glob(os.path.join(literal, *parts[count:]), recursive=True)
-    return [path for path in found if Path(path).is_file()], base
+    return [path for path in found if _is_file(path)], base
 
 
-def _files_of(item: str, endings: Container[str]) -> Tuple[List[str], str]:
+def _files_of(item: str, endings: Collection[str]) -> Tuple[List[str], str]:
     """The file of that name, the files in that folder, or those that match; and their folder."""
     path = Path(item)
     if item and path.is_file():
@@ -60,19 +104,44 @@ def _files_of(item: str, endings: Container[str]) -> Tuple[List[str], str]:
     if item and path.is_dir():
         found = _files_in(item, endings)
         if not found:
-            kind = "image files" if endings is image_endings() else "such files"
-            raise ValueError(f"No {kind} in the folder {item}")
+            kind = "image" if endings is image_endings() else " or ".join(endings)
+            raise ValueError(f"No {kind} files in the folder {item}")
         return found, item
-    found, base = _matches(item) if item else ([], "")
+    found, base = _matches(item, endings) if item else ([], "")
     if not found:
         raise ValueError(f"No such file, and nothing that matches: {item}")
     return found, base
 
 
+def _pattern_below(folder: str) -> Optional[str]:
+    """What stands for a folder and those in it, None if it has none."""
+    inner = (path for path in Path(folder).iterdir() if not path.name.startswith("."))
+    return os.path.join(folder, _BELOW) if any(path.is_dir() for path in inner) else None
+
+
+def tell_of_folders(items: Iterable[str]):
+    """Says which folders are left out, since a folder stands for the files in itself."""
+    for item in items:
+        below = _pattern_below(item) if item and Path(item).is_dir() else None
+        if below:
+            say(f"{item} stands for the files in it; '{below}' takes those of its folders, too")
+
+
+@contextlib.contextmanager
+def _left_out(on_skipped: Optional[Callable[[str], None]], path=None) -> Iterator[None]:
+    """Tells why an item, or a file, is left out; raises if there is nobody to tell."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        if on_skipped is None:
+            raise
+        on_skipped(sentence(error) if path is None else reason_of(error, path))
+
+
 def files_in_folders(
     items: Iterable[str],
     on_skipped: Optional[Callable[[str], None]] = None,
-    endings: Optional[Container[str]] = None,
+    endings: Optional[Collection[str]] = None,
     by_name: bool = False,
 ) -> Dict[str, str]:
     """The files of all those names, folders and globs, each once, with the folder it was found in.
@@ -88,17 +157,15 @@ def files_in_folders(
     """
     found: Dict[Any, Tuple[str, str]] = {}
     for item in items:
-        try:
+        paths: List[str] = []
+        with _left_out(on_skipped):
             paths, base = _files_of(item, image_endings() if endings is None else endings)
-            for path in paths:
+        for path in paths:
+            with _left_out(on_skipped, path):
                 status = os.stat(path)
                 # By any path or link, unless these count.
                 key = os.path.abspath(path) if by_name else (status.st_dev, status.st_ino)
                 found[key] = min((path, base), found.get(key, (path, base)))
-        except (OSError, ValueError) as error:
-            if on_skipped is None:
-                raise
-            on_skipped(str(error))
     if not found:
         raise ValueError("There are no files.")
     return dict(sorted(found.values()))
@@ -106,6 +173,8 @@ def files_in_folders(
 
 def files_of(items: Iterable[str], on_skipped: Optional[Callable[[str], None]] = None) -> List[str]:
     """The image files of all those names, folders and globs; see `files_in_folders`."""
+    items = list(items)
+    tell_of_folders(items)
     return list(files_in_folders(items, on_skipped))
 
 
@@ -139,18 +208,31 @@ def check_target(
         raise FileExistsError(f"{file} is there already; --force replaces it.")
 
 
+class Targets(NamedTuple):
+    """What many files are coded to.
+
+    Attributes:
+      pairs: For each file that is read, (source, target).
+      there: How many were passed over, since what would be written exists.
+    """
+
+    pairs: List[Tuple[str, Path]]
+    there: int
+
+
 def targets_of(
     items: Iterable[str],
     folder: Path,
     ending: str,
-    endings: Optional[Container[str]] = None,
+    endings: Optional[Collection[str]] = None,
     force: bool = False,
     skip_existing: bool = False,
     on_skipped: Optional[Callable[[str], None]] = None,
-) -> List[Tuple[str, Path]]:
+) -> Targets:
     """Which files are read, and which one is written for each.
 
-    A file that was found in a folder, or by a glob, keeps its place below that folder.
+    A file that was found in a folder, or by a glob, keeps its place below that folder. Files whose
+    names differ in their endings alone keep these, too.
 
     Args:
       items: What was typed.
@@ -158,33 +240,48 @@ def targets_of(
       ending: Of the files to write.
       endings: See `files_in_folders`.
       force: Whether files that exist may be replaced.
-      skip_existing: Whether what would be written and exists is passed over without a word.
+      skip_existing: Whether what would be written and exists is passed over.
       on_skipped: Called with why a file is left out; None raises.
 
     Raises:
       OSError: if a file to write exists, or is none that can be replaced.
       ValueError: if two files would be written to the same one, or there are none.
     """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"A file, not a folder to write to: {folder}")
     found: Dict[Path, str] = {}
-    pairs = []
+    pairs, there = [], 0
     # Two names of one file are two files to write.
-    for source, base in files_in_folders(items, on_skipped, endings, by_name=True).items():
-        try:
-            target = folder / Path(source).relative_to(base).with_suffix(ending)
-            written = resolved(target)
-            if written in found:
-                raise ValueError(f"{source} would be written to {target}, as {found[written]} is.")
-            found[written] = source
+    sources = files_in_folders(items, on_skipped, endings, by_name=True)
+    for source, target in _names_of(sources, folder, ending).items():
+        with _left_out(on_skipped, source):
+            other = found.setdefault(resolved(target), source)
+            if other != source:
+                raise ValueError(f"{source} would be written to {target}, as {other} would be.")
             if skip_existing and target.is_file():
+                there += 1
                 continue
             if target.parent.exists():
                 check_target(target, [source], force)
             pairs.append((source, target))
-        except (OSError, ValueError) as error:
-            if on_skipped is None:
-                raise
-            on_skipped(reason_of(error, source))
-    return pairs
+    return Targets(pairs, there)
+
+
+def _names_of(sources: Dict[str, str], folder: Path, ending: str) -> Dict[str, Path]:
+    """The file to write for each that is read."""
+    places = {source: folder / Path(source).relative_to(base) for source, base in sources.items()}
+    named = collections.defaultdict(list)
+    for place in places.values():
+        named[place.with_suffix(ending)].append(place.name)
+
+    def name_of(place: Path) -> Path:
+        target = place.with_suffix(ending)
+        names = named[target]
+        # Of the same name in two folders none is told from the other.
+        told_apart = len(set(names)) == len(names) > 1
+        return place.with_name(place.name + ending) if told_apart else target
+
+    return {source: name_of(place) for source, place in places.items()}
 
 
 def check_new_folder(folder: Path, force: bool, sources: Iterable):

@@ -207,7 +207,8 @@ def cell(name) -> Text:
 def progress(quiet: bool = False) -> Iterator[Callable[[Any], None]]:
     """A bar that appears with the first call of what it gives, unless it is to be quiet."""
     shown_at = Console(stderr=True)
-    with Progress(*PROGRESS_COLUMNS, console=shown_at, transient=True, disable=quiet) as bar:
+    hidden = quiet or not shown_at.is_terminal
+    with Progress(*PROGRESS_COLUMNS, console=shown_at, transient=True, disable=hidden) as bar:
         tasks = {}
 
         def show(event):

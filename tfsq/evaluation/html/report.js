@@ -1,8 +1,9 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const at = (id) => document.getElementById(id);
-// Okabe and Ito's: told apart by colour-blind readers.
-const COLORS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#7f7f7f"];
+// Okabe and Ito's, a gray and a brown for the black and the yellow that one of two backgrounds hides:
+// told apart by colour-blind readers.
+const COLORS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#7f7f7f", "#7a4a00"];
 const ERROR_GAIN = 8;
 
 const base = (file) => file.split("/").pop();
@@ -26,11 +27,12 @@ function traces(measure, file) {
     const rows = file === "" ? curve.means : curve.measurements.filter((row) => row.file === file);
     const order = [...rows].sort((a, b) => a.bpp - b.bpp);
     const color = COLORS[index % COLORS.length];
+    const dash = index < COLORS.length ? "dash" : "dot";
     const text = (row) => `${row.file === "mean" ? "" : plain(base(row.file)) + "<br>"}${plain(row.codec)}, ${row.quality}`;
     const common = { type: "scatter", hovertemplate: "%{text}<br>%{x:.4f} bpp, %{y:.2f}<extra></extra>" };
     const line = { ...common, x: order.map((row) => row.bpp), y: order.map((row) => value(row, measure)),
       text: order.map(text), mode: "lines+markers", name: plain(curve.label),
-      line: { color, width: curve.is_model ? 3 : 1.5, dash: curve.is_model ? "solid" : "dash" },
+      line: { color, width: curve.is_model ? 3 : 1.5, dash: curve.is_model ? "solid" : dash },
       marker: { color, size: curve.is_model ? 8 : 5 } };
     if (file !== "" || !curve.is_model) return [line];
     const dots = { ...common, x: curve.measurements.map((row) => row.bpp),
