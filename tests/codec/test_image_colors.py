@@ -86,8 +86,9 @@ def test_a_damaged_profile_is_refused_with_what_to_do(image_format, pixels, tmp_
         read_image(tmp_path / "image")
 
 
-def test_a_profile_of_gray_without_its_curve_is_refused(tmp_path):
-    profile = gray_profile(1.0).replace(b"kTRC", b"none")
+@pytest.mark.parametrize("damage", [(b"kTRC", b"none"), (b"GRAY", b"GRA\xab")])
+def test_a_profile_of_gray_that_is_damaged_is_refused(damage, tmp_path):
+    profile = gray_profile(1.0).replace(*damage)
     (tmp_path / "image").write_bytes(saved(LEVELS, "PNG", profile))
     with pytest.raises(ValueError, match="image has a color profile that cannot be used"):
         read_image(tmp_path / "image")

@@ -1,7 +1,9 @@
 """Which kinds of image files are read, and what is said of the others."""
 
 import io
+import os
 import struct
+import threading
 
 import numpy as np
 import pytest
@@ -82,6 +84,27 @@ def test_jpeg_2000_without_a_codestream_is_damaged(tmp_path):
     refused(data[: data.index(b"\xff\x51") + 20], tmp_path, "image file: .*deep")
 
 
+def through_a_pipe(data, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(data,))
+    writer.start()
+    try:
+        return read_image(pipe)
+    finally:
+        writer.join()
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG2000"])
+def test_images_come_through_pipes(image_format, tmp_path):
+    assert np.array_equal(through_a_pipe(coded(IN_COLOR, image_format), tmp_path), IN_COLOR)
+
+
+def test_what_is_refused_from_a_pipe_is_named(tmp_path):
+    with pytest.raises(ValueError, match="pipe is HEIC"):
+        through_a_pipe(ftyp(b"heic"), tmp_path)
+
+
 def avif_of_10_bits():
     data = bytearray(coded(IN_COLOR, "AVIF", quality=90))
     data[data.index(b"av1C") + 6] |= 0x40
@@ -109,7 +132,7 @@ def dds(flags, fourcc, bits, masks, after):
 def tiff(dtype, shape=(4, 4, 3), **options):
     file = io.BytesIO()
     kind = "rgb" if shape[-1] == 3 else "minisblack"
-    tifffile.imwrite(file, np.zeros(shape, dtype), photometric=kind, **options)
+    tifffile.imwrite(file, np.zeros(shape, dtype), **{"photometric": kind, **options})
     return file.getvalue()
 
 
@@ -182,6 +205,7 @@ def ftyp(*brands):
         (ftyp(b"mif1", b"heic"), "deep is HEIC"),
         (ftyp(b"heix"), "deep is HEIC"),
         (ftyp(b"crx ", b"isom"), "deep is a camera's raw file, .*; develop it first"),
+        (tiff(np.uint16, (4, 4), photometric="cfa"), "deep is a camera's raw file, .*; develop"),
         (b"FUJIFILMCCD-RAW 0201", "deep is a camera's raw file"),
         (b"v/1\x01" + bytes(40), "deep is OpenEXR, .*; convert it to PNG or JPEG first"),
         (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(40), "deep is JPEG XL"),

@@ -52,7 +52,8 @@ def _as_srgb(image, path):
         if space == "RGB":
             return _from_rgb(image, profile)
         return _from_gray(image, profile) if space == "GRAY" and _is_gray(image) else image
-    except (OSError, ImageCms.PyCMSError) as error:
+    # Names in a damaged profile need not be ASCII.
+    except (OSError, UnicodeDecodeError, ImageCms.PyCMSError) as error:
         raise ValueError(
             f"{path} has a color profile that cannot be used: {error}. Convert it to sRGB first, "
             "or strip the profile if the colors are sRGB (exiftool -icc_profile= FILE)."

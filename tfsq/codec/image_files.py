@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import pathlib
 import threading
 import warnings
@@ -87,6 +88,8 @@ def stored_size(path) -> tuple[int, int]:
 @contextlib.contextmanager
 def _opened(file, name) -> Iterator[Image.Image]:
     """Opens an image of a kind that tfsq codes; errors of Pillow, in the block too, name it."""
+    # Headers are read more than once, which a pipe does not allow.
+    file = file if file.seekable() else io.BytesIO(file.read())
     # Of the filters of warnings, a process has one list for all threads.
     with _FILTERING, warnings.catch_warnings():
         # Its limit is ours, which is checked before pixels are decoded.

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 from PIL import Image, TiffImagePlugin
 
-BITS_PER_SAMPLE = 258
+_BITS_PER_SAMPLE = 258
 _SAMPLE_FORMAT, _OF_FLOATS = 339, 3
+# What a sensor counts, as DNG has it: behind a mosaic of filters, or with colors filled in.
+_PHOTOMETRIC, _OF_SENSORS = 262, (32803, 34892)
 _CODESTREAM = b"\xff\x4f\xff\x51"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _FRAMES_OF_JPEG = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -137,7 +139,7 @@ def bits_of_avif(file) -> int:
 
 def samples_of_tags(tags: Mapping[int, Any]) -> Samples:
     """Returns how a TIFF with these tags holds its pixels."""
-    bits, formats = tags.get(BITS_PER_SAMPLE, 8), tags.get(_SAMPLE_FORMAT, 1)
+    bits, formats = tags.get(_BITS_PER_SAMPLE, 8), tags.get(_SAMPLE_FORMAT, 1)
     bits = max(bits, default=8) if isinstance(bits, tuple) else bits
     formats = formats if isinstance(formats, tuple) else (formats,)
     return Samples(bits, _OF_FLOATS in formats)
@@ -193,6 +195,8 @@ def other_kind(file) -> tuple[str, str] | None:
     for signature, kind, remedy in _OTHER_KINDS:
         if begin.startswith(signature):
             return kind, remedy
+    if begin.startswith(_TIFF) and _tags(file).get(_PHOTOMETRIC) in _OF_SENSORS:
+        return _RAW, _DEVELOP
     if begin[4:8] != b"ftyp":
         return None
     first = next(boxes(file), None)
