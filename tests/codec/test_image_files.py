@@ -162,7 +162,7 @@ def test_images_too_large_are_refused_before_they_are_decoded(tmp_path):
     assert read_image(path).shape == (2**13, 2**14, 3)
 
 
-@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "gif", "tiff", "bmp"])
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "gif", "tiff", "bmp", "jp2"])
 def test_damaged_files_are_refused_by_name(tmp_path, ending):
     whole = save(Image.fromarray(photograph()[:64, :64]), tmp_path / f"whole.{ending}")
     data, path = whole.read_bytes(), tmp_path / f"image.{ending}"

@@ -11,15 +11,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tfsq.codec.container import MAX_PIXELS, MAX_SIDE, is_codable
+from tfsq.codec.image_colors import as_rgb
+from tfsq.codec.image_headers import profile_of_jpeg2000
+from tfsq.codec.image_kinds import RefusedError, check_kind, unidentified
 from tfsq.files import writing_whole
 
-_PALETTE_OR_GRAY = ("1", "L", "P")
-# Tags of TIFF, the format of most cameras' raw files, and what they say.
-_SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _BITS_PER_SAMPLE, _SUB_IFDS = 254, 255, 258, 330
-_REDUCED_OR_MASK, _OLD_REDUCED = 1 | 4, 2
 # What a viewer shows of these is what was coded, to the eye.
 _OF_JPEG = {"quality": 95, "subsampling": "4:4:4", "optimize": True}
 _SAVE_OPTIONS: Mapping[str, Mapping[str, Any]] = {
@@ -28,10 +27,6 @@ _SAVE_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "WEBP": {"lossless": True},
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
 }
-# Levels by which the profiles of sRGB that are around differ.
-_SAME_COLOR = 2
-# Cameras write previews and second views as further frames of such a file.
-_STILLS_OF_SEVERAL_FRAMES = ("MPO",)
 _FILTERING = threading.RLock()
 
 
@@ -40,16 +35,16 @@ def read_image(path) -> np.ndarray:
 
     Args:
       path: File in a format that Pillow reads. Gray and palette images become RGB; an alpha
-        channel that is opaque everywhere is dropped; colors are converted by the ICC profile in
-        the file, if there is one that is not sRGB.
+        channel that is opaque everywhere is dropped; colors and grays are converted by the ICC
+        profile in the file, if there is one that is not sRGB.
 
     Returns:
       uint8 array [height, width, 3].
 
     Raises:
       OSError: if the file cannot be read.
-      ValueError: if it is no image, damaged, too large or animated, or an image that eight bits of
-        RGB do not hold.
+      ValueError: if it is no image, damaged, too large or animated, an image that eight bits of
+        RGB do not hold, or one of a profile that cannot be used. The message says what to do.
     """
     with pathlib.Path(path).open("rb") as file:
         return decode_image(file, path)
@@ -71,7 +66,7 @@ def decode_image(file, name) -> np.ndarray:
     with _opened(file, name) as opened:
         image = ImageOps.exif_transpose(opened)
         image.load()
-    return np.asarray(_as_rgb(image, name))
+    return np.asarray(as_rgb(image, name))
 
 
 def stored_size(path) -> tuple[int, int]:
@@ -93,106 +88,32 @@ def stored_size(path) -> tuple[int, int]:
 @contextlib.contextmanager
 def _opened(file, name) -> Iterator[Image.Image]:
     """Opens an image of a kind that tfsq codes; errors of Pillow, in the block too, name it."""
+    # Headers are read more than once, which a pipe does not allow.
+    file = file if file.seekable() else io.BytesIO(file.read())
     # Of the filters of warnings, a process has one list for all threads.
     with _FILTERING, warnings.catch_warnings():
         # Its limit is ours, which is checked before pixels are decoded.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
             with Image.open(file) as opened:
-                _check_kind(opened, name)
+                place = file.tell()
+                check_kind(opened, file, name)
+                if opened.format == "JPEG2000" and (profile := profile_of_jpeg2000(file)):
+                    opened.info["icc_profile"] = profile
+                file.seek(place)
                 yield opened
         except UnidentifiedImageError as error:
-            raise ValueError(f"Not an image file: {name}") from error
+            raise unidentified(file, name) from error
         except Image.DecompressionBombError as error:
-            raise ValueError(f"{name} is larger than the {MAX_PIXELS} pixels of tfsq.") from error
-        except _RefusedError:
+            raise ValueError(
+                f"{name} is larger than the {MAX_PIXELS} pixels of tfsq. Scale it down or cut "
+                "it up first."
+            ) from error
+        except RefusedError:
             raise
         except Exception as error:
             # Decoders of damaged files raise errors of any kind.
             raise ValueError(f"Damaged image file: {name} ({error})") from error
-
-
-class _RefusedError(ValueError):
-    """What is not the file's fault."""
-
-
-def _check_kind(opened, path) -> None:
-    width, height = opened.size
-    if not is_codable(height, width):
-        raise _RefusedError(
-            f"{path} has {width}x{height} pixels; tfsq codes up to {MAX_PIXELS}, at most "
-            f"{MAX_SIDE} a side."
-        )
-    _check_whole(opened, path)
-    if _has_more_than_8_bits(opened):
-        raise _RefusedError(
-            f"{path} has more than 8 bits a channel; tfsq codes 8-bit RGB and gray."
-        )
-    frames = getattr(opened, "n_frames", 1)
-    if frames > 1 and opened.format not in _STILLS_OF_SEVERAL_FRAMES:
-        raise _RefusedError(f"{path} has {frames} frames; tfsq codes single images.")
-
-
-def _check_whole(opened, path) -> None:
-    """Refuses a TIFF whose first image is a preview, or not all that the file holds."""
-    tags = getattr(opened, "tag_v2", {})
-    if _SUB_IFDS in tags:
-        raise _RefusedError(
-            f"{path} holds further images in SubIFDs, as a camera's raw file or a pyramid does; "
-            "tfsq codes single images. Develop or flatten it first."
-        )
-    is_preview = tags.get(_SUBFILE_TYPE, 0) & _REDUCED_OR_MASK
-    if is_preview or tags.get(_OLD_SUBFILE_TYPE) == _OLD_REDUCED:
-        raise _RefusedError(f"{path} begins with a preview or a mask, not with an image.")
-
-
-def _has_more_than_8_bits(opened) -> bool:
-    """Whether Pillow would reduce the file to 8 bits, which the mode of most kinds does not say."""
-    bits = getattr(opened, "tag_v2", {}).get(_BITS_PER_SAMPLE, 8)
-    if np.max(bits) > 8:
-        return True
-    for _, _, _, arguments in opened.tile:
-        for argument in arguments if isinstance(arguments, tuple) else (arguments,):
-            if isinstance(argument, str) and ";16" in argument:
-                return True
-    maxval = opened.tile[0][3] if opened.format == "PPM" and opened.tile else None
-    values = maxval if isinstance(maxval, tuple) else (maxval,)
-    return any(isinstance(value, int) and value > 255 for value in values)
-
-
-def _as_rgb(image, path):
-    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA"):
-        image = image.convert("RGBA")
-        if np.asarray(image)[..., 3].min() < 255:
-            raise ValueError(f"{path} has transparent pixels, which tfsq does not code.")
-        image = image.convert("RGB")
-    if image.mode in _PALETTE_OR_GRAY:
-        image = image.convert("RGB")
-    if image.mode != "RGB":
-        raise ValueError(f"{path} has Pillow mode {image.mode}; tfsq codes 8-bit RGB and gray.")
-    return _as_srgb(image, path)
-
-
-def _as_srgb(image, path):
-    """Converts by the profile in the file; one that is not of RGB, as of gray files, is dropped."""
-    if not image.info.get("icc_profile"):
-        return image
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
-        if profile.profile.xcolor_space.strip() != "RGB":
-            return image
-        to_srgb = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), "RGB", "RGB")
-        return image if _keeps_colors(to_srgb) else ImageCms.applyTransform(image, to_srgb)
-    except (OSError, ImageCms.PyCMSError) as error:
-        raise ValueError(f"{path} has a color profile that cannot be used: {error}") from error
-
-
-def _keeps_colors(transform) -> bool:
-    """Whether a conversion is that from sRGB: names of profiles are no guide."""
-    levels = np.arange(0, 256, 15, dtype=np.uint8)
-    colors = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
-    converted = np.asarray(ImageCms.applyTransform(Image.fromarray(colors), transform))
-    return int(np.abs(converted.astype(int) - colors).max()) <= _SAME_COLOR
 
 
 def check_image(image) -> np.ndarray:
