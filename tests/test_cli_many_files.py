@@ -188,7 +188,7 @@ def test_errors_before_anything_is_coded(photographs, folder, tmp_path):
     arguments = ("compress", photographs, "--output-dir", output, "--model", folder)
     result = run(*arguments, "--jobs", 0)
     assert result.exit_code == 1
-    assert "`jobs` must be at least 1" in result.output
+    assert "--jobs must be at least 1" in result.output
     assert not output.exists()
     result = run("compress", photographs, "--model", folder)
     assert result.exit_code == 2
@@ -196,7 +196,7 @@ def test_errors_before_anything_is_coded(photographs, folder, tmp_path):
     assert "--output-dir" in result.output
     result = run("decompress", photographs / "more", "--output-dir", output, "--model", folder)
     assert result.exit_code == 1
-    assert f"No such files in the folder {photographs / 'more'}" in result.output
+    assert f"No .tfsq files in the folder {photographs / 'more'}" in result.output
 
 
 def test_places_below_folders_and_globs(photographs, tmp_path):

@@ -60,7 +60,7 @@ def _files_of(item: str, endings: Container[str]) -> Tuple[List[str], str]:
     if item and path.is_dir():
         found = _files_in(item, endings)
         if not found:
-            kind = "image files" if endings is image_endings() else "such files"
+            kind = "image files" if endings is image_endings() else ".tfsq files"
             raise ValueError(f"No {kind} in the folder {item}")
         return found, item
     found, base = _matches(item) if item else ([], "")
@@ -134,7 +134,10 @@ def check_target(
         raise OSError(f"Not a regular file, which could be replaced: {file}")
     check_not_read(file, sources)
     if ending and file.suffix.lower() != ending:
-        raise ValueError(f"The file to write must end in {ending}. Received: {file}")
+        raise ValueError(
+            f"The file to write must end in {ending}; several files need --output-dir. "
+            f"Received: {file}"
+        )
     if file.exists() and not force:
         raise FileExistsError(f"{file} is there already; --force replaces it.")
 
