@@ -180,7 +180,7 @@ def test_errors_are_sentences(image, folder, tmp_path):
         (("evaluate", image, "--model", folder, "--reference", "gif"), "Received: 'gif'"),
         (("evaluate", image, *["--model", folder] * 2), "must be different folders"),
         (("train", "no/*.png", "--output", tmp_path / "run"), "nothing that matches: no/*.png"),
-        (("train", image, "--output", tmp_path / "run", "--steps", 0), "`steps` must be"),
+        (("train", image, "--output", tmp_path / "run", "--steps", 0), "--steps must be"),
         (("export", tmp_path), "Not the folder of a run"),
     ):
         result = run(*arguments)
@@ -197,15 +197,15 @@ def test_settings_that_were_refused_do_not_stay_behind(image, tmp_path):
     arguments = ("train", image, "--output", tmp_path / "run", "--steps", 2, "--steps-per-epoch", 2)
     for wrong, message in (
         (("--crop-size", 192), "is 180x170, smaller than a crop of 192"),
-        (("--lmbda", -1), "`lmbda` must be positive"),
-        (("--distortion", "lpips"), "`distortion` must be one of"),
+        (("--lmbda", -1), "--lmbda must be positive"),
+        (("--distortion", "lpips"), "--distortion must be one of"),
         (
             ("--distortion", "ms-ssim"),
-            "`crop_size` must have at least 161 pixels a side for the distortion 'ms-ssim'",
+            "--crop-size must have at least 161 pixels a side for the distortion 'ms-ssim'",
         ),
-        (("--final-temperature", 0), "`final_temperature` must be in"),
-        (("--architecture", "VAE"), "`architecture` must be one of"),
-        (("--rate-quantizer", "none"), "`rate_quantizer` is no quantizer: `identifier`"),
+        (("--final-temperature", 0), "--final-temperature must be in"),
+        (("--architecture", "VAE"), "--architecture must be one of"),
+        (("--rate-quantizer", "none"), "--rate-quantizer is no quantizer: `identifier`"),
     ):
         result = run(*arguments, *wrong)
         assert result.exit_code == 1
@@ -251,7 +251,7 @@ def test_compress_by_quality_and_decompress_without_a_model(shipping, image, tmp
     assert run("decompress", refined, decoded, "--force").exit_code == 0
     result = run("compress", image, tmp_path / "c.tfsq", "--quality", 5)
     assert result.exit_code == 1
-    assert "`quality` must be one of [2]" in result.output
+    assert "--quality must be one of [2]" in result.output
     # The middle, and a file beside the image.
     result = run("compress", image)
     assert result.exit_code == 0, result.output
@@ -268,7 +268,7 @@ def test_compress_by_quality_and_decompress_without_a_model(shipping, image, tmp
     assert np.array_equal(codec.read_image(image), codec.decompress(expected, folder))
     result = run("compress", image, tmp_path / "c.tfsq", "--quality", 2, "--model", folder)
     assert result.exit_code == 1
-    assert "`quality` must be None for a codec of a single rate" in result.output
+    assert "--quality needs a --model of many rates, trained with --lmbdas" in result.output
 
 
 def test_a_model_of_many_rates_from_training_to_evaluation(tiny_network, eagerly, tmp_path):
@@ -294,7 +294,11 @@ def test_a_model_of_many_rates_from_training_to_evaluation(tiny_network, eagerly
     assert run("decompress", files[2.5], tmp_path / "decoded.png", *model).exit_code == 0
     result = run("compress", image, tmp_path / "a.tfsq", *model, "--quality", 4)
     assert result.exit_code == 1
-    assert "`quality` must be a number from 1 to 3" in result.output
+    assert "--quality must be a number from 1 to 3" in result.output
+    result = run("compress", image, tmp_path / "a.tfsq", *model, "--psnr", 160)
+    assert result.exit_code == 1
+    assert "error: --psnr must be at most" in result.output
+    assert "Received: --psnr 160.0\n" in result.output
     table = tmp_path / "table.csv"
     evaluated = ("evaluate", image, *model, "--csv", table, "--force")
     for qualities, expected in (((), [1, 2, 3]), (("--qualities", "1:2:0.5"), [1, 1.5, 2])):

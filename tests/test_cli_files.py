@@ -140,7 +140,7 @@ def test_a_file_counts_once_by_whatever_name(image, tmp_path):
     assert files_of([str(name) for name in names]) == [f"{tmp_path}/./image.png"]
 
 
-def test_info_of_what_comes_through_a_pipe(image, folder, tmp_path):
+def test_info_of_what_comes_through_a_pipe(image, folder, monkeypatch, tmp_path):
     coded = tmp_path / "image.tfsq"
     assert run("compress", image, coded, "--model", folder).exit_code == 0
     expected = run("info", coded).stdout
@@ -154,6 +154,8 @@ def test_info_of_what_comes_through_a_pipe(image, folder, tmp_path):
     rows, of_file = ([x for x in text.splitlines() if "│" in x] for text in (found, expected))
     assert rows == of_file
     writer.join()
+    monkeypatch.setattr(coding, "_STANDARD_INPUT", coded)
+    assert [x for x in run("info", "-").stdout.splitlines() if "│" in x] == of_file
 
 
 def test_results_for_a_standard_output_that_takes_none(image, folder, monkeypatch, tmp_path):
@@ -398,7 +400,7 @@ def test_evaluate_by_quality(shipping, image):
     result = run("evaluate", image, "--quality", 2)
     assert result.exit_code == 0, result.output
     assert str(image) in result.stdout
-    refused(run("evaluate", image, "--quality", 7), "`quality` must be one of [2]")
+    refused(run("evaluate", image, "--quality", 7), "--quality must be one of [2]")
     # All that come with tfsq.
     assert run("evaluate", image).stdout == result.stdout
 

@@ -243,7 +243,7 @@ def test_errors_before_anything_is_coded(photographs, folder, tmp_path):
     arguments = ("compress", photographs, "--output-dir", output, "--model", folder)
     result = run(*arguments, "--jobs", 0)
     assert result.exit_code == 1
-    assert "`jobs` must be at least 1" in result.output
+    assert "--jobs must be at least 1" in result.output
     assert not output.exists()
     result = run("compress", photographs, "--model", folder)
     assert result.exit_code == 2

@@ -49,9 +49,29 @@ def test_validation_and_limits_that_do_not_serve_are_refused(folders, tiny_netwo
     for wrong, message in (
         (("--validation", trained_on), "must not be among those to train on. Received: "),
         (("--validation", tmp_path / "no*"), "nothing that matches"),
-        (("--validation", apart, "--time-limit", -1), "`time_limit` must be"),
+        (("--validation", apart, "--time-limit", -1), "--time-limit must be"),
     ):
         result = run(*arguments, *wrong)
         assert result.exit_code == 1
         assert message in result.output
         assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_has_ended_is_where_another_starts(folders, tiny_network, eagerly, tmp_path):
+    trained_on, _ = folders
+    first, second = tmp_path / "run", tmp_path / "longer"
+    arguments = ("train", trained_on, *OPTIONS)
+    assert run(*arguments, "--output", first).exit_code == 0
+    longer = (*arguments, "--steps", 6)
+    result = run(*longer, "--output", first)
+    assert result.exit_code == 1
+    assert "with other settings: steps=4, now 6. To go on from it" in result.output
+    assert "with another --output, and with it as --start." in result.output
+    result = run(*longer, "--output", second, "--start", first)
+    assert result.exit_code == 0, result.output
+    rows = list(csv.DictReader((second / "history.csv").read_text().splitlines()))
+    # The first two epochs are the first run's.
+    assert [row["epoch"] for row in rows] == ["2"]
+    result = run(*longer, "--output", tmp_path / "none", "--start", trained_on)
+    assert result.exit_code == 1
+    assert f"--start must be the folder of a run. Received: {trained_on}" in result.output

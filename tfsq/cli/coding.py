@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import glob
 import re
 import sys
 import tempfile
 from pathlib import Path
-from typing import Iterator, List, Optional
+from typing import Any, Iterator, List, Optional
 
 import typer
 from rich.table import Table
@@ -22,7 +23,7 @@ from tfsq.cli.many_files import (
     is_there,
     one_pair,
 )
-from tfsq.cli.paths import FORCE, STANDARD_STREAM, STRICT, check_target
+from tfsq.cli.paths import FORCE, STANDARD_STREAM, STRICT, check_target, image_endings
 from tfsq.cli.shell import (
     app,
     cell,
@@ -30,18 +31,55 @@ from tfsq.cli.shell import (
     errors_as_sentences,
     imported,
     progress,
+    reason_of,
     say,
     shown,
 )
 
 _ENDING = ".tfsq"
 _UNITS = {None: 1, "k": 10**3, "M": 10**6, "Ki": 2**10, "Mi": 2**20}
+_DASHES = "A name that begins with a dash is given as ./-name."
 _STANDARD_INPUT = Path("/dev/stdin")
 _STANDARD_OUTPUTS = (STANDARD_STREAM, "/dev/stdout")
 
 
 def _source(name: str) -> Path:
-    return _STANDARD_INPUT if name == STANDARD_STREAM else Path(name)
+    if name == STANDARD_STREAM:
+        return _STANDARD_INPUT
+    if glob.escape(name) != name and not Path(name).exists():
+        raise FileNotFoundError(f"No such file: {name}; a pattern needs --output-dir.")
+    return Path(name)
+
+
+@contextlib.contextmanager
+def _read_of(codec, name: str) -> Iterator[None]:
+    """Names the file in what is said of its bytes."""
+    try:
+        yield
+    except codec.BitstreamError as error:
+        is_image = Path(name).suffix.lower() in image_endings()
+        hint = " Its name is that of an image: `tfsq compress` codes those." if is_image else ""
+        raise ValueError(f"{reason_of(error, name)}{hint}") from error
+
+
+def _checked_quality(codec, model: Optional[Path], **given: Any) -> Any:
+    """The quality to code at, of which one option speaks at most; checked before any file."""
+    option, value = next(((k, v) for k, v in given.items() if v is not None), ("", None))
+    if model is None and option == "quality":
+        # It was which codec to take.
+        return None
+    if option and codec.ladder is None:
+        text = (
+            "the bundled codecs have one each, which --quality takes"
+            if model is None
+            else f"{model} has one, so leave it out"
+        )
+        raise ValueError(
+            f"--{option} needs a --model of many rates, trained with --lmbdas; {text}."
+        )
+    if option in ("", "quality"):
+        return codec.checked_quality(value)
+    return imported("codec").Target(**{option: value})
 
 
 @contextlib.contextmanager
@@ -87,7 +125,7 @@ def _bytes(text: Optional[str]) -> Optional[int]:
     return round(float(found[1]) * _UNITS[found[2]])
 
 
-@app.command()
+@app.command(epilog=_DASHES)
 def compress(
     paths: List[str] = typer.Argument(
         ...,
@@ -112,7 +150,7 @@ def compress(
         None, help="Likewise: dB that the decoded pixels have at least."
     ),
     refine: int = typer.Option(
-        0, metavar="STEPS", help="Steps of refining the latents: smaller files, more time."
+        0, metavar="STEPS", min=0, help="Steps of refining the latents: smaller files, more time."
     ),
     verify: bool = typer.Option(
         False, "--verify", help="Decode the file in a second process, and compare the pixels."
@@ -123,23 +161,22 @@ def compress(
     force: bool = FORCE,
     quiet: bool = QUIET,
 ):
-    """Compress image files to .tfsq files: one, or many with --output-dir."""
+    """Compress image files to .tfsq files. With --output-dir, as many as there are."""
     if sum(option is not None for option in (quality, bpp, size, psnr)) > 1:
         raise typer.BadParameter("give one of --quality, --bpp, --size and --psnr")
     pair = None if output_dir else one_pair(paths, functools.partial(_beside, ending=_ENDING))
     if pair and is_there(pair[1], skip_existing, quiet):
         return
     with errors_as_sentences():
+        most_bytes = _bytes(size)
         codec = imported("codec")
 
-        target = None
-        if (bpp, size, psnr) != (None, None, None):
-            target = codec.Target(bpp=bpp, size=_bytes(size), psnr=psnr)
         if model is None:
             shipped = codec.default_quality() if quality is None else quality
-            chosen, at, name = codec.shipped_codec(shipped), target, f"quality {shipped:g}, bundled"
+            chosen, name = codec.shipped_codec(shipped), f"quality {shipped:g}, bundled"
         else:
-            chosen, at, name = codec.load(model), target or quality, None
+            chosen, name = codec.load(model), None
+        at = _checked_quality(chosen, model, quality=quality, bpp=bpp, size=most_bytes, psnr=psnr)
         arguments = {"refine_steps": refine, "verify": verify, "quality": at}
 
         def tell(target: str, written):
@@ -181,7 +218,7 @@ def _line(target: str, written, setting: str) -> str:
     return f"{target}: {written.file_bytes} bytes, {written.bpp:.4f} bpp, {setting}{psnr}"
 
 
-@app.command()
+@app.command(epilog=_DASHES)
 def decompress(
     paths: List[str] = typer.Argument(
         ...,
@@ -192,7 +229,9 @@ def decompress(
     ),
     output_dir: Optional[Path] = OUTPUT_DIR,
     image_format: Optional[str] = typer.Option(
-        None, "--format", help="What names of image files end in where they are not given; 'png'."
+        None,
+        "--format",
+        help="What names of image files end in where they are not given, such as webp or jpg; png.",
     ),
     model: Optional[Path] = typer.Option(
         None, "--model", help="Folder of the codec; not needed for those that come with tfsq."
@@ -203,7 +242,7 @@ def decompress(
     force: bool = FORCE,
     quiet: bool = QUIET,
 ):
-    """Decompress .tfsq files to image files: one, or many with --output-dir."""
+    """Decompress .tfsq files to image files. With --output-dir, as many as there are."""
     if image_format and not output_dir and len(paths) > 1:
         raise typer.BadParameter("--format is for names that are not given")
     ending = f".{(image_format or 'png').lstrip('.')}"
@@ -222,7 +261,7 @@ def decompress(
         if pair:
             source = _source(pair[0])
             with _target(pair[1], source, force, None, ending) as file:
-                with progress(quiet) as show:
+                with progress(quiet) as show, _read_of(codec, pair[0]):
                     image = codec.decompress_file(source, file, model, show)
                 keeps_pixels = _is_kept(codec, image, file)
             tell(pair[1], keeps_pixels)
@@ -257,15 +296,16 @@ def _is_kept(codec, image, file: Path) -> bool:
 
 
 @app.command()
-def info(file: Path = typer.Argument(..., help=".tfsq file.")):
+def info(file: str = typer.Argument(..., help=".tfsq file; '-' for standard input.")):
     """Show what a .tfsq file holds."""
     with errors_as_sentences():
-        files = imported("codec.container")
+        files, codec = imported("codec.container"), imported("codec")
 
-        container = files.read(file)
+        with _read_of(codec, file):
+            container = files.read(_source(file))
         # What was read of a pipe has no size of its own.
         size = len(files.pack(container))
-        quality = imported("codec").shipped_quality_of(container.model_id)
+        quality = codec.shipped_quality_of(container.model_id)
         bundled = "" if quality is None else f", bundled, quality {quality}"
         rows = {
             "model": f"{container.model_id.hex()}{bundled}",

@@ -53,7 +53,8 @@ def _bd_rate_line(models, reference):
         result = f"{evaluation.bd_rate(anchor, test):+.2f} %, over {low:.2f} to {high:.2f} dB"
     except (ValueError, ImportError) as error:
         # What was measured stands without it.
-        result = f"n/a: {error}"
+        said = str(error).replace("`anchor`", reference.name).replace("`test`", models.name)
+        result = f"n/a: {said}"
     return f"BD-rate of {models.name} against {reference.name}: {result}"
 
 
@@ -121,7 +122,7 @@ def evaluate(
     strict: bool = STRICT,
     force: bool = FORCE,
 ):
-    """Compress, decompress and measure image files, beside classical codecs if asked for."""
+    """Compress, decompress and measure image files. With --reference, classical codecs too."""
     with errors_as_sentences(), going_on(strict) as on_skipped:
         codec, evaluation = imported("codec"), imported("evaluation")
 
@@ -131,6 +132,10 @@ def evaluate(
         folders = [*(models or ()), *map(codec.shipped_model, qualities or ())]
         targets = {"--csv": csv_file, "--figure": figure_file, "--html": html_file}
         _check_targets(evaluation, targets, paths, folders, force)
+        if at_qualities is not None and not models:
+            raise ValueError(
+                "--qualities needs a --model of many rates; the bundled codecs have one each."
+            )
         chosen = None if at_qualities is None else _qualities_of(at_qualities)
         report = evaluation.HtmlReport(len(paths), references or ()) if html_file else None
         on_measured = report.add if report else None
@@ -202,7 +207,7 @@ def analyze(
     strict: bool = STRICT,
     force: bool = FORCE,
 ):
-    """Measure all surrogates: mismatch, gradient risk, limits, recommended settings."""
+    """Measure all surrogates, and recommend settings. Mismatch, gradient risk, limits."""
     with errors_as_sentences(), going_on(strict) as on_skipped:
         evaluation, analysis = imported("evaluation"), imported("analysis")
         report = imported("analysis.report")

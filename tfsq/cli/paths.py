@@ -203,7 +203,10 @@ def check_target(
         raise OSError(f"Not a regular file, which could be replaced: {file}")
     check_not_read(file, sources)
     if ending and file.suffix.lower() != ending:
-        raise ValueError(f"The file to write must end in {ending}. Received: {file}")
+        raise ValueError(
+            f"The file to write must end in {ending}; several files need --output-dir. "
+            f"Received: {file}"
+        )
     if file.exists() and not force:
         raise FileExistsError(f"{file} is there already; --force replaces it.")
 

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from tfsq._version import __version__
+from tfsq.cli.messages import in_options, speak_of
 
 # TensorFlow, imported by the commands that need it, would otherwise print its build options.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -74,12 +75,14 @@ def _show_version(asked: bool):
 
 @app.callback()
 def prepare(
+    context: typer.Context,
     version: bool = typer.Option(
         False, "--version", callback=_show_version, is_eager=True, help="Show the version."
     ),
 ):
     """Before any command."""
     del version
+    speak_of(context)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="tfsq")
@@ -133,7 +136,7 @@ def sentence(error: BaseException) -> str:
     """What an error says. The system's would quote names in Python's way."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return shown(f"{error.strerror}: {os.fsdecode(error.filename)}")
-    return shown(error)
+    return shown(in_options(str(error)))
 
 
 def reason_of(error: BaseException, path) -> str:

@@ -22,6 +22,12 @@ from tfsq.cli.shell import (
 )
 
 _SHOWN_WHILE_TRAINING = ("loss", "bpp", "psnr", "temperature")
+# For help, which imports no networks.
+_ARCHITECTURES = (
+    "FactorizedPrior, ScaleHyperprior, MeanScaleHyperprior, JointAutoregressiveHyperprior, "
+    "CheckerboardHyperprior or ChannelwiseAutoregressive"
+)
+_QUANTIZERS = "aun, sra, dsq, c3, unsr, soft, sga, sr, sua, ste or uq"
 _HOW_TO_GO_ON = "the same command continues this run, tfsq export ends it"
 _GIB, _LARGEST_CACHE = 2**30, 2**20
 
@@ -51,9 +57,7 @@ def _training_settings(
         "with commas between them.",
     ),
     distortion: str = typer.Option("mse", help="'mse' or 'ms-ssim'."),
-    architecture: str = typer.Option(
-        "MeanScaleHyperprior", help="Network of tfsq.architectures, by name."
-    ),
+    architecture: str = typer.Option("MeanScaleHyperprior", help=f"Network: {_ARCHITECTURES}."),
     num_filters: int = typer.Option(32, help="Channels of the hidden layers."),
     num_latents: int = typer.Option(48, help="Channels of the latent."),
     hyper_width: Optional[int] = typer.Option(
@@ -62,9 +66,9 @@ def _training_settings(
     shortcut: str = typer.Option(
         "dct", help="'dct' for transforms that begin as a DCT, 'none' for the literature's."
     ),
-    reconstruction_quantizer: str = typer.Option("sua", help="Surrogate, by short name."),
+    reconstruction_quantizer: str = typer.Option("sua", help=f"Surrogate: {_QUANTIZERS}."),
     rate_quantizer: str = typer.Option(
-        "aun", help="Surrogate for the rate; 'same' is the reconstruction's, on the same noise."
+        "aun", help="Likewise, for the rate; 'same' is the reconstruction's, on the same noise."
     ),
     initial_temperature: float = typer.Option(1.0, help="Where annealing begins."),
     final_temperature: float = typer.Option(0.05, help="Where annealing ends."),
@@ -130,6 +134,9 @@ def train(
     settings: Dict[str, Any],
     images: List[str] = IMAGES,
     output: Path = typer.Option(..., "--output", help="Folder of the run; resumed if it exists."),
+    start: Optional[Path] = typer.Option(
+        None, help="Another run of the same network, from whose last step this one goes on."
+    ),
     strict: bool = STRICT,
     cache_size: float = typer.Option(
         2.0, help="GiB of decoded images that are kept in memory; others are decoded again."
@@ -148,7 +155,7 @@ def train(
         None, help="Minutes after which to stop, at the end of an epoch; run again to resume."
     ),
 ):
-    """Train a network, a mean-scale hyperprior with SUA by default; run again to resume."""
+    """Train a network; run again to resume. It is a mean-scale hyperprior with SUA by default."""
     with errors_as_sentences(), going_on(strict) as on_skipped:
         training = imported("training")
 
@@ -168,6 +175,7 @@ def train(
                     output,
                     run,
                     callbacks=[_progress_callback(bar, run.steps)],
+                    start=start,
                     on_skipped=on_skipped,
                     strategy=where,
                     cache_size=int(cache_size * _GIB),
@@ -192,7 +200,7 @@ def _tell_of_codec(run: Path, step: int, steps: int):
 
 @app.command()
 def export(run: Path = typer.Argument(..., help="Folder of a run that was interrupted.")):
-    """End a run where its last checkpoint is: write its model.keras and its codec."""
+    """End a run at its last checkpoint. Writes its model.keras and its codec."""
     with errors_as_sentences():
         found = imported("training").export_run(run)
         _tell_of_codec(run, **found)
@@ -213,7 +221,7 @@ def program(
     half: bool = typer.Option(False, "--half", help="Random first weights travel as float16."),
     strict: bool = STRICT,
 ):
-    """Export a training step, to be run by JAX on another device; see docs/elsewhere.md."""
+    """Export a training step for JAX on another device. See docs/elsewhere.md."""
     with errors_as_sentences(), going_on(strict) as on_skipped:
         training = imported("training")
 
@@ -234,7 +242,7 @@ def collect(
     output: Path = typer.Option(..., "--output", help="Folder of the run to write."),
     run: Optional[str] = typer.Option(None, help="Name of the run; not needed if there is one."),
 ):
-    """Make a run folder, with its codec, of what a program brought back."""
+    """Make a run folder of what a program brought back. It has a codec, too."""
     with errors_as_sentences():
         found = imported("training").collect(folder, result, output, run)
         _tell_of_codec(output, **found)

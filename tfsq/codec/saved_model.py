@@ -197,7 +197,7 @@ def load(path) -> Codec:
         model_hash = _hash_of(found.weights)
         network = _class_of(metadata)
     except _LOADING_ERRORS as error:
-        raise ModelError(f"Not a codec exported by tfsq: {path} ({error})") from error
+        raise ModelError(f"Not a codec exported by tfsq: {path} ({_why(path, error)})") from error
     for name in _GEOMETRY if network in NETWORKS.values() else ():
         if metadata[name] != getattr(network, name):
             raise ModelError(
@@ -209,6 +209,15 @@ def load(path) -> Codec:
     rebuild = functools.lru_cache(functools.partial(_rebuilt, path, metadata, found.weights))
     functions = found.functions or Graphs(rebuild()).to_be_traced()
     return Codec(metadata, **functions, _owner=found, _network=rebuild, folder=path)
+
+
+def _why(path: pathlib.Path, error: Exception) -> str:
+    """Why a folder is no codec, by the mistakes that are usual."""
+    if isinstance(error, FileNotFoundError) and not path.exists():
+        return "no such folder"
+    if (path / "codec" / METADATA_FILE).is_file():
+        return f"the folder of a run; its codec is {path / 'codec'}"
+    return str(error)
 
 
 class _Saved(NamedTuple):

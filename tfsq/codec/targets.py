@@ -27,7 +27,7 @@ _NEAR_DB = 0.01
 _GUESSES = 4
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Target:
     """What the file of an image is to be, in the place of a quality; one of these is given.
 
@@ -45,8 +45,14 @@ class Target:
     bpp: float | None = None
     psnr: float | None = None
 
+    def _given(self) -> dict[str, float]:
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+    def __repr__(self):
+        return f"Target({', '.join(f'{name}={value!r}' for name, value in self._given().items())})"
+
     def __post_init__(self):
-        given = {name: value for name, value in vars(self).items() if value is not None}
+        given = self._given()
         if len(given) != 1:
             raise ValueError(
                 f"A target must have one of size, bpp and psnr. Received: {given or None}"

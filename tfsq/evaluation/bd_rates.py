@@ -12,6 +12,10 @@ from tfsq._extras import import_extra
 MIN_BD_RATE_POINTS = 4
 
 
+def _words(points: np.ndarray) -> str:
+    return " and then ".join(str(tuple(point)) for point in np.round(points, 4).tolist())
+
+
 def _ascending(points, name: str) -> np.ndarray:
     """The points as a float64 array [n, 2] in ascending order, or ValueError."""
     points = np.asarray(points, np.float64)
@@ -20,15 +24,18 @@ def _ascending(points, name: str) -> np.ndarray:
             f"`{name}` must be at least {MIN_BD_RATE_POINTS} points (rate, PSNR). "
             f"Received: shape={points.shape}"
         )
-    if not np.isfinite(points).all() or points[:, 0].min() <= 0:
+    serve = np.isfinite(points).all(1) & (points[:, 0] > 0)
+    if not serve.all():
         raise ValueError(
-            f"`{name}` must be finite, with positive rates. Received: {points.tolist()}"
+            f"`{name}` must be finite, with positive rates. Received: {_words(points[~serve])}"
         )
     points = points[np.argsort(points[:, 0])]
-    if np.diff(points, axis=0).min() <= 0:
+    rises = np.diff(points, axis=0).min(1) > 0
+    if not rises.all():
+        first = int(np.argmin(rises))
         raise ValueError(
             f"`{name}` must rise in PSNR wherever it rises in rate, with no rate twice. "
-            f"Received: {points.tolist()}"
+            f"Received: (rate, PSNR) of {_words(points[first : first + 2])}"
         )
     return points
 

@@ -200,7 +200,7 @@ class Comparison:
             name: _qualities_of(codec, qualities) for name, codec in self._codecs.items()
         }
         if qualities is not None and not any(codec.ladder for codec in self._codecs.values()):
-            raise ValueError("`qualities` must be None where no model is of many rates.")
+            raise ValueError("`qualities` needs a model of many rates, and none of them is.")
         self._measured: dict[str, list[Measurement]] = {
             name: [] for name in (_MODELS, *self._ladders)
         }

@@ -229,6 +229,7 @@ def check_same(identity: dict, output: pathlib.Path) -> None:
         raise ValueError(
             f"{output} holds a run with other settings: "
             + ", ".join(f"{name}={before.get(name)}, now {identity[name]}" for name in changed)
+            + ". To go on from it, train its network with another `output`, and with it as `start`."
         )
 
 

@@ -41,7 +41,10 @@ def _copy_of(model, settings) -> CompressionModel:
 def _recording_callbacks(output: pathlib.Path) -> list[tf.keras.callbacks.Callback]:
     return [
         History(output / run_folder.HISTORY),
-        tf.keras.callbacks.TensorBoard(str(output / run_folder.LOGS), profile_batch=0),
+        # Writing the graph takes so long that Keras warns of slow callbacks.
+        tf.keras.callbacks.TensorBoard(
+            str(output / run_folder.LOGS), write_graph=False, profile_batch=0
+        ),
     ]
 
 
