@@ -35,14 +35,17 @@ _GIB, _LARGEST_CACHE = 2**30, 2**20
 def _progress_callback(bar: Progress, steps: int):
     import tensorflow as tf
 
-    task = bar.add_task("", total=steps)
-
     class Show(tf.keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            # Training goes from one epoch to the next by further calls.
+            if not bar.task_ids:
+                bar.add_task("", total=steps)
+
         def on_train_batch_end(self, batch, logs=None):
             shown = [name for name in _SHOWN_WHILE_TRAINING if name in logs]
             text = "  ".join(f"{name} {float(logs[name]):.3f}" for name in shown)
             step = int(self.model.optimizer.iterations.numpy())
-            bar.update(task, completed=step, description=text)
+            bar.update(bar.task_ids[0], completed=step, description=text)
 
     return Show()
 
