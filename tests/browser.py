@@ -16,7 +16,8 @@ _SECONDS = 60
 def needs_browser():
     """Skips a test where there is none."""
     websocket = pytest.importorskip("websocket")
-    program = shutil.which("chromium") or shutil.which("google-chrome")
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
     if program is None:
         pytest.skip("no Chromium is installed")
     return websocket, program
@@ -28,7 +29,7 @@ class Page:
     def __init__(self, connection):
         self._connection = connection
         self._count = 0
-        self.requests, self.complaints = [], []
+        self.requests, self.complaints, self.kinds = [], [], {}
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
 
@@ -51,6 +52,7 @@ class Page:
             # What lies in the page itself is asked of nobody.
             if not url.startswith(("data:", "blob:")):
                 self.requests.append(url)
+                self.kinds[url] = found["type"]
         elif name == "Runtime.exceptionThrown":
             self.complaints.append(str(found["exceptionDetails"]))
         elif name == "Log.entryAdded" and found["entry"]["level"] == "error":

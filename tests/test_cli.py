@@ -381,4 +381,4 @@ def test_train_interrupted_and_resumed(tiny_network, eagerly, tmp_path):
 
     other = run(*arguments, "--lmbda", 0.5)
     assert other.exit_code == 1
-    assert "holds a run with other settings: lmbda=0.01, now 0.5" in other.output
+    assert "holds a run with other settings: --lmbda 0.01, now 0.5" in other.output

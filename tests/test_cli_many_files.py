@@ -10,7 +10,7 @@ import pytest
 from tests.command_line import run
 from tests.photographs import photograph
 from tfsq import codec
-from tfsq.cli.paths import targets_of
+from tfsq.cli.paths import files_of, targets_of
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
 
@@ -148,8 +148,22 @@ def test_an_interrupted_call_says_how_to_go_on(photographs, folder, tmp_path, mo
     result = run(*arguments)
     assert result.exit_code == 130
     assert (
-        "interrupted; --skip-existing goes on. 2 of 4 files written, 2 not begun" in result.output
+        "interrupted after 2 of 4 files, and those that were being coded; --skip-ex"
+        in result.output
     )
+
+
+def test_what_cannot_be_looked_at_is_told_of_as_a_file(photographs):
+    skipped = []
+    found = files_of(["y" * 300 + ".png", str(photographs)], skipped.append)
+    assert len(found) == 4 and len(skipped) == 1
+
+
+def test_raw_files_leave_photographs_their_names(photographs, tmp_path):
+    (photographs / "photo 1.CR2").write_bytes(b"raw")
+    targets = [target.name for _, target in targets_of([str(photographs)], tmp_path, ".tfsq").pairs]
+    names = ["photo 0", "photo 1.CR2", "photo 1", "photo 2", "photo 3"]
+    assert targets == [f"{name}.tfsq" for name in names]
 
 
 def test_options_also_hold_for_one_file(photographs, folder, tmp_path):

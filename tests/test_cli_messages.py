@@ -93,10 +93,16 @@ def test_several_files_need_a_folder_to_write_to(image, tmp_path):
 def test_what_is_no_argument_stays_as_it_is(image, tmp_path):
     missing = tmp_path / "`steps` steps=4.png"
     refused(f"No such file or directory: {missing}\n", "compress", missing)
+    for name in ("`size`.png", "a`bpp`.png"):
+        file = tmp_path / name
+        file.write_bytes(b"no image")
+        refused(f"Not an image file: {file}\n", "compress", file)
     train = ("train", image, "--output", tmp_path / "run")
     refused("--rate-quantizer is no quantizer: `identifier`", *train, "--rate-quantizer", "none")
     refused("--steps must be at least 1, and below 2^31. Received: 0\n", *train, "--steps", 0)
     refused("Received: --seed -1\n", *train, "--seed", -1)
+    both = ("--lmbda", 0.1, "--lmbdas", "0.1,0.2")
+    refused("Received: --lmbda 0.1, --lmbdas [0.1, 0.2]\n", *train, *both)
 
 
 def test_targets_show_what_is_asked_of_them():

@@ -65,7 +65,7 @@ def test_a_run_that_has_ended_is_where_another_starts(folders, tiny_network, eag
     longer = (*arguments, "--steps", 6)
     result = run(*longer, "--output", first)
     assert result.exit_code == 1
-    assert "with other settings: steps=4, now 6. To go on from it" in result.output
+    assert "with other settings: --steps 4, now 6. To go on from it" in result.output
     assert "with another --output, and with it as --start." in result.output
     result = run(*longer, "--output", second, "--start", first)
     assert result.exit_code == 0, result.output

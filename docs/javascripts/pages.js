@@ -1,4 +1,4 @@
-// What style sheets cannot say. Material exchanges pages without loading scripts again.
+// What style sheets cannot say.
 document$.subscribe(() => {
   for (const code of document.querySelectorAll(".md-typeset :not(pre) > code")) {
     code.innerHTML = code.innerHTML.replace(/(?<![\w-])--?\w[\w-]*/g, '<span class="option">$&</span>');

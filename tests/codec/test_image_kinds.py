@@ -217,7 +217,13 @@ def test_images_of_other_kinds_are_named_with_what_to_do(data, message, tmp_path
 
 @pytest.mark.parametrize(
     "data",
-    [ftyp(b"mp42", b"isom"), b"\0\0\0\x08ftyp", b"\xff\xff\xff\xffftypheic", b"II*\0", b"8BPS"],
+    [ftyp(b"mp42", b"isom"), b"\0\0\0\x08ftyp", b"\xff\xff\xff\xffftypheic", b"II*\0", b"8BPS"]
+    # Bits per sample that are text; segments of a JPEG without end.
+    + [
+        struct.pack("<2sHIHHHI4sI", b"II", 42, 8, 1, tag, kind, 2, b"8\0\0\0", 0)
+        for tag, kind in ((258, 2), (258, 7), (339, 2))
+    ]
+    + [b"\xff\xd8" + b"\xff\xe0\0\2" * 20_000],
 )
 def test_what_is_not_known_is_no_image(data, tmp_path):
     refused(data, tmp_path, "Not an image file: .*deep")

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -167,11 +168,13 @@ def test_the_page_works_in_a_browser(width, written, tmp_path):
         # The quickest of some, since others may use the machine.
         times = [page.open(written.as_uri(), width, mobile=width < 500) for _ in range(4)]
         assert min(times) < 3.0
+        began = time.monotonic()
         # Curves come when the rest is there to be looked at.
         page.run(
             "(async () => { while (!document.querySelector('#chart .scatterlayer .trace')) "
             "await new Promise((done) => setTimeout(done, 20)); })()"
         )
+        assert time.monotonic() - began < 10.0
         assert page.run("document.documentElement.scrollWidth") <= width
         assert page.run("document.querySelectorAll('#chart .scatterlayer .trace').length") >= 3
         names = "[...document.querySelectorAll('#image option')].map((o) => o.textContent)"

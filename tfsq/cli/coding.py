@@ -23,7 +23,14 @@ from tfsq.cli.many_files import (
     is_there,
     one_pair,
 )
-from tfsq.cli.paths import FORCE, STANDARD_STREAM, STRICT, check_target, image_endings
+from tfsq.cli.paths import (
+    FORCE,
+    STANDARD_OUTPUTS,
+    STANDARD_STREAM,
+    STRICT,
+    check_target,
+    image_endings,
+)
 from tfsq.cli.shell import (
     app,
     cell,
@@ -40,7 +47,6 @@ _ENDING = ".tfsq"
 _UNITS = {None: 1, "k": 10**3, "M": 10**6, "Ki": 2**10, "Mi": 2**20}
 _DASHES = "A name that begins with a dash is given as ./-name."
 _STANDARD_INPUT = Path("/dev/stdin")
-_STANDARD_OUTPUTS = (STANDARD_STREAM, "/dev/stdout")
 
 
 def _source(name: str) -> Path:
@@ -87,7 +93,7 @@ def _target(
     name: str, source: Path, force: bool, ending: Optional[str], streamed_as: str
 ) -> Iterator[Path]:
     """Gives the file to write; what standard output gets is a file until it is whole."""
-    if name not in _STANDARD_OUTPUTS:
+    if name not in STANDARD_OUTPUTS:
         check_target(Path(name), [source], force, ending)
         yield Path(name)
         return
@@ -107,7 +113,7 @@ def _beside(source: str, ending: str) -> str:
 
 def _tell(target: str, text: str):
     """Prints a result, beside the file if that goes to standard output."""
-    if target in _STANDARD_OUTPUTS:
+    if target in STANDARD_OUTPUTS:
         say(text)
     else:
         print(shown(text))
@@ -231,7 +237,7 @@ def decompress(
     image_format: Optional[str] = typer.Option(
         None,
         "--format",
-        help="What names of image files end in where they are not given, such as webp or jpg; png.",
+        help="What names of image files end in where none are given, such as webp; png if none.",
     ),
     model: Optional[Path] = typer.Option(
         None, "--model", help="Folder of the codec; not needed for those that come with tfsq."
@@ -243,7 +249,7 @@ def decompress(
     quiet: bool = QUIET,
 ):
     """Decompress .tfsq files to image files. With --output-dir, as many as there are."""
-    if image_format and not output_dir and len(paths) > 1:
+    if image_format and not output_dir and len(paths) > 1 and paths[1] not in STANDARD_OUTPUTS:
         raise typer.BadParameter("--format is for names that are not given")
     ending = f".{(image_format or 'png').lstrip('.')}"
     pair = None if output_dir else one_pair(paths, functools.partial(_beside, ending=ending))

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tfsq.cli.paths import STANDARD_STREAM, targets_of, tell_of_folders
+from tfsq.cli.paths import STANDARD_OUTPUTS, targets_of, tell_of_folders
 from tfsq.cli.shell import going_on, is_expected, reason_of, say, shown
 
 OUTPUT_DIR = typer.Option(
@@ -42,7 +42,7 @@ def one_pair(paths: List[str], default_target: Callable[[str], str]) -> Tuple[st
 
 def is_there(target: str, skip_existing: bool, quiet: bool) -> bool:
     """Whether the one file to write is passed over, and says so."""
-    passed_over = skip_existing and target != STANDARD_STREAM and os.path.isfile(target)
+    passed_over = skip_existing and target not in STANDARD_OUTPUTS and os.path.isfile(target)
     if passed_over and not quiet:
         print(shown(f"{target} was there already"))
     return passed_over
@@ -57,7 +57,7 @@ class Totals:
       file_bytes: Of `.tfsq` files.
       there: Files that were passed over.
       skipped: Files that did not serve.
-      left: Files that were not begun, or are being coded.
+      left: Files that were not begun, or, before the end, are being coded.
     """
 
     def __init__(self):
@@ -82,9 +82,14 @@ class Totals:
         seconds = max(time.monotonic() - self._began, 1e-3)
         return f"{self.pixels / _MEGA / seconds:.2f} megapixels/s"
 
+    @property
+    def total(self) -> int:
+        """Number of all files."""
+        return self.files + self.there + self.skipped + self.left
+
     def line(self) -> str:
         others = {"there already": self.there, "skipped": self.skipped, "not begun": self.left}
-        parts = [f"{self.files} of {self.files + sum(others.values())} files written"]
+        parts = [f"{self.files} of {self.total} files written"]
         line = ", ".join(parts + [f"{count} {what}" for what, count in others.items() if count])
         if not self.files:
             return line
@@ -118,7 +123,8 @@ def code_many(code: Callable, tell: Callable, strict: bool, quiet: bool, **of_ta
         try:
             _go_through(outcomes, totals, tell, on_skipped, failed, quiet)
         except KeyboardInterrupt:
-            say(f"interrupted; --skip-existing goes on. {totals.line()}")
+            done = f"{totals.files} of {totals.total} files, and those that were being coded"
+            say(f"interrupted after {done}; --skip-existing goes on")
             raise typer.Exit(130) from None
         if not quiet:
             print(totals.line())

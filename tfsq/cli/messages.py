@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any, Dict
 
-# Messages name an argument in backticks, and what they received as `name=value`.
-_NAMED = re.compile(r"`(\w+)`")
-_RECEIVED = re.compile(r"(?<=Received: )(?:Target\()?(\w+)=([^\s)]*)\)?")
+# Messages name an argument in backticks; what goes on behind these is the name of a file.
+_NAMED = re.compile(r"(?<![\w/.-])`(\w+)`(?!\.?[\w/])")
+# What they received follows as `name=value`, more than one at times.
+_VALUES_BEGIN = re.compile(r"Received: |other settings: ")
+_TARGET = re.compile(r"Target\((\w+=[^\s)]*)\)")
+_GIVEN = re.compile(r"(?<![\w.])(\w+)=(?=\S)")
 # Those of the command that runs, by the arguments that they stand for.
 _options: Dict[str, str] = {}
 
@@ -28,9 +31,13 @@ def speak_of(context: Any):
 def in_options(text: str) -> str:
     """A message, with options in the place of the arguments that stand for them."""
     text = _NAMED.sub(lambda found: _options.get(found[1], found[0]), text)
-    return _RECEIVED.sub(_received, text)
+    begin = _VALUES_BEGIN.search(text)
+    if begin is None:
+        return text
+    said, values = text[: begin.end()], _TARGET.sub(r"\1", text[begin.end() :])
+    return said + _GIVEN.sub(_as_option, values)
 
 
-def _received(found: re.Match[str]) -> str:
+def _as_option(found: re.Match[str]) -> str:
     option = _options.get(found[1])
-    return f"{option} {found[2]}" if option else found[0]
+    return f"{option} " if option else found[0]

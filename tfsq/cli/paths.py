@@ -27,6 +27,7 @@ from tfsq.cli.shell import reason_of, say, sentence
 from tfsq.files import check_not_inside, check_not_read, is_unfinished, resolved
 
 STANDARD_STREAM = "-"
+STANDARD_OUTPUTS = (STANDARD_STREAM, "/dev/stdout")
 IMAGES = typer.Argument(..., help="Image files, folders of such, or globs, '**' included.")
 STRICT = typer.Option(False, "--strict", help="Stop at the first file that does not serve.")
 FORCE = typer.Option(False, "--force", help="Replace what is there.")
@@ -122,7 +123,10 @@ def _pattern_below(folder: str) -> Optional[str]:
 def tell_of_folders(items: Iterable[str]):
     """Says which folders are left out, since a folder stands for the files in itself."""
     for item in items:
-        below = _pattern_below(item) if item and Path(item).is_dir() else None
+        below = None
+        # What cannot be looked at is told of where it is read.
+        with contextlib.suppress(OSError):
+            below = _pattern_below(item) if item and Path(item).is_dir() else None
         if below:
             say(f"{item} stands for the files in it; '{below}' takes those of its folders, too")
 
@@ -275,13 +279,16 @@ def _names_of(sources: Dict[str, str], folder: Path, ending: str) -> Dict[str, P
     places = {source: folder / Path(source).relative_to(base) for source, base in sources.items()}
     named = collections.defaultdict(list)
     for place in places.values():
+        # A camera's raw file, which will be refused, leaves the photograph beside it its name.
+        if place.suffix.lower() in _OTHER_PHOTOGRAPHS:
+            continue
         named[place.with_suffix(ending)].append(place.name)
 
     def name_of(place: Path) -> Path:
         target = place.with_suffix(ending)
         names = named[target]
         # Of the same name in two folders none is told from the other.
-        told_apart = len(set(names)) == len(names) > 1
+        told_apart = len(set(names)) == len(names) > 1 or place.suffix.lower() in _OTHER_PHOTOGRAPHS
         return place.with_name(place.name + ending) if told_apart else target
 
     return {source: name_of(place) for source, place in places.items()}

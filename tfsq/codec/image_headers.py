@@ -15,6 +15,8 @@ _SAMPLE_FORMAT, _OF_FLOATS = 339, 3
 _PHOTOMETRIC, _OF_SENSORS = 262, (32803, 34892)
 _CODESTREAM = b"\xff\x4f\xff\x51"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# Before the frame of a JPEG; a file that was made to keep us reading has more.
+_MOST_SEGMENTS = 10_000
 _FRAMES_OF_JPEG = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 _CONVERT = "convert it to PNG or JPEG first"
@@ -91,7 +93,7 @@ def _content(file, box) -> bytes:
 
 
 def bits_of_jpeg2000(file) -> list[int]:
-    """Returns the bits of each component of the codestream, and of each column of a palette.
+    """Returns the bits of each component of the codestream, or of each column of a palette.
 
     Args:
       file: JPEG 2000, with boxes or without.
@@ -112,7 +114,8 @@ def bits_of_jpeg2000(file) -> list[int]:
     for box in _within(file, b"jp2h"):
         if box[0] == b"pclr":
             palette = _content(file, box)
-            depths += palette[3 : 3 + palette[2]]
+            # What components hold are indices, then.
+            depths = palette[3 : 3 + palette[2]]
     # The highest bit says whether numbers are signed, which Pillow minds.
     return [1 + (depth & 0x7F) for depth in depths]
 
@@ -139,10 +142,14 @@ def bits_of_avif(file) -> int:
 
 def samples_of_tags(tags: Mapping[int, Any]) -> Samples:
     """Returns how a TIFF with these tags holds its pixels."""
-    bits, formats = tags.get(_BITS_PER_SAMPLE, 8), tags.get(_SAMPLE_FORMAT, 1)
-    bits = max(bits, default=8) if isinstance(bits, tuple) else bits
-    formats = formats if isinstance(formats, tuple) else (formats,)
-    return Samples(bits, _OF_FLOATS in formats)
+    bits = _numbers(tags.get(_BITS_PER_SAMPLE))
+    return Samples(max(bits, default=8), _OF_FLOATS in _numbers(tags.get(_SAMPLE_FORMAT)))
+
+
+def _numbers(value: Any) -> tuple[int, ...]:
+    """Those that a tag holds; a damaged one may hold text."""
+    values = value if isinstance(value, tuple) else (value,)
+    return tuple(number for number in values if isinstance(number, int))
 
 
 def samples_of_unread(file) -> Samples | None:
@@ -178,7 +185,7 @@ def _tags(file) -> Mapping[int, Any]:
 
 def _bits_of_jpeg(file) -> int:
     place = 2
-    while True:
+    for _ in range(_MOST_SEGMENTS):
         file.seek(place)
         segment = file.read(5)
         if len(segment) < 5 or segment[0] != 0xFF:
@@ -186,6 +193,7 @@ def _bits_of_jpeg(file) -> int:
         if segment[1] in _FRAMES_OF_JPEG:
             return segment[4]
         place += 2 + int.from_bytes(segment[2:4], "big")
+    return 8
 
 
 def other_kind(file) -> tuple[str, str] | None:
