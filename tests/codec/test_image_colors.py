@@ -62,8 +62,9 @@ def test_opaque_alpha_and_palettes_do_not_hide_a_profile_of_gray(tmp_path):
 
 def test_grays_with_the_curve_of_srgb_are_left_as_they_are(tmp_path):
     profile = bytearray(gray_profile(1.0)[:-16])
-    curve = np.rint(257 * 255 * ((LEVELS[0] / 255 + 0.055) / 1.055) ** 2.4)
-    curve = np.where(LEVELS[0] <= 10, LEVELS[0] * 257 / 12.92, curve).astype(">u2")
+    levels = LEVELS[0].astype(float)
+    curve = np.rint(257 * 255 * ((levels / 255 + 0.055) / 1.055) ** 2.4)
+    curve = np.where(levels <= 10, levels * 257 / 12.92, curve).astype(">u2")
     data = struct.pack(">4s4xI", b"curv", 256) + curve.tobytes()
     struct.pack_into(">I", profile, 0, len(profile) + len(data))
     struct.pack_into(">I", profile, 152, len(data))
