@@ -92,6 +92,13 @@ def test_several_files_need_a_folder_to_write_to(image, tmp_path):
         refused(f"No such file: {pattern}; a pattern needs --output-dir", command, pattern)
 
 
+def test_no_bar_is_drawn_where_nobody_watches(image, folder, tmp_path):
+    for arguments in (("compress", image, tmp_path / "a.tfsq"), ("evaluate", image)):
+        result = run(*arguments, "--model", folder)
+        assert result.exit_code == 0
+        assert result.output and "" not in result.output.splitlines()
+
+
 def test_what_is_no_argument_stays_as_it_is(image, tmp_path):
     missing = tmp_path / "`steps` steps=4.png"
     refused(f"No such file or directory: {missing}\n", "compress", missing)

@@ -1,4 +1,4 @@
-"""Writing files and folders: whole or not at all, and never over what is being read."""
+"""Files and folders: written whole or not at all, never over what is read; left out, by name."""
 
 from __future__ import annotations
 
@@ -9,12 +9,34 @@ import pathlib
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 # TensorFlow takes the names of files as patterns in places, and knows UTF-8 alone.
 _NOT_FOR_TENSORFLOW = frozenset("*?[]\\")
 _LONGEST_ENDING = 10
 _UNFINISHED = ".tfsq-"
+
+
+@contextlib.contextmanager
+def leaving_out(
+    on_skipped: Callable[[str], None] | None, reason_of: Callable[[Exception], str] = str
+) -> Iterator[None]:
+    """Ends a block on a file that does not serve, and goes on behind it.
+
+    Args:
+      on_skipped: Called with why; None raises instead.
+      reason_of: What an error says.
+
+    Raises:
+      OSError: of the block, if `on_skipped` is None.
+      ValueError: likewise.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        if on_skipped is None:
+            raise
+        on_skipped(reason_of(error))
 
 
 @contextlib.contextmanager

@@ -9,11 +9,10 @@ import time
 from typing import Any, Callable, Iterable, List, Optional, Tuple
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from tfsq.cli.paths import STANDARD_OUTPUTS, targets_of, tell_of_folders
-from tfsq.cli.shell import going_on, is_expected, reason_of, say, shown
+from tfsq.cli.shell import bar_of, going_on, is_expected, reason_of, say, shown
 
 OUTPUT_DIR = typer.Option(
     None,
@@ -128,6 +127,8 @@ def code_many(code: Callable, tell: Callable, strict: bool, quiet: bool, **of_ta
             raise typer.Exit(130) from None
         if not quiet:
             print(totals.line())
+        # What nobody expects is raised as it is; of others a sentence is enough.
+        failed.sort(key=lambda outcome: is_expected(outcome.error))
         for outcome in failed[1:]:
             say(reason_of(outcome.error, outcome.source))
         if failed:
@@ -161,15 +162,12 @@ def _go_through(
     """
     # Results that go elsewhere are not drawn above the bar.
     drawn = sys.stdout is not None and sys.stdout.isatty()
-    shown_at = Console(stderr=True)
-    bar = Progress(
+    bar = bar_of(
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.description}"),
         TimeRemainingColumn(),
-        console=shown_at,
-        transient=True,
-        disable=quiet or not shown_at.is_terminal,
+        quiet=quiet,
         redirect_stdout=drawn,
     )
     with bar:

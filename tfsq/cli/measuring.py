@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import List, Optional
 
 import typer
-from rich.console import Console
 from rich.progress import Progress, TextColumn
 from rich.table import Table
 
@@ -16,6 +15,7 @@ from tfsq.cli.paths import FORCE, IMAGES, STRICT, check_new_folder, check_target
 from tfsq.cli.shell import (
     PROGRESS_COLUMNS,
     app,
+    bar_of,
     cell,
     console,
     errors_as_sentences,
@@ -76,7 +76,7 @@ def _show(evaluation, curves):
 
 def _measure(comparison, paths, on_skipped):
     """Measures all files, going on past those that do not serve."""
-    with Progress(*PROGRESS_COLUMNS, console=Console(stderr=True), transient=True) as bar:
+    with bar_of(*PROGRESS_COLUMNS) as bar:
         for path in bar.track(paths):
             try:
                 comparison.measure(path)

@@ -14,7 +14,6 @@ from typing import (
     Collection,
     Dict,
     Iterable,
-    Iterator,
     List,
     NamedTuple,
     Optional,
@@ -24,7 +23,7 @@ from typing import (
 import typer
 
 from tfsq.cli.shell import reason_of, say, sentence
-from tfsq.files import check_not_inside, check_not_read, is_unfinished, resolved
+from tfsq.files import check_not_inside, check_not_read, is_unfinished, leaving_out, resolved
 
 STANDARD_STREAM = "-"
 STANDARD_OUTPUTS = (STANDARD_STREAM, "/dev/stdout")
@@ -32,26 +31,10 @@ IMAGES = typer.Argument(..., help="Image files, folders of such, or globs, '**' 
 STRICT = typer.Option(False, "--strict", help="Stop at the first file that does not serve.")
 FORCE = typer.Option(False, "--force", help="Replace what is there.")
 _BELOW = "**"
-# Of photographs that Pillow does not read: a folder's are refused by name, not passed over.
-_OTHER_PHOTOGRAPHS = frozenset(
-    (
-        ".heic",
-        ".heif",
-        ".hif",
-        ".jxl",
-        ".exr",
-        ".dng",
-        ".cr2",
-        ".cr3",
-        ".nef",
-        ".arw",
-        ".raf",
-        ".orf",
-        ".rw2",
-        ".pef",
-        ".srw",
-    )
-)
+_OF_PHONES = (".heic", ".heif", ".hif")
+_OF_CAMERAS = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw")
+# Pillow does not read these: those in a folder are refused by name, not passed over.
+_OTHER_PHOTOGRAPHS = frozenset((*_OF_PHONES, *_OF_CAMERAS, ".jxl", ".exr"))
 
 
 @functools.lru_cache(maxsize=1)
@@ -131,17 +114,6 @@ def tell_of_folders(items: Iterable[str]):
             say(f"{item} stands for the files in it; '{below}' takes those of its folders, too")
 
 
-@contextlib.contextmanager
-def _left_out(on_skipped: Optional[Callable[[str], None]], path=None) -> Iterator[None]:
-    """Tells why an item, or a file, is left out; raises if there is nobody to tell."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        if on_skipped is None:
-            raise
-        on_skipped(sentence(error) if path is None else reason_of(error, path))
-
-
 def files_in_folders(
     items: Iterable[str],
     on_skipped: Optional[Callable[[str], None]] = None,
@@ -162,10 +134,10 @@ def files_in_folders(
     found: Dict[Any, Tuple[str, str]] = {}
     for item in items:
         paths: List[str] = []
-        with _left_out(on_skipped):
+        with leaving_out(on_skipped, sentence):
             paths, base = _files_of(item, image_endings() if endings is None else endings)
         for path in paths:
-            with _left_out(on_skipped, path):
+            with leaving_out(on_skipped, functools.partial(reason_of, path=path)):
                 status = os.stat(path)
                 # By any path or link, unless these count.
                 key = os.path.abspath(path) if by_name else (status.st_dev, status.st_ino)
@@ -261,7 +233,7 @@ def targets_of(
     # Two names of one file are two files to write.
     sources = files_in_folders(items, on_skipped, endings, by_name=True)
     for source, target in _names_of(sources, folder, ending).items():
-        with _left_out(on_skipped, source):
+        with leaving_out(on_skipped, functools.partial(reason_of, path=source)):
             other = found.setdefault(resolved(target), source)
             if other != source:
                 raise ValueError(f"{source} would be written to {target}, as {other} would be.")

@@ -206,12 +206,23 @@ def cell(name) -> Text:
     return Text(shown(name), overflow="fold")
 
 
+def bar_of(*columns, quiet: bool = False, **options: Any) -> Progress:
+    """A bar on standard error, which goes away in the end; where it is no terminal, there is none.
+
+    Args:
+      *columns: Of the bar.
+      quiet: Whether there is to be none in any case.
+      **options: More of rich's `Progress`.
+    """
+    shown_at = Console(stderr=True)
+    hidden = quiet or not shown_at.is_terminal
+    return Progress(*columns, console=shown_at, transient=True, disable=hidden, **options)
+
+
 @contextlib.contextmanager
 def progress(quiet: bool = False) -> Iterator[Callable[[Any], None]]:
     """A bar that appears with the first call of what it gives, unless it is to be quiet."""
-    shown_at = Console(stderr=True)
-    hidden = quiet or not shown_at.is_terminal
-    with Progress(*PROGRESS_COLUMNS, console=shown_at, transient=True, disable=hidden) as bar:
+    with bar_of(*PROGRESS_COLUMNS, quiet=quiet) as bar:
         tasks = {}
 
         def show(event):

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfsq.analysis import LatentBatch
 from tfsq.architectures import MeanScaleHyperprior
 from tfsq.codec import load, read_image, shipped_folder
-from tfsq.files import name_for_tensorflow
+from tfsq.files import leaving_out, name_for_tensorflow
 
 # Weight of the squared error on pixels, as the shipped model was trained.
 _LMBDA = 0.01
@@ -28,16 +28,12 @@ def _shipped() -> pathlib.Path:
 
 def _large_enough(files: Sequence, on_skipped) -> Iterator[np.ndarray]:
     for file in files:
-        try:
+        with leaving_out(on_skipped):
             image = read_image(file)
             height, width = image.shape[:2]
             if min(height, width) < _MULTIPLE:
                 raise ValueError(f"{file} is {width}x{height}, smaller than {_MULTIPLE} pixels.")
             yield image
-        except (OSError, ValueError) as error:
-            if on_skipped is None:
-                raise
-            on_skipped(str(error))
 
 
 def latent_batch(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import collections.abc
-import contextlib
 import hashlib
 import pathlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +14,7 @@ import tensorflow as tf
 from tfsq import codec
 from tfsq.architectures.images import padded_size
 from tfsq.codec.image_files import stored_size
+from tfsq.files import leaving_out
 
 # Of decoded images, in bytes.
 CACHE_SIZE = 2 * 2**30
@@ -46,23 +46,12 @@ def training_images(
         raise ValueError(f"`cache_size` must be at least 0. Received: cache_size={cache_size}")
     found = []
     for path in paths:
-        with _leaving_out(on_skipped):
+        with leaving_out(on_skipped):
             _check_size(path, stored_size(path), crop_size)
             found.append(path)
     if not found:
         raise ValueError(f"No images to train on, of {len(paths)} files.")
     return TrainingImages(found, crop_size, on_skipped, cache_size)
-
-
-@contextlib.contextmanager
-def _leaving_out(on_skipped: Callable[[str], None] | None) -> Iterator[None]:
-    """Tells why a file does not serve, and goes on; without `on_skipped`, it raises."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        if on_skipped is None:
-            raise
-        on_skipped(str(error))
 
 
 class TrainingImages(collections.abc.Sequence):
@@ -156,7 +145,7 @@ def validation_images(
     least = padded_size(max(smallest, multiple), multiple)
     found: dict = {}
     for path in paths:
-        with _leaving_out(on_skipped):
+        with leaving_out(on_skipped):
             _check_size(path, stored_size(path), least)
             image = codec.read_image(path)
             _check_size(path, (image.shape[0], image.shape[1]), least)
