@@ -61,9 +61,8 @@ def qualities_of(found: codec.Codec, count: int) -> list:
 
 
 def link_shipped(folder: pathlib.Path) -> None:
-    """Puts those that come with tfsq beside them."""
-    for shipped in codec.shipped_qualities().values():
-        (folder / shipped.name).symlink_to(shipped)
+    """Puts the one that comes with tfsq beside them."""
+    (folder / codec.shipped_model().name).symlink_to(codec.shipped_model())
 
 
 def load_codecs(folder: pathlib.Path) -> dict:

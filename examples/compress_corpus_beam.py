@@ -1,7 +1,7 @@
 """Compresses a corpus of images with Apache Beam, on this machine or on many.
 
     pip install 'tfsq[beam]'
-    python examples/compress_corpus_beam.py --images 'photos/**' --output compressed --quality 3
+    python examples/compress_corpus_beam.py --images 'photos/**' --output compressed --quality 4
 
 Writes `<output>/<path>.tfsq` for every image, and `<output>/manifest.jsonl`, a line for each with
 its status: "compressed", "kept" (its file was there already) or "refused", with the reason. Run
@@ -64,16 +64,16 @@ class Compress(beam.DoFn):
     Args:
       folder: What the paths below `output` are relative to.
       output: Folder of the compressed files.
-      quality: Of the shipped codec.
+      quality: Of the bundled codec, see `tfsq.codec.compress`.
     """
 
-    def __init__(self, folder: str, output: str, quality: int):
+    def __init__(self, folder: str, output: str, quality: float):
         super().__init__()
         self.folder, self.output, self.quality = folder, output, quality
 
     def setup(self):
         """Loads the codec, once for each worker."""
-        self.codec = codec.shipped_codec(self.quality)
+        self.codec = codec.shipped_codec()
 
     def process(self, found):
         """Yields the line of one file."""
@@ -90,7 +90,7 @@ class Compress(beam.DoFn):
         data, status = self.finished(found, target), "kept"
         if data is None:
             image = codec.decode_image(io.BytesIO(read(found.path)), found.path)
-            data, status = codec.compress(image, self.codec), "compressed"
+            data, status = codec.compress(image, self.codec, quality=self.quality), "compressed"
             write_whole(data, target)
         container = codec.unpack(data)
         return {
@@ -103,15 +103,17 @@ class Compress(beam.DoFn):
         }
 
     def finished(self, found, target: str) -> bytes | None:
-        """What is in the file of an image, if it is whole, of this codec and not out of date."""
+        """What is in the file of an image, if it is whole, as asked for, and not out of date."""
         matched = FileSystems.match([target])[0].metadata_list
         if not matched or matched[0].last_updated_in_seconds < found.last_updated_in_seconds:
             return None
         data = read(target)
         try:
-            return data if codec.unpack(data).model_id == self.codec.model_id else None
+            container = codec.unpack(data)
         except codec.BitstreamError:
             return None
+        made_so = (self.codec.model_id, self.codec.checked_quality(self.quality))
+        return data if (container.model_id, container.quality) == made_so else None
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -119,10 +121,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", required=True, help="A glob; '**' goes through folders.")
     parser.add_argument("--output", required=True, help="Folder to write to.")
-    parser.add_argument("--quality", type=int, default=3, help="Of the shipped codec.")
+    parser.add_argument("--quality", type=float, default=4.0, help="Of the bundled codec.")
     own, of_beam = parser.parse_known_args(arguments)
     # What cannot be is refused here rather than on the workers.
-    codec.shipped_codec(own.quality)
+    codec.shipped_codec().checked_quality(own.quality)
     compress = Compress(folder_of(own.images), own.output, own.quality)
     with beam.Pipeline(options=PipelineOptions(of_beam)) as pipeline:
         _ = (

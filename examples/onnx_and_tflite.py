@@ -71,37 +71,40 @@ def of_tflite(file: pathlib.Path) -> Callable:
     return run
 
 
-def there_and_back(image, loaded: codec.Codec, analysis: Callable, synthesis: Callable):
+def there_and_back(
+    image, quality: float, loaded: codec.Codec, analysis: Callable, synthesis: Callable
+):
     """The bytes of a .tfsq file and its pixels, with transforms of another runtime."""
     network = loaded.network
     y = analysis(network.padded(image[np.newaxis]).numpy())
     size = image.shape[:2]
-    data = codec.compress_latents(loaded.latents_of(y=tf.constant(y[0])), size, loaded)
+    data = codec.compress_latents(loaded.latents_of(y=tf.constant(y[0])), size, loaded, quality)
     container = codec.unpack(data)
     y_hat = loaded.decode(
         strings=tf.constant(container.strings),
         fingerprints=tf.constant([list(f) for f in container.fingerprints], tf.uint8),
         size=tf.constant(size),
+        **loaded.at(quality),
     )["y_hat"]
     pixels = synthesis(y_hat.numpy()[np.newaxis])[0, : size[0], : size[1]]
     return data, np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
 
 def main(arguments=None) -> None:
-    """Writes the transforms of a bundled codec, and compares what they give with tfsq."""
+    """Writes the transforms of the bundled codec, and compares what they give with tfsq."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("image", type=pathlib.Path)
     parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--quality", type=int, default=3)
+    parser.add_argument("--quality", type=float, default=4.0)
     given = parser.parse_args(arguments)
-    image, loaded = codec.read_image(given.image), codec.shipped_codec(given.quality)
+    image, loaded = codec.read_image(given.image), codec.shipped_codec()
     write(loaded.network, given.folder)
-    data = codec.compress(image, loaded)
+    data = codec.compress(image, loaded, quality=given.quality)
     print("tfsq", evaluation.figures_of(image, data, codec.decompress(data, loaded)))
     for kind, of_file in (("onnx", of_onnx), ("tflite", of_tflite)):
         names = ("analysis", "synthesis")
         functions = [of_file(given.folder / f"{name}.{kind}") for name in names]
-        data, pixels = there_and_back(image, loaded, *functions)
+        data, pixels = there_and_back(image, given.quality, loaded, *functions)
         # Any decoder of tfsq reads the file.
         apart = np.abs(codec.decompress(data, loaded).astype(int) - pixels).max()
         assert apart <= 1, (kind, apart)

@@ -1,6 +1,7 @@
 import contextlib
 import fcntl
 import os
+import pathlib
 import shutil
 import warnings
 
@@ -30,6 +31,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("tfsq")
 
+_SMALL_CODEC = pathlib.Path(__file__).parent / "golden" / "version_3" / "codec"
 # Two devices, so that strategies with two replicas can run.
 _CPU = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(_CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -103,11 +105,11 @@ def loaded_once(folder, loaded, monkeypatch):
 
 
 @pytest.fixture
-def shipping(folder, tmp_path, monkeypatch):
-    """An installation that comes with one codec, of quality 2."""
+def shipping(tmp_path, monkeypatch):
+    """An installation that comes with a small codec, of qualities 1 to 3."""
     (tmp_path / "saved_models").mkdir()
-    copy = tmp_path / "saved_models" / "quality_2"
-    shutil.copytree(folder, copy)
+    copy = tmp_path / "saved_models" / "photographs"
+    shutil.copytree(_SMALL_CODEC, copy)
     sums = [f"{digest}  {name}\n" for name, digest in shipped.sums_of(copy).items()]
     (tmp_path / "saved_models" / shipped.SUMS_FILE).write_text("".join(sums))
     monkeypatch.setattr(shipped, "_PLACES", (tmp_path / "nothing", tmp_path))

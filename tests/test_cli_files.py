@@ -4,6 +4,7 @@ import csv
 import errno
 import io
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -396,13 +397,19 @@ def test_version():
     assert (result.exit_code, result.stdout) == (0, f"tfsq {__version__}\n")
 
 
-def test_evaluate_by_quality(shipping, image):
-    result = run("evaluate", image, "--quality", 2)
-    assert result.exit_code == 0, result.output
-    assert str(image) in result.stdout
-    refused(run("evaluate", image, "--quality", 7), "--quality must be one of [2]")
-    # All that come with tfsq.
-    assert run("evaluate", image).stdout == result.stdout
+def test_evaluate_the_codec_that_comes_with_tfsq(shipping, image, folder, tmp_path):
+    def measured(*options):
+        result = run("evaluate", image, *options, "--csv", tmp_path / "a.csv", "--force")
+        assert result.exit_code == 0, result.output
+        curve = evaluation.read_comparison(tmp_path / "a.csv")[0]
+        return [(pathlib.Path(mean.codec).name, mean.quality) for mean in curve.means()]
+
+    bundled = [("photographs", quality) for quality in (1, 2, 3)]
+    assert measured() == measured("--bundled") == bundled
+    assert measured("--qualities", "1:2:0.5") == [("photographs", q) for q in (1, 1.5, 2)]
+    # Beside one of one's own, of a single rate.
+    assert measured("--model", folder, "--bundled")[1:] == bundled
+    refused(run("evaluate", image, "--qualities", "3:4:1"), "from 1 to 3")
 
 
 def test_files_that_are_skipped_are_named_at_once_and_in_the_end(image, tiny_network, tmp_path):

@@ -46,11 +46,6 @@ def test_rates_are_refused_once_and_before_any_file(image, folder, tmp_path):
     refused("'--refine'", "compress", *many, "--refine", -3, exit_code=2)
 
 
-def test_bundled_codecs_have_a_rate_each(image, shipping):
-    refused("--psnr needs a --model of many rates", "compress", image, "--psnr", 60)
-    refused("--qualities needs a --model of many", "evaluate", image, "--qualities", "1:3:1")
-
-
 def test_qualities_need_a_model_that_has_them(image, folder):
     arguments = ("evaluate", image, "--model", folder, "--qualities", "1:3:1")
     refused("--qualities needs a model of many rates", *arguments)

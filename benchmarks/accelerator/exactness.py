@@ -1,4 +1,4 @@
-"""Exact predictions of the shipped networks as programs, and what they give on a CPU.
+"""Exact predictions of the shipped network as a program, and what it gives on a CPU.
 
 Whether an accelerator finds the same table indexes and means, bit for bit, `on_device/exactness.py`
 says.
@@ -31,9 +31,9 @@ def hyper_latents(model) -> np.ndarray:
     return np.concatenate(found).astype(np.float32)
 
 
-def export(quality: int, folder: pathlib.Path) -> None:
-    """Writes the program of one quality, what it gets, and what it gives here."""
-    model = codec.load(codec.shipped_folder() / f"quality_{quality}").network
+def export(folder: pathlib.Path) -> None:
+    """Writes the program, what it gets, and what it gives here."""
+    model = codec.shipped_codec().network
 
     def predict(z_hat):
         scale, loc = model.scale_and_loc(exactly(model.hyper_synthesis)(z_hat))

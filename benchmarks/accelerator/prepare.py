@@ -22,7 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from benchmarks import rows
 from benchmarks.accelerator import exactness
 from benchmarks.rate_distortion import run as study
-from benchmarks.shipped import make as shipped
+from benchmarks.shipped import train as shipped
 from tfsq import codec, training
 from tfsq.training import program as programs
 
@@ -83,14 +83,28 @@ def prepare_first(folder: pathlib.Path, data: pathlib.Path) -> None:
     losses = programs.first_losses(folder / "losses", FIRST_LOSSES)
     found = [{"step": step, "loss": loss} for step, loss in enumerate(losses, 1)]
     rows.write(found, folder / "first_losses.csv")
-    for quality in codec.shipped_qualities():
-        exactness.export(quality, folder / "exactness" / f"quality_{quality}")
+    exactness.export(folder / "exactness" / codec.shipped_model().name)
 
 
-def prepare_codecs(folder: pathlib.Path, data: pathlib.Path) -> None:
-    """The networks that ship: one program, a run for each quality."""
-    settings = shipped.settings_of(max(shipped.LMBDAS))
-    training.export_program(shipped.photographs(data), folder / "codecs", settings, half=True)
+def prepare_shipped(folder: pathlib.Path, data: pathlib.Path, settings) -> None:
+    """A network on photographs whose terms allow any use."""
+    images = shipped.photographs(data, "train")
+    training.export_program(images, folder / "network", settings, half=True)
+
+
+# From nothing, and with more filters than two cores can train.
+LADDER = dataclasses.replace(
+    shipped.START,
+    lmbda=None,
+    lmbdas=shipped.LMBDAS,
+    num_filters=96,
+    num_latents=320,
+    steps=100_000,
+)
+TRAINED = (
+    "python network/run.py --output result --seconds 525;"
+    " tar -c result | split -b 15M - $OUT/result_"
+)
 
 
 def prepare_study(folder: pathlib.Path, data: pathlib.Path, seed: int) -> None:
@@ -153,17 +167,17 @@ JOBS = {
         ),
         4,
     ),
-    "codecs": Job(
-        "The networks that ship.",
-        prepare_codecs,
-        (
-            "python codecs/run.py --output result --seconds 525 "
-            + " ".join(
-                f"--run quality_{quality}:{lmbda}" for quality, lmbda in shipped.LMBDAS.items()
-            )
-            + "; tar -c result | split -b 15M - $OUT/result_",
-        ),
-        8,
+    "start": Job(
+        "The network of one rate that the codec that ships begins from.",
+        functools.partial(prepare_shipped, settings=shipped.START),
+        (TRAINED,),
+        4,
+    ),
+    "ladder": Job(
+        "The network of many rates that ships, larger and from nothing.",
+        functools.partial(prepare_shipped, settings=LADDER),
+        (TRAINED,),
+        11,
     ),
     **{
         f"study_{lmbda}_seed_{seed}": Job(

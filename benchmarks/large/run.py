@@ -27,7 +27,7 @@ from tfsq import drawing
 RESULTS = pathlib.Path("results/large")
 SIZES = ((1500, 1000), (3000, 2000), (4500, 3000), (6000, 4000), (9000, 6000))
 LIMIT_BYTES = 2 * 2**30
-QUALITY = 3
+QUALITY = 4
 COLUMNS = ("command", "width", "height", "seconds", "peak_bytes", "file_bytes")
 
 
@@ -78,11 +78,11 @@ def difference_of_tiles(width: int, height: int) -> tuple[int, int]:
     from tfsq import codec
     from tfsq.codec import tiling
 
-    image, found = np.asarray(large_photograph(width, height)), codec.shipped_codec(QUALITY)
-    tiled = codec.compress(image, found)
+    image, found = np.asarray(large_photograph(width, height)), codec.shipped_codec()
+    tiled = codec.compress(image, found, quality=QUALITY)
     decoded = codec.decompress(tiled, found)
     tiling.TILE = 2**20
-    whole = codec.compress(image, found)
+    whole = codec.compress(image, found, quality=QUALITY)
     same = sum(a != b for a, b in zip(tiled, whole)) + abs(len(tiled) - len(whole))
     return same, int(np.abs(codec.decompress(tiled, found).astype(int) - decoded).max())
 

@@ -20,7 +20,7 @@ from benchmarks import rows as tables
 from benchmarks.large.run import run
 
 RESULTS = pathlib.Path("results/many_files/times.csv")
-KODAK, LARGEST, QUALITY = 12, 20, 3
+KODAK, LARGEST, QUALITY = 12, 20, 4
 PROCESSES = "a process each"
 WAYS = (PROCESSES, "--jobs 1", "--jobs 2")
 

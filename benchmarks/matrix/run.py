@@ -76,7 +76,7 @@ def read(folder: pathlib.Path, setting: str, writers: list[str]) -> None:
 
 
 def prepare(folder: pathlib.Path) -> None:
-    """Puts a codec of every network into `networks`, and those that come with tfsq."""
+    """Puts a codec of every network into `networks`, and the one that comes with tfsq."""
     from benchmarks.corpus import export_networks, link_shipped
 
     export_networks(folder / "networks")

@@ -2,7 +2,7 @@
 
     python -m benchmarks.shipped.exactness --data ../shared/data --runs ../runs/shipped
 
-For every shipped codec and image of Kodak: the bits of the strings, the ideal code length with
+For every quality and image of Kodak: the bits of the strings, the ideal code length with
 exact and with float predictions, and the bytes of the container. Writes
 `results/shipped/exactness.csv`, which `report.py` makes a table of.
 """
@@ -25,7 +25,7 @@ from tfsq.architectures.hyperprior import HYPER_LATENT
 from tfsq.codec import tiling
 
 RESULTS = pathlib.Path("results/shipped")
-COLUMNS = ("codec", "image", "string_bits", "exact_bits", "float_bits", "container_bytes")
+COLUMNS = ("quality", "image", "string_bits", "exact_bits", "float_bits", "container_bytes")
 
 
 class FloatEstimator(Estimator):
@@ -36,38 +36,38 @@ class FloatEstimator(Estimator):
         return transform
 
 
-def float_bits(model, latents) -> float:
+def float_bits(model, latents, quality: float) -> float:
     """The ideal code length with float predictions."""
     latents = {name: latent[tf.newaxis] for name, latent in latents.items()}
     z_hat, z_bits = model.hyper_latent_model(latents[HYPER_LATENT], training=False)
-    coder = FloatEstimator(model.latent_model, latents[LATENT], training=False)
-    y_bits, _ = coder.finish(*model.code_latent(coder, z_hat))
+    gains = model.gains_at(tf.constant([quality]))
+    coder = FloatEstimator(model.latent_model, latents[LATENT], training=False, gains=gains)
+    y_bits, _ = coder.finish(*model.walk(coder, z_hat))
     return float(y_bits[0] + z_bits[0])
 
 
 def measure(arguments) -> list[dict]:
-    """A row for every codec and image."""
-    rows = []
-    for quality in codec.shipped_qualities():
-        found = codec.shipped_codec(quality)
-        model = tf.keras.models.load_model(arguments.runs / f"quality_{quality}" / "model.keras")
-        for path in sorted((arguments.data / "kodak").glob("*.png")):
-            image = codec.read_image(path)
-            latents = tiling.analyze(image, found)
-            data = codec.compress(image, found)
+    """A row for every quality and image."""
+    rows, found = [], codec.shipped_codec()
+    model = tf.keras.models.load_model(arguments.runs / "ladder" / "model.keras")
+    for path in sorted((arguments.data / "kodak").glob("*.png")):
+        image = codec.read_image(path)
+        latents = tiling.analyze(image, found)
+        for quality in range(1, len(found.ladder) + 1):
+            data = codec.compress(image, found, quality=quality)
             payload = codec.unpack(data).payload_bytes
-            exact = float(tf.reduce_sum(found.estimate(**latents)["bits"]))
-            values = (f"quality_{quality}", path.stem, 8 * payload, exact)
-            values += (float_bits(model, latents), len(data) - payload)
+            exact = float(tf.reduce_sum(found.estimate(**latents, **found.at(quality))["bits"]))
+            values = (quality, path.stem, 8 * payload, exact)
+            values += (float_bits(model, latents, quality), len(data) - payload)
             rows.append(dict(zip(COLUMNS, values)))
     return rows
 
 
 def main() -> None:
-    """Measures all codecs on all images."""
+    """Measures all qualities on all images."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=pathlib.Path, required=True, help="kodak/.")
-    parser.add_argument("--runs", type=pathlib.Path, required=True, help="Runs of make.py.")
+    parser.add_argument("--runs", type=pathlib.Path, required=True, help="As of make.py.")
     rows = measure(parser.parse_args())
     tables.write(rows, RESULTS / "exactness.csv")
 

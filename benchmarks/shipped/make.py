@@ -1,16 +1,12 @@
-"""Makes the codecs that come with tfsq from runs: exports, measures, writes their cards.
+"""Makes the codec that comes with tfsq from its run: exports, measures, writes its card.
 
     python -m benchmarks.shipped.make --data ../shared/data --runs ../runs/shipped
 
-The runs, one for each quality, are what the job "codecs" of `benchmarks/accelerator` brings back,
-collected:
-
-    tfsq collect accelerator_job/codecs RESULT --run quality_1 --output ../runs/shipped/quality_1
-
-Writes `saved_models/quality_<n>/` with a card, the authors of the photographs, and the CSV files in
-`results/shipped` that `report.py` makes tables and a figure from. Without `--runs`, the weights are
-those of the codecs as they are shipped: their functions are exported and measured again. Without
-`--data`, the cards alone are written, from the committed results.
+The run, `ladder` in `--runs`, is what `train.py` makes. Writes `saved_models/photographs/` with a
+card, the authors of the photographs, and the CSV files in `results/shipped` that `report.py` makes
+tables and a figure from. Without `--runs`, the weights are those of the codec as it is shipped: its
+functions are exported and measured again. Without `--data`, the card alone is written, from the
+committed results.
 """
 
 from __future__ import annotations
@@ -29,70 +25,48 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 
 from benchmarks import rows
-from tfsq import codec, evaluation, training
+from benchmarks.shipped import train
+from tfsq import codec, evaluation
 from tfsq.codec.shipped import SUMS_FILE, sums_of
 
-COMMAND = "python -m benchmarks.shipped.make --data DATA --runs RUNS"
-DEVICE = "NVIDIA H100"
-LMBDAS = {1: 0.0015, 2: 0.004, 3: 0.01, 4: 0.02}
-# A hyper synthesis as wide as latents are many would be most of the network. At a
-# learning rate of 4e-3, so many latents were not stable.
-BASE = training.TrainingSettings(
-    num_filters=64,
-    num_latents=160,
-    hyper_width=64,
-    batch_size=8,
-    crop_size=256,
-    steps=26_000,
-    steps_per_epoch=1000,
-    least_detail=4.0,
-    learning_rate=1.5e-3,
-    annealing_start=0.0,
+COMMANDS = (
+    "python -m benchmarks.shipped.train --start CODEC --data DATA --runs RUNS",
+    "python -m benchmarks.shipped.make --data DATA --runs RUNS",
 )
 MODELS, RESULTS = pathlib.Path("saved_models"), pathlib.Path("results/shipped")
+FOLDER = MODELS / "photographs"
 AUTHORS_FILE = MODELS / "AUTHORS.md"
-LARGEST_BYTES = 9 * 10**6
-REFERENCES = ("jpeg", "webp")
+LARGEST_BYTES = 16 * 10**6
+REFERENCES = ("jpeg", "webp", "jpeg2000", "avif")
+# Those that are also measured at the bytes of each file.
+AT_EQUAL_BYTES = ("jpeg", "webp")
 EQUAL_BYTES = "equal_bytes.csv"
 
 
-def settings_of(quality: int) -> training.TrainingSettings:
-    """The settings of one quality."""
-    return dataclasses.replace(BASE, lmbda=LMBDAS[quality])
-
-
-def photographs(data: pathlib.Path) -> list[pathlib.Path]:
-    """What is trained on."""
-    return sorted((data / "free" / "train").glob("*.jpg"))
-
-
-def place(quality: int, runs: pathlib.Path | None) -> pathlib.Path:
-    """Exports a trained network to where its codec is shipped from."""
-    folder = MODELS / f"quality_{quality}"
-    if runs is None:
-        model = codec.load(folder).network
+def place(run: pathlib.Path | None) -> None:
+    """Exports the trained network to where the codec is shipped from."""
+    if run is None:
+        model = codec.load(FOLDER).network
     else:
-        run = runs / f"quality_{quality}"
-        check_settings(json.loads((run / "settings.json").read_text()), quality, run)
+        check_settings(json.loads((run / "settings.json").read_text()), run)
         model = tf.keras.models.load_model(run / "model.keras")
-    check_settings({**model.get_config(), "lmbda": model.lmbda}, quality, folder)
-    shutil.rmtree(folder, ignore_errors=True)
-    codec.export(model, folder)
-    if size_of(folder) > LARGEST_BYTES:
-        raise ValueError(f"{folder} has {size_of(folder)} bytes, more than {LARGEST_BYTES}.")
-    return folder
+    check_settings(model.get_config(), FOLDER)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    codec.export(model, FOLDER)
+    if size_of(FOLDER) > LARGEST_BYTES:
+        raise ValueError(f"{FOLDER} has {size_of(FOLDER)} bytes, more than {LARGEST_BYTES}.")
 
 
-def check_settings(found: dict, quality: int, where: pathlib.Path) -> None:
+def check_settings(found: dict, where: pathlib.Path) -> None:
     """Refuses a network that is not what its card would say."""
-    expected = dataclasses.asdict(settings_of(quality))
+    expected = dataclasses.asdict(train.SETTINGS)
     # Names for what a configuration has as layers, and None for a default.
     names = [
         name for name, value in expected.items() if value is not None and "quantizer" not in name
     ]
     other = {n: found[n] for n in names if n in found and found[n] != expected[n]}
     if other:
-        raise ValueError(f"{where} is not quality {quality} as it is now: it has {other}")
+        raise ValueError(f"{where} is not the codec as it is now: it has {other}")
 
 
 def size_of(folder: pathlib.Path) -> int:
@@ -100,11 +74,12 @@ def size_of(folder: pathlib.Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def measure(folders: list[pathlib.Path], images: list[pathlib.Path]) -> None:
-    """Measures the codecs and the references, and writes the CSV files."""
-    comparison = evaluation.Comparison(folders, REFERENCES)
-    comparison.measure(*images)
-    curves = comparison.curves()
+def measure(images: list[pathlib.Path]) -> None:
+    """Measures the codec and the references, and writes the CSV files."""
+    comparison = evaluation.Comparison([FOLDER], REFERENCES)
+    for image in images:
+        comparison.measure(image)
+        print(image, flush=True)
     named = [
         dataclasses.replace(
             curve,
@@ -112,7 +87,7 @@ def measure(folders: list[pathlib.Path], images: list[pathlib.Path]) -> None:
                 dataclasses.replace(m, file=pathlib.Path(m.file).name) for m in curve.measurements
             ),
         )
-        for curve in curves
+        for curve in comparison.curves()
     ]
     RESULTS.mkdir(parents=True, exist_ok=True)
     evaluation.write_comparison(named, RESULTS / "kodak.csv")
@@ -125,8 +100,8 @@ def write_equal_bytes(curve: evaluation.Curve, images: dict) -> None:
     for m in curve.measurements:
         image = images[m.file]
         size = round(m.bpp * image.shape[0] * image.shape[1] / 8)
-        row = {"codec": m.codec, "image": m.file, "bytes": size, "psnr": m.psnr}
-        for name in REFERENCES:
+        row = {"quality": f"{m.quality:g}", "image": m.file, "bytes": size, "psnr": m.psnr}
+        for name in AT_EQUAL_BYTES:
             reference = evaluation.REFERENCES[name]
             figures = evaluation.measure(image, *reference.of_size(image, size))
             row |= {f"{name}_bytes": figures.file_bytes, f"{name}_psnr": figures.psnr}
@@ -135,7 +110,7 @@ def write_equal_bytes(curve: evaluation.Curve, images: dict) -> None:
 
 
 def write_authors(data: pathlib.Path) -> None:
-    """Names the authors of the photographs that the networks were trained on."""
+    """Names the authors of the photographs that the network was trained on."""
     with (data / "free" / "manifest.csv").open(newline="") as opened:
         used = [row for row in csv.DictReader(opened) if row["file"].startswith("train/")]
     lines = [
@@ -144,44 +119,50 @@ def write_authors(data: pathlib.Path) -> None:
         for row in used
     ]
     AUTHORS_FILE.write_text(
-        f"# Authors\n\n`quality_1` to `quality_{max(LMBDAS)}` were trained on crops of these "
-        f"{len(used)} photographs, reduced in size:\n\n" + "\n".join(lines) + "\n"
+        f"# Authors\n\n`{FOLDER.name}` was trained on crops of these {len(used)} "
+        "photographs, reduced in size:\n\n" + "\n".join(lines) + "\n"
     )
 
 
-def facts_of(quality: int, group: list[evaluation.Measurement]) -> codec.CardFacts:
-    """What the card of a quality says, from what was measured on each image."""
-    settings = settings_of(quality)
+def facts() -> codec.CardFacts:
+    """What the card says, from the committed results."""
+    settings = train.SETTINGS
     size = settings.crop_size
     return codec.CardFacts(
-        title=f"Quality {quality} of tfsq",
-        summary="A mean-scale hyperprior for photographs, whose transforms began as a DCT. It "
-        f"comes with tfsq, as `--quality {quality}` of `tfsq compress`, which checks its files "
-        "against a list.",
+        title="Photographs, a codec of tfsq",
+        summary="A mean-scale hyperprior for photographs of many rates, whose transforms began as "
+        "a DCT. It comes with tfsq: `tfsq compress` uses it, and checks its files against a list.",
         license="apache-2.0",
         terms="The weights are offered under the Apache License 2.0, for any use, without warranty "
         "of any kind.",
-        data=data_of_cards(),
-        training=f"{settings.steps} steps of {settings.batch_size} crops of {size}x{size} at "
-        f"lambda {settings.lmbda}. One seed. With the three others, under 7 minutes of an "
-        f'{DEVICE} (job "codecs" of `benchmarks/accelerator`). Made by: `{COMMAND}`',
+        data=data_of_card(),
+        training=f"{settings.steps} steps of {settings.batch_size} crops of {size}x{size} on two "
+        f"processor cores, from a network of one rate, lambda {train.START.lmbda}, and fewer "
+        f"latents, that an NVIDIA H100 had trained for {train.START.steps} steps of "
+        f"{train.START.batch_size} crops of {train.START.crop_size}x{train.START.crop_size} (job "
+        '"start" of `benchmarks/accelerator`). One seed. Made by: '
+        + ", ".join(f"`{command}`" for command in COMMANDS),
         settings=dataclasses.asdict(settings),
-        figures=figures_of_card(group),
+        figures=figures_of_card(evaluation.read_comparison(RESULTS / "kodak.csv")[0]),
     )
 
 
-def figures_of_card(group: list[evaluation.Measurement]) -> str:
-    """Means and spread over the images."""
-    (mean,) = evaluation.Curve("tfsq", tuple(group)).means()
-    spread = {name: statistics.stdev(getattr(m, name) for m in group) for name in ("bpp", "psnr")}
+def figures_of_card(curve: evaluation.Curve) -> str:
+    """Means and spread over the images, a line for each quality."""
+    lines = ["| quality | bits per pixel | PSNR (dB) | MS-SSIM |", "|---|---|---|---|"]
+    for mean, group in zip(curve.means(), curve.groups()):
+        bpp, psnr = (statistics.stdev(getattr(m, name) for m in group) for name in ("bpp", "psnr"))
+        lines.append(
+            f"| {mean.quality:g} | {mean.bpp:.4f} ({bpp:.4f}) | {mean.psnr:.2f} ({psnr:.2f}) | "
+            f"{mean.ms_ssim:.4f} |"
+        )
     return (
-        f"Kodak, {len(group)} images, real files: {mean.bpp:.4f} bits per pixel (standard "
-        f"deviation over images {spread['bpp']:.4f}), {mean.psnr:.2f} dB ({spread['psnr']:.2f}), "
-        f"MS-SSIM {mean.ms_ssim:.4f}. Every image: `results/shipped/kodak.csv` of tfsq."
+        f"Kodak, {len(curve.files())} images, real files, means (standard deviation over images). "
+        "Every image: `results/shipped/kodak.csv` of tfsq.\n\n" + "\n".join(lines)
     )
 
 
-def data_of_cards() -> str:
+def data_of_card() -> str:
     """The photographs with their authors: a folder that is uploaded goes without the one above."""
     authors = [line for line in AUTHORS_FILE.read_text().splitlines() if line.startswith("- ")]
     return (
@@ -191,30 +172,25 @@ def data_of_cards() -> str:
     )
 
 
-def write_cards() -> None:
-    """Writes the cards, from the committed results alone."""
-    models = evaluation.read_comparison(RESULTS / "kodak.csv")[0]
-    for quality, group in zip(LMBDAS, models.groups()):
-        folder = MODELS / f"quality_{quality}"
-        (folder / codec.CARD_FILE).write_text(codec.model_card(folder, facts_of(quality, group)))
+def write_card() -> None:
+    """Writes the card, from the committed results alone."""
+    (FOLDER / codec.CARD_FILE).write_text(codec.model_card(FOLDER, facts()))
 
 
 def main() -> None:
-    """Ships the codecs."""
+    """Ships the codec."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=pathlib.Path, help="free/ and kodak/; only cards if none.")
+    parser.add_argument("--data", type=pathlib.Path, help="free/ and kodak/; only a card if none.")
     parser.add_argument("--runs", type=pathlib.Path, help="Where runs are kept.")
     arguments = parser.parse_args()
-    if arguments.data is None:
-        write_cards()
-        return
-    folders = [place(quality, arguments.runs) for quality in LMBDAS]
-    sums = [f"{digest}  {name}\n" for f in folders for name, digest in sums_of(f).items()]
-    (MODELS / SUMS_FILE).write_text("".join(sums))
-    write_authors(arguments.data)
-    measure(folders, sorted((arguments.data / "kodak").glob("*.png")))
-    shutil.copyfile(arguments.data / "published_kodak24.csv", RESULTS / "published.csv")
-    write_cards()
+    if arguments.data is not None:
+        place(arguments.runs and arguments.runs / "ladder")
+        sums = [f"{digest}  {name}\n" for name, digest in sums_of(FOLDER).items()]
+        (MODELS / SUMS_FILE).write_text("".join(sums))
+        write_authors(arguments.data)
+        measure(sorted((arguments.data / "kodak").glob("*.png")))
+        shutil.copyfile(arguments.data / "published_kodak24.csv", RESULTS / "published.csv")
+    write_card()
 
 
 if __name__ == "__main__":

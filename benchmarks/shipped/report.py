@@ -1,4 +1,4 @@
-"""Makes tables and the figure of the shipped codecs from their CSV files alone.
+"""Makes tables and the figure of the shipped codec from its CSV files alone.
 
     python -m benchmarks.shipped.report
 
@@ -16,6 +16,7 @@ import statistics
 from scipy import stats
 
 from benchmarks import rows as tables
+from benchmarks.shipped import train
 from tfsq import evaluation
 from tfsq.analysis import markdown
 
@@ -25,9 +26,16 @@ SLACK_BITS, STRINGS = 16, 2
 
 
 def qualities(curve: evaluation.Curve) -> list[list[str]]:
-    """A row for each codec."""
+    """A row for each quality."""
+    lmbdas = train.LMBDAS
     return [
-        [m.codec, f"{m.quality:g}", f"{m.bpp:.4f}", f"{m.psnr:.2f}", f"{m.ms_ssim:.4f}"]
+        [
+            f"{m.quality:g}",
+            f"{lmbdas[round(m.quality) - 1]:g}",
+            f"{m.bpp:.4f}",
+            f"{m.psnr:.2f}",
+            f"{m.ms_ssim:.4f}",
+        ]
         for m in curve.means()
     ]
 
@@ -71,14 +79,14 @@ def of(curve: evaluation.Curve, image: str) -> list[tuple[float, float]]:
 
 
 def equal_bytes(rows: list[dict]) -> list[list[str]]:
-    """A row for every codec and reference: by how much PSNR is above the reference's."""
+    """A row for every quality and reference: by how much PSNR is above the reference's."""
     lines = []
-    for name in dict.fromkeys(row["codec"] for row in rows):
+    for name in dict.fromkeys(row["quality"] for row in rows):
         for reference in (r for r in evaluation.REFERENCES if f"{r}_psnr" in rows[0]):
             gains = [
                 float(row["psnr"]) - float(row[f"{reference}_psnr"])
                 for row in rows
-                if row["codec"] == name
+                if row["quality"] == name
             ]
             above = sum(gain > 0 for gain in gains)
             figures = (statistics.fmean(gains), min(gains), max(gains))
@@ -89,13 +97,13 @@ def equal_bytes(rows: list[dict]) -> list[list[str]]:
 
 
 def exactness(rows: list[dict]) -> list[list[str]]:
-    """A row for every codec."""
+    """A row for every quality."""
     lines = []
-    for name in dict.fromkeys(row["codec"] for row in rows):
+    for name in dict.fromkeys(row["quality"] for row in rows):
         found = [
-            {key: float(value) for key, value in row.items() if key not in ("codec", "image")}
+            {key: float(value) for key, value in row.items() if key not in ("quality", "image")}
             for row in rows
-            if row["codec"] == name
+            if row["quality"] == name
         ]
         excess = [r["string_bits"] - SLACK_BITS * STRINGS - r["exact_bits"] for r in found]
         cost = [100 * (r["exact_bits"] / r["float_bits"] - 1) for r in found]
@@ -115,19 +123,19 @@ def exactness(rows: list[dict]) -> list[list[str]]:
 def main() -> None:
     """Writes the tables and the figure."""
     curves = evaluation.read_comparison(RESULTS / "kodak.csv")
-    columns = ["codec", "lambda", "bits per pixel", "PSNR (dB)", "MS-SSIM"]
+    columns = ["quality", "lambda", "bits per pixel", "PSNR (dB)", "MS-SSIM"]
     (RESULTS / "qualities.md").write_text(markdown(columns, qualities(curves[0])))
     columns = ["reference", "BD-rate (%)", "over (dB)", "mean over images (%)", "single images (%)"]
     (RESULTS / "bd_rates.md").write_text(markdown(columns, bd_rates(curves[0], curves[1:])))
     columns = ["published curve", "BD-rate (%)", "over (dB)"]
     table = published(curves[0], tables.read(RESULTS / "published.csv"))
     (RESULTS / "published.md").write_text(markdown(columns, table))
-    columns = ["codec", "reference", "mean (dB)", "least", "most", "images above the reference"]
+    columns = ["quality", "reference", "mean (dB)", "least", "most", "images above the reference"]
     rows = tables.read(RESULTS / "equal_bytes.csv")
     (RESULTS / "equal_bytes.md").write_text(markdown(columns, equal_bytes(rows)))
     rows = tables.read(RESULTS / "exactness.csv")
     columns = [
-        "codec",
+        "quality",
         "cost of exactness (%)",
         "of the worst image (%)",
         "strings over the ideal, less 16 bits each, worst image (%)",

@@ -18,7 +18,7 @@ BATCHES = (2, 4, 8, 16)
 
 def ways_by_size() -> dict:
     """(work, what it grows with) -> {size: way}."""
-    shipped = codec.shipped_codec(3)
+    shipped = codec.shipped_codec()
 
     def coded(size):
         image = image_of(size)

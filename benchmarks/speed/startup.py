@@ -18,7 +18,7 @@ from tfsq import codec
 IMPORTS = {
     "import tensorflow_compression": "import tensorflow_compression",
     "import tfsq": "import tfsq",
-    "load a shipped codec": "from tfsq import codec; codec.shipped_codec(3)",
+    "load a shipped codec": "from tfsq import codec; codec.shipped_codec()",
 }
 
 
@@ -41,11 +41,11 @@ def measure(_) -> list[dict]:
         png, coded, decoded = (f"{folder}/{name}" for name in ("a.png", "a.tfsq", "b.png"))
         image = tf.image.resize(skimage.data.astronaut(), (512, 768)).numpy()
         codec.write_image(image.astype("uint8"), png)
-        codec.compress_file(png, coded, codec.shipped_codec(3))
+        codec.compress_file(png, coded, codec.shipped_codec())
         ways = {name: process(sys.executable, "-c", code) for name, code in IMPORTS.items()}
         ways["tfsq --help"] = process(tfsq, "--help")
         ways["tfsq info"] = process(tfsq, "info", coded)
-        compressing = ("compress", png, f"{folder}/b.tfsq", "--quality=3", "--force")
+        compressing = ("compress", png, f"{folder}/b.tfsq", "--force")
         ways["tfsq compress, 768x512"] = process(tfsq, *compressing)
         decompressing = ("decompress", coded, decoded, "--force")
         ways["tfsq decompress, 768x512"] = process(tfsq, *decompressing)

@@ -10,9 +10,10 @@ IMAGE = photograph()[:40, :50]
 
 
 def test_file_finds_its_model_by_the_hash(shipping, tmp_path):
-    assert list(codec.shipped_qualities()) == [2]
-    data = codec.compress(IMAGE, codec.shipped_codec(2))
+    assert codec.shipped_model() == shipping
+    data = codec.compress(IMAGE, codec.shipped_codec())
     assert data == codec.compress(IMAGE, shipping)
+    assert codec.is_shipped(codec.unpack(data).model_id)
     (tmp_path / "a.tfsq").write_bytes(data)
     decoded = codec.decompress_file(tmp_path / "a.tfsq")
     assert (decoded == codec.decompress(data, shipping)).all()
@@ -26,6 +27,15 @@ def test_file_of_a_model_that_does_not_come_along_is_refused_by_name(shipping, l
         codec.decompress(data)
 
 
+def test_file_of_a_codec_that_came_with_an_earlier_tfsq_says_where_that_is(shipping, loaded):
+    container = codec.unpack(codec.compress(IMAGE, loaded))
+    for name, quality in shipped._EARLIER.items():
+        data = codec.pack(dataclasses.replace(container, model_id=bytes.fromhex(name)))
+        expected = f"saved_models/{quality}` of its commit [0-9a-f]{{7}}, and give it as `model`"
+        with pytest.raises(codec.ModelError, match=expected):
+            codec.decompress(data)
+
+
 @pytest.mark.parametrize("damage", ["change", "add", "remove"])
 def test_files_that_were_not_shipped_are_refused_by_name(shipping, damage):
     graph = shipping / "saved_model.pb"
@@ -37,16 +47,12 @@ def test_files_that_were_not_shipped_are_refused_by_name(shipping, damage):
     else:
         (shipping / "fingerprint.pb").unlink()
     name = {"change": "saved_model.pb", "add": "assets/more.txt", "remove": "fingerprint.pb"}
-    with pytest.raises(codec.ModelError, match=f"came with tfsq.*: quality_2/{name[damage]}$"):
-        codec.shipped_codec(2)
-
-
-def test_unknown_quality_is_refused(shipping):
-    with pytest.raises(ValueError, match=r"`quality` must be one of \[2\]. Received: quality=7"):
-        codec.shipped_codec(7)
+    with pytest.raises(codec.ModelError, match=f"came with tfsq.*: photographs/{name[damage]}$"):
+        codec.shipped_codec()
 
 
 def test_installation_without_models_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(shipped, "_PLACES", (tmp_path,))
     with pytest.raises(FileNotFoundError, match="No saved_models in any of"):
         codec.shipped_folder()
+    assert not codec.is_shipped(bytes(16))

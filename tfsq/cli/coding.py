@@ -71,17 +71,10 @@ def _read_of(codec, name: str) -> Iterator[None]:
 def _checked_quality(codec, model: Optional[Path], **given: Any) -> Any:
     """The quality to code at, of which one option speaks at most; checked before any file."""
     option, value = next(((k, v) for k, v in given.items() if v is not None), ("", None))
-    if model is None and option == "quality":
-        # It was which codec to take.
-        return None
     if option and codec.ladder is None:
-        text = (
-            "the bundled codecs have one each, which --quality takes"
-            if model is None
-            else f"{model} has one, so leave it out"
-        )
         raise ValueError(
-            f"--{option} needs a --model of many rates, trained with --lmbdas; {text}."
+            f"--{option} needs a --model of many rates, trained with --lmbdas; {model} has one, "
+            "so leave it out."
         )
     if option in ("", "quality"):
         return codec.checked_quality(value)
@@ -143,11 +136,11 @@ def compress(
     model: Optional[Path] = typer.Option(None, "--model", help="Folder of an exported codec."),
     quality: Optional[float] = typer.Option(
         None,
-        help="Which of the codecs that come with tfsq, 1 to 4; 3 if none. Of a --model of many "
-        "rates, from 1 to the number of its lambdas, such as 3.5.",
+        help="From 1, the smallest files, to 7, such as 3.5; 4 if none. Of a --model of many "
+        "rates, from 1 to the number of its lambdas; the middle if none.",
     ),
     bpp: Optional[float] = typer.Option(
-        None, help="Of a --model of many rates: bits per pixel that the file has at most."
+        None, help="Bits per pixel that the file has at most, in the place of a quality."
     ),
     size: Optional[str] = typer.Option(
         None, help="Likewise: bytes that the file has at most, such as 60000 or 60kB."
@@ -177,17 +170,14 @@ def compress(
         most_bytes = _bytes(size)
         codec = imported("codec")
 
-        if model is None:
-            shipped = codec.default_quality() if quality is None else quality
-            chosen, name = codec.shipped_codec(shipped), f"quality {shipped:g}, bundled"
-        else:
-            chosen, name = codec.load(model), None
+        chosen = codec.load(model) if model else codec.shipped_codec()
         at = _checked_quality(chosen, model, quality=quality, bpp=bpp, size=most_bytes, psnr=psnr)
         arguments = {"refine_steps": refine, "verify": verify, "quality": at}
 
         def tell(target: str, written):
             if not quiet:
-                _tell(target, _line(target, written, name or _setting(chosen, written)))
+                bundled = "" if model else ", bundled"
+                _tell(target, _line(target, written, _setting(chosen, written) + bundled))
 
         if pair:
             source = _source(pair[0])
@@ -240,7 +230,7 @@ def decompress(
         help="What names of image files end in where none are given, such as webp; png if none.",
     ),
     model: Optional[Path] = typer.Option(
-        None, "--model", help="Folder of the codec; not needed for those that come with tfsq."
+        None, "--model", help="Folder of the codec; not needed for that which comes with tfsq."
     ),
     jobs: int = JOBS,
     skip_existing: bool = SKIP_EXISTING,
@@ -311,8 +301,7 @@ def info(file: str = typer.Argument(..., help=".tfsq file; '-' for standard inpu
             container = files.read(_source(file))
         # What was read of a pipe has no size of its own.
         size = len(files.pack(container))
-        quality = codec.shipped_quality_of(container.model_id)
-        bundled = "" if quality is None else f", bundled, quality {quality}"
+        bundled = ", bundled" if codec.is_shipped(container.model_id) else ""
         rows = {
             "model": f"{container.model_id.hex()}{bundled}",
             **({} if container.quality is None else {"quality": f"{container.quality:g}"}),

@@ -92,16 +92,13 @@ def evaluate(
     models: Optional[List[Path]] = typer.Option(
         None, "--model", help="Folder of an exported codec; repeat it for more qualities."
     ),
-    qualities: Optional[List[int]] = typer.Option(
-        None,
-        "--quality",
-        help="Quality of a codec that comes with tfsq; may be repeated. All of them if none, and "
-        "no --model.",
+    bundled: bool = typer.Option(
+        False, "--bundled", help="The codec that comes with tfsq, too; it is all if no --model."
     ),
-    at_qualities: Optional[str] = typer.Option(
+    qualities: Optional[str] = typer.Option(
         None,
         "--qualities",
-        help="Of models of many rates: 'FIRST:LAST:STEP', such as 1:7:0.5; all rungs if none.",
+        help="'FIRST:LAST:STEP', such as 1:7:0.5, of codecs of many rates; all rungs if none.",
     ),
     references: Optional[List[str]] = typer.Option(
         None,
@@ -127,16 +124,12 @@ def evaluate(
         codec, evaluation = imported("codec"), imported("evaluation")
 
         paths = files_of(files, on_skipped)
-        if not models and not qualities:
-            qualities = list(codec.shipped_qualities())
-        folders = [*(models or ()), *map(codec.shipped_model, qualities or ())]
+        folders = list(models or ())
+        if bundled or not folders:
+            folders.append(codec.shipped_model())
         targets = {"--csv": csv_file, "--figure": figure_file, "--html": html_file}
         _check_targets(evaluation, targets, paths, folders, force)
-        if at_qualities is not None and not models:
-            raise ValueError(
-                "--qualities needs a --model of many rates; the bundled codecs have one each."
-            )
-        chosen = None if at_qualities is None else _qualities_of(at_qualities)
+        chosen = None if qualities is None else _qualities_of(qualities)
         report = evaluation.HtmlReport(len(paths), references or ()) if html_file else None
         on_measured = report.add if report else None
         comparison = evaluation.Comparison(folders, references or (), chosen, on_measured)

@@ -18,12 +18,10 @@ from tfsq.codec.progress import Progress
 from tfsq.codec.refinement import refine_latents
 from tfsq.codec.saved_model import as_codec, export, load
 from tfsq.codec.shipped import (
-    default_quality,
+    is_shipped,
     shipped_codec,
     shipped_folder,
     shipped_model,
-    shipped_qualities,
-    shipped_quality_of,
 )
 from tfsq.codec.targets import Target
 
@@ -48,8 +46,8 @@ __all__ = [
     "decompress",
     "decompress_file",
     "decompress_files",
-    "default_quality",
     "export",
+    "is_shipped",
     "load",
     "model_card",
     "pack",
@@ -58,8 +56,6 @@ __all__ = [
     "shipped_codec",
     "shipped_folder",
     "shipped_model",
-    "shipped_qualities",
-    "shipped_quality_of",
     "unpack",
     "write_image",
     "write_model_card",

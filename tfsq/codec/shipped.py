@@ -1,4 +1,4 @@
-"""The codecs that come with tfsq."""
+"""The codec that comes with tfsq."""
 
 from __future__ import annotations
 
@@ -12,6 +12,15 @@ from tfsq.codec.errors import ModelError
 from tfsq.codec.saved_model import METADATA_FILE, load
 
 SUMS_FILE = "SHA256SUMS"
+_NAME = "photographs"
+# Codecs of one rate that came with tfsq before, and where they were last.
+_LAST_WITH_THEM = "4c6b913"
+_EARLIER = {
+    "5d5001c62c69cb11d0de0bdc9ae7479e": "quality_1",
+    "5868b7eaca34c75cc9ec373503988fd7": "quality_2",
+    "a116f8d8b2a0b69e12a5c78275e3c82d": "quality_3",
+    "0eddf1daf2754aee308486452651da40": "quality_4",
+}
 # Wheels hold it inside of the package, a clone beside it.
 _PLACES = (pathlib.Path(__file__).parents[1], pathlib.Path(__file__).parents[2])
 
@@ -28,48 +37,27 @@ def shipped_folder() -> pathlib.Path:
     raise FileNotFoundError(f"No saved_models in any of {[str(place) for place in _PLACES]}")
 
 
-def shipped_qualities() -> dict[int, pathlib.Path]:
-    """Returns the folder of each shipped codec by its quality, 1 the smallest files."""
-    folders = sorted(shipped_folder().glob("quality_*"))
-    return {int(folder.name.removeprefix("quality_")): folder for folder in folders}
-
-
-def default_quality() -> int:
-    """Returns the quality in the middle of the shipped codecs, the higher of two."""
-    qualities = list(shipped_qualities())
-    return qualities[len(qualities) // 2]
-
-
-def shipped_model(quality: int) -> pathlib.Path:
-    """Returns the folder of a shipped codec.
-
-    Args:
-      quality: See `shipped_qualities`.
+def shipped_model() -> pathlib.Path:
+    """Returns the folder of the codec that comes with tfsq.
 
     Raises:
-      ValueError: if there is no such quality.
+      FileNotFoundError: if this installation has none.
       ModelError: if its files are not those that were shipped.
     """
-    folders = shipped_qualities()
-    # Of the command line, qualities are floats.
-    if quality not in folders:
-        raise ValueError(f"`quality` must be one of {sorted(folders)}. Received: quality={quality}")
-    check_files(folders[quality])
-    return folders[quality]
+    folder = shipped_folder() / _NAME
+    check_files(folder)
+    return folder
 
 
-@functools.lru_cache(maxsize=8)
-def shipped_codec(quality: int) -> Codec:
-    """Loads a shipped codec.
-
-    Args:
-      quality: See `shipped_qualities`.
+@functools.lru_cache(maxsize=1)
+def shipped_codec() -> Codec:
+    """Loads the codec that comes with tfsq, of many rates: quality 1 has the smallest files.
 
     Raises:
-      ValueError: as `shipped_model`.
+      FileNotFoundError: as `shipped_model`.
       ModelError: as `shipped_model`.
     """
-    return load(shipped_model(quality))
+    return load(shipped_model())
 
 
 def sums_of(folder: pathlib.Path) -> dict[str, str]:
@@ -105,36 +93,34 @@ def check_files(folder: pathlib.Path) -> None:
         raise ModelError(f"Not the files that came with tfsq, by {SUMS_FILE}: {', '.join(wrong)}")
 
 
-def shipped_quality_of(model_id: bytes) -> int | None:
-    """Returns the quality of the shipped codec that a file was made with, None if it is none.
+def is_shipped(model_id: bytes) -> bool:
+    """Whether a file was made with the codec that comes with tfsq.
 
     Args:
       model_id: The 16 bytes in the file.
     """
     try:
-        folders = shipped_qualities()
+        metadata = (shipped_folder() / _NAME / METADATA_FILE).read_text()
     except FileNotFoundError:
-        return None
-    for quality, folder in folders.items():
-        metadata = json.loads((folder / METADATA_FILE).read_text())
-        if metadata["model_hash"].startswith(model_id.hex()):
-            return quality
-    return None
+        return False
+    return json.loads(metadata)["model_hash"].startswith(model_id.hex())
 
 
 def shipped_codec_of(model_id: bytes) -> Codec:
-    """Loads the shipped codec that a file was made with.
+    """Loads the codec that comes with tfsq, if a file was made with it.
 
     Args:
       model_id: The 16 bytes in the file.
 
     Raises:
-      ModelError: if it is not one of them.
+      ModelError: if it was made with another, or with one that came with an earlier tfsq.
     """
-    quality = shipped_quality_of(model_id)
-    if quality is None:
-        raise ModelError(
-            f"The file was made with model {model_id.hex()}, which does not come with tfsq: "
-            "give its folder as `model`."
+    if is_shipped(model_id):
+        return shipped_codec()
+    origin = "does not come with tfsq: give its folder as `model`."
+    if model_id.hex() in _EARLIER:
+        origin = (
+            f"came with an earlier tfsq: take `saved_models/{_EARLIER[model_id.hex()]}` of its "
+            f"commit {_LAST_WITH_THEM}, and give it as `model`."
         )
-    return shipped_codec(quality)
+    raise ModelError(f"The file was made with model {model_id.hex()}, which {origin}")
