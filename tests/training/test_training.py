@@ -9,8 +9,14 @@ import tensorflow as tf
 from tests.photographs import photograph
 from tests.strategies import two_replicas
 from tests.training.small import HYPERPRIOR, SMALL, weights_of
-from tfsq import codec, training
+from tfsq import codec, layers, training
+from tfsq.architectures import DCTShortcut
 from tfsq.training import settings as settings_module
+
+
+def everything_of(model):
+    scales = [part.scale.numpy() for part in layers.find(model, DCTShortcut)]
+    return [*weights_of(model), *scales]
 
 
 def batches(files, seed=0, count=5, first_batch=0):
@@ -238,14 +244,50 @@ def test_start_must_fit(files, tmp_path):
         changed = dataclasses.replace(settings, **changes)
         training.train(files, tmp_path / "arm", changed, start=tmp_path / "start")
 
-    with pytest.raises(ValueError, match="same network. Received: num_filters=3 in .*, 5 in"):
+    with pytest.raises(
+        ValueError, match="same network. Received: .*start with num_filters=3, here 5"
+    ):
         begin(num_filters=5)
-    with pytest.raises(ValueError, match="same network. Received: shortcut=dct in .*, None in"):
+    with pytest.raises(
+        ValueError, match="same network. Received: .*start with shortcut=dct, here None"
+    ):
         begin(shortcut=None)
+    many = {"lmbda": None, "lmbdas": (0.001, 0.004)}
+    with pytest.raises(ValueError, match="num_latents=4, here 6, lambdas of the ladder=0, here 2"):
+        begin(num_latents=6, **many)
     with pytest.raises(ValueError, match="cannot go from step 2 to step 2"):
         begin(steps=2)
     with pytest.raises(ValueError, match="cannot go from step 2 to step 6.*steps_per_epoch=3"):
         begin(steps_per_epoch=3)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_a_codec_is_a_start_of_weights_alone(files, tmp_path):
+    settings = training.TrainingSettings(**SMALL, lmbdas=(0.002, 0.006))
+    ended = everything_of(training.train(files, tmp_path / "start", settings))
+    codec_folder = tmp_path / "start" / "codec"
+
+    class Begins(tf.keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.weights = everything_of(self.model)
+            self.step = int(self.model.optimizer.iterations.numpy())
+
+    begins = Begins()
+    # With other lambdas, a shortcut would have another scale.
+    other = dataclasses.replace(settings, lmbda=None, lmbdas=(0.004, 0.012))
+    training.train(files, tmp_path / "arm", other, [begins], codec_folder, stop=2)
+    assert begins.step == 0
+    assert all(map(np.array_equal, begins.weights, ended))
+    # A resumed run does not begin there again.
+    again = training.train(files, tmp_path / "arm", other, start=codec_folder, stop=2)
+    assert not all(map(np.array_equal, everything_of(again), ended))
+    with pytest.raises(ValueError, match="codec with num_latents=4, here 6"):
+        wider = dataclasses.replace(settings, num_latents=6)
+        training.train(files, tmp_path / "other", wider, start=codec_folder)
+    (codec_folder / "tfsq.json").write_text("{}")
+    with pytest.raises(codec.ModelError, match="Not a codec exported by tfsq"):
+        training.train(files, tmp_path / "other", settings, start=codec_folder)
+    assert not (tmp_path / "other" / "settings.json").exists()
 
 
 def test_strategies_are_checked(files, tmp_path, monkeypatch):

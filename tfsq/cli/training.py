@@ -138,7 +138,9 @@ def train(
     images: List[str] = IMAGES,
     output: Path = typer.Option(..., "--output", help="Folder of the run; resumed if it exists."),
     start: Optional[Path] = typer.Option(
-        None, help="Another run of the same network, from whose last step this one goes on."
+        None,
+        help="Another run of the same network, from whose last step this one goes on; or a codec, "
+        "whose weights it begins with.",
     ),
     strict: bool = STRICT,
     cache_size: float = typer.Option(

@@ -61,8 +61,8 @@ def export_program(
       paths: Image files to train on.
       folder: Where to; must not exist, or be empty.
       settings: What to train; the defaults if None.
-      start: Folder of a run of the same network, from whose last checkpoint the program begins, see
-        `train`; or of a run of another program.
+      start: Folder of a run of the same network, from whose last checkpoint the program begins, or
+        of a codec, see `train`; or of a run of another program.
       max_size: MiB that `folder` may have; images that are too much are left out.
       half: Whether weights that are drawn at random travel as float16.
       on_skipped: Called with why an image is left out that does not serve; None raises.

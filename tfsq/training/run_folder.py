@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfsq import layers
+from tfsq import codec, layers
 from tfsq.architectures import CompressionModel, DCTShortcut
+from tfsq.codec.saved_model import METADATA_FILE
 from tfsq.files import name_for_tensorflow, writing_whole
 from tfsq.training.data import digest_of
 from tfsq.training.settings import TrainingSettings
@@ -24,6 +25,8 @@ _CENTERED = "centered"
 # What settings were before they were some, where it is not their default.
 _BEFORE = {"annealing_start": 0.0}
 _SETTINGS_FILE, CHECKPOINTS, HISTORY = "settings.json", "checkpoints", "history.csv"
+_OF_NETWORK = ("architecture", "num_filters", "num_latents", "hyper_width", "shortcut")
+_RUNGS = "lambdas of the ladder"
 MODEL, CODEC, LOGS, _LOCK = "model.keras", "codec", "logs", ".lock"
 
 
@@ -41,9 +44,9 @@ class Checkpoints(tf.keras.callbacks.Callback):
         self._saves, self._batches = saves, 0
         self._weights = model.trainable_variables
         # Of a shortcut: with another scale, its weights would be those of another network.
-        scales = [part.scale for part in layers.find(model, DCTShortcut)]
+        self._scales = [part.scale for part in layers.find(model, DCTShortcut)]
         self._checkpoint = tf.train.Checkpoint(
-            weights=self._weights, scales=scales, optimizer=model.optimizer
+            weights=self._weights, scales=self._scales, optimizer=model.optimizer
         )
         # All workers have to take part in creating a variable, and only one saves.
         _ = self._checkpoint.save_counter
@@ -59,9 +62,18 @@ class Checkpoints(tf.keras.callbacks.Callback):
         """Restores the last checkpoint of this run, or else the one to start from."""
         if self.latest is not None:
             self._restore(self.latest)
+        elif start is not None and is_codec(start):
+            self._copy(codec.load(start).network)
         elif start is not None:
             with name_for_tensorflow(start) as folder:
                 self._restore(latest(folder / CHECKPOINTS))
+
+    def _copy(self, network: CompressionModel) -> None:
+        """Takes the weights of a network without those of its optimizer."""
+        scales = [part.scale for part in layers.find(network, DCTShortcut)]
+        theirs = [*network.trainable_variables, *scales]
+        for variable, value in zip([*self._weights, *self._scales], theirs):
+            variable.assign(value)
 
     def _restore(self, path: str | None) -> None:
         try:
@@ -245,25 +257,49 @@ def write_settings(identity: dict, output: pathlib.Path) -> None:
         file.write_text(json.dumps(identity, indent=2) + "\n")
 
 
-def check_start(start: pathlib.Path, settings: TrainingSettings) -> None:
-    """Checks that another run can begin from where this one stopped.
+def is_codec(start: pathlib.Path) -> bool:
+    """Whether a folder is that of an exported codec, and not of a run.
 
     Args:
-      start: Folder of the run to start from.
+      start: The folder.
+    """
+    return (start / METADATA_FILE).exists()
+
+
+def check_start(start: pathlib.Path, settings: TrainingSettings) -> None:
+    """Checks that a run can begin from another, or from a codec.
+
+    Args:
+      start: Folder of the run or of the codec to start from.
       settings: Of the run that starts.
 
     Raises:
-      ValueError: if there is no run of the same network.
+      ValueError: if it is neither, or of another network.
+      ModelError: if it is a codec that is damaged.
     """
+    before = _network_of_codec(start) if is_codec(start) else _network_of_run(start)
+    # A ladder has as many gains as lambdas, which may be others.
+    here = {**dataclasses.asdict(settings), _RUNGS: len(settings.lmbdas or ())}
+    other = [name for name in (*_OF_NETWORK, _RUNGS) if before[name] != here[name]]
+    if other:
+        found = ", ".join(f"{name}={before[name]}, here {here[name]}" for name in other)
+        raise ValueError(
+            f"`start` must be a run or a codec of the same network. Received: {start} with {found}"
+        )
+
+
+def _network_of_run(start: pathlib.Path) -> dict:
     before = written_settings(start)
     with name_for_tensorflow(start) as folder:
         has_checkpoint = latest(folder / CHECKPOINTS) is not None
     if before is None or not has_checkpoint:
-        raise ValueError(f"`start` must be the folder of a run. Received: {start}")
-    for name in ("architecture", "num_filters", "num_latents", "hyper_width", "shortcut"):
-        there, here = before.get(name), getattr(settings, name)
-        if there != here:
-            raise ValueError(
-                "`start` must be a run of the same network. Received: "
-                f"{name}={there} in {start}, {here} in the settings"
-            )
+        raise ValueError(f"`start` must be the folder of a run, or of a codec. Received: {start}")
+    network = {name: before.get(name) for name in _OF_NETWORK}
+    return {**network, _RUNGS: len(before.get("lmbdas") or ())}
+
+
+def _network_of_codec(start: pathlib.Path) -> dict:
+    metadata = codec.load(start).metadata
+    found = {**metadata["config"], "architecture": metadata["architecture"]}
+    network = {name: found.get(name) for name in _OF_NETWORK}
+    return {**network, _RUNGS: len(metadata.get("lmbdas") or ())}

@@ -126,7 +126,7 @@ def train(
       callbacks: Further Keras callbacks, to show progress for instance.
       start: Folder of a run of the same network, from whose last checkpoint this one begins:
         weights, the scale of a shortcut, optimizer and step. Its quantizers, its bound and its
-        lambda may be others.
+        lambdas may be others. Or the folder of an exported codec, for its weights, at step 0.
       stop: Step at which to stop, without exporting if it is not the last one; a multiple of
         `settings.steps_per_epoch`. Another run can start from there.
       on_skipped: See `training_images`. What a run skips, it skips when it is resumed, too.

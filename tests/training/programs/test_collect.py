@@ -89,7 +89,7 @@ def test_programs_start_from_runs_and_from_results(exported, result, files, tmp_
         training.export_program(
             files, tmp_path / "b", settings_of(num_latents=9), start=result / "one"
         )
-    with pytest.raises(ValueError, match="`start` must be the folder of a run"):
+    with pytest.raises(ValueError, match="`start` must be the folder of a run, or of a codec"):
         training.export_program(files, tmp_path / "b", settings_of(), start=tmp_path)
 
 
