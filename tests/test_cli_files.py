@@ -405,10 +405,10 @@ def test_evaluate_the_codec_that_comes_with_tfsq(shipping, image, folder, tmp_pa
         return [(pathlib.Path(mean.codec).name, mean.quality) for mean in curve.means()]
 
     bundled = [("photographs", quality) for quality in (1, 2, 3)]
-    assert measured() == measured("--bundled") == bundled
+    assert measured() == measured("--model", "bundled") == bundled
     assert measured("--qualities", "1:2:0.5") == [("photographs", q) for q in (1, 1.5, 2)]
     # Beside one of one's own, of a single rate.
-    assert measured("--model", folder, "--bundled")[1:] == bundled
+    assert measured("--model", folder, "--model", "bundled")[1:] == bundled
     refused(run("evaluate", image, "--qualities", "3:4:1"), "from 1 to 3")
 
 

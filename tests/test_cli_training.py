@@ -1,6 +1,7 @@
 """`tfsq train` with images kept apart and a limit of time, in process."""
 
 import csv
+import json
 
 import pytest
 
@@ -74,4 +75,31 @@ def test_a_run_that_has_ended_is_where_another_starts(folders, tiny_network, eag
     assert [row["epoch"] for row in rows] == ["2"]
     result = run(*longer, "--output", tmp_path / "none", "--start", trained_on)
     assert result.exit_code == 1
-    assert f"--start must be the folder of a run. Received: {trained_on}" in result.output
+    expected = f"--start must be the folder of a run, or of a codec. Received: {trained_on}"
+    assert expected in result.output
+
+
+def test_a_start_says_which_network(folders, tiny_network, eagerly, tmp_path, monkeypatch):
+    trained_on, _ = folders
+    arguments = ("train", trained_on, "--steps", 1, "--batch-size", 1, "--crop-size", 64)
+    shortly = (*arguments, "--steps", 2, "--steps-per-epoch", 1, "--time-limit", 1e-6)
+    network = ("--architecture", tiny.NAME, "--num-filters", 3, "--num-latents", 5)
+    ladder = ("--shortcut", "dct", "--lmbdas", "0.002,0.006")
+    result = run(*arguments, *network, *ladder, "--output", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    folder = tmp_path / "run" / "codec"
+    monkeypatch.setattr(codec, "shipped_model", lambda: folder)
+
+    def lmbdas_of(name, *options):
+        result = run(*shortly, "--output", tmp_path / name, *options)
+        assert result.exit_code == 0, result.output
+        return json.loads((tmp_path / name / "settings.json").read_text())["lmbdas"]
+
+    assert lmbdas_of("of_codec", "--start", folder) == [0.002, 0.006]
+    assert lmbdas_of("of_bundled", "--start", "bundled") == [0.002, 0.006]
+    assert lmbdas_of("other", "--start", folder, "--lmbdas", "0.001,0.009") == [0.001, 0.009]
+    result = run(*arguments, "--output", tmp_path / "none", "--start", folder, "--num-latents", 6)
+    assert result.exit_code == 1
+    assert "with num_latents=5, here 6\n" in result.output
+    result = run(*arguments, "--output", tmp_path / "none", "--start", folder, "--lmbda", 0.01)
+    assert "with lambdas of the ladder=2, here 0\n" in result.output

@@ -24,6 +24,7 @@ from tfsq.cli.many_files import (
     one_pair,
 )
 from tfsq.cli.paths import (
+    BUNDLED,
     FORCE,
     STANDARD_OUTPUTS,
     STANDARD_STREAM,
@@ -66,6 +67,11 @@ def _read_of(codec, name: str) -> Iterator[None]:
         is_image = Path(name).suffix.lower() in image_endings()
         hint = " Its name is that of an image: `tfsq compress` codes those." if is_image else ""
         raise ValueError(f"{reason_of(error, name)}{hint}") from error
+
+
+def _own(model: Optional[Path]) -> Optional[Path]:
+    """A codec of one's own, none if it is the one that comes with tfsq."""
+    return None if str(model) == BUNDLED else model
 
 
 def _checked_quality(codec, model: Optional[Path], **given: Any) -> Any:
@@ -170,6 +176,7 @@ def compress(
         most_bytes = _bytes(size)
         codec = imported("codec")
 
+        model = _own(model)
         chosen = codec.load(model) if model else codec.shipped_codec()
         at = _checked_quality(chosen, model, quality=quality, bpp=bpp, size=most_bytes, psnr=psnr)
         arguments = {"refine_steps": refine, "verify": verify, "quality": at}
@@ -246,7 +253,7 @@ def decompress(
     if pair and is_there(pair[1], skip_existing, quiet):
         return
     with errors_as_sentences():
-        codec = imported("codec")
+        codec, model = imported("codec"), _own(model)
 
         def tell(target: str, keeps_pixels: bool):
             if not keeps_pixels and not quiet:

@@ -11,7 +11,16 @@ import typer
 from rich.progress import Progress, TextColumn
 from rich.table import Table
 
-from tfsq.cli.paths import FORCE, IMAGES, STRICT, check_new_folder, check_target, files_of
+from tfsq.cli.paths import (
+    BUNDLED,
+    FORCE,
+    IMAGES,
+    STRICT,
+    check_new_folder,
+    check_target,
+    codec_folder,
+    files_of,
+)
 from tfsq.cli.shell import (
     PROGRESS_COLUMNS,
     app,
@@ -90,10 +99,10 @@ def _measure(comparison, paths, on_skipped):
 def evaluate(
     files: List[str] = IMAGES,
     models: Optional[List[Path]] = typer.Option(
-        None, "--model", help="Folder of an exported codec; repeat it for more qualities."
-    ),
-    bundled: bool = typer.Option(
-        False, "--bundled", help="The codec that comes with tfsq, too; it is all if no --model."
+        None,
+        "--model",
+        help="Folder of an exported codec, or 'bundled', which is all if none is given; may be "
+        "repeated.",
     ),
     qualities: Optional[str] = typer.Option(
         None,
@@ -121,12 +130,10 @@ def evaluate(
 ):
     """Compress, decompress and measure image files. With --reference, classical codecs too."""
     with errors_as_sentences(), going_on(strict) as on_skipped:
-        codec, evaluation = imported("codec"), imported("evaluation")
+        evaluation = imported("evaluation")
 
         paths = files_of(files, on_skipped)
-        folders = list(models or ())
-        if bundled or not folders:
-            folders.append(codec.shipped_model())
+        folders = [codec_folder(model) for model in models or [Path(BUNDLED)]]
         targets = {"--csv": csv_file, "--figure": figure_file, "--html": html_file}
         _check_targets(evaluation, targets, paths, folders, force)
         chosen = None if qualities is None else _qualities_of(qualities)
@@ -189,7 +196,7 @@ def _is_same(a: Path, b: Path) -> bool:
 def analyze(
     output: Path = typer.Option(..., "--output", help="Folder for tables and figures."),
     model: Optional[Path] = typer.Option(
-        None, "--model", help="A .keras file, a run or an exported codec; shipped if none."
+        None, "--model", help="A .keras file, a run or an exported codec, such as 'bundled'."
     ),
     images: Optional[List[str]] = typer.Option(
         None, "--image", help="Image file, folder or glob; may be repeated."
@@ -207,7 +214,8 @@ def analyze(
 
         found = files_of(images, on_skipped) if images else None
         check_new_folder(output, force, [*(found or ()), *([model] if model else ())])
-        batch = evaluation.latent_batch(model, found, on_skipped, quality)
+        folder = model and codec_folder(model)
+        batch = evaluation.latent_batch(folder, found, on_skipped, quality)
         columns = (TextColumn("{task.description}"), TextColumn("{task.completed:.0f}"))
         with Progress(*columns) as bar:
             results = report.analyze(

@@ -22,7 +22,7 @@ from typing import (
 
 import typer
 
-from tfsq.cli.shell import reason_of, say, sentence
+from tfsq.cli.shell import imported, reason_of, say, sentence
 from tfsq.files import check_not_inside, check_not_read, is_unfinished, leaving_out, resolved
 
 STANDARD_STREAM = "-"
@@ -30,11 +30,17 @@ STANDARD_OUTPUTS = (STANDARD_STREAM, "/dev/stdout")
 IMAGES = typer.Argument(..., help="Image files, folders of such, or globs, '**' included.")
 STRICT = typer.Option(False, "--strict", help="Stop at the first file that does not serve.")
 FORCE = typer.Option(False, "--force", help="Replace what is there.")
+BUNDLED = "bundled"
 _BELOW = "**"
 _OF_PHONES = (".heic", ".heif", ".hif")
 _OF_CAMERAS = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw")
 # Pillow does not read these: those in a folder are refused by name, not passed over.
 _OTHER_PHOTOGRAPHS = frozenset((*_OF_PHONES, *_OF_CAMERAS, ".jxl", ".exr"))
+
+
+def codec_folder(model: Path) -> Path:
+    """The folder that an option names: a path, or the codec that comes with tfsq."""
+    return imported("codec").shipped_model() if str(model) == BUNDLED else model
 
 
 @functools.lru_cache(maxsize=1)

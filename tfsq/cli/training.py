@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional
 import typer
 from rich.progress import Progress
 
-from tfsq.cli.paths import IMAGES, STRICT, files_of
+from tfsq.cli.paths import IMAGES, STRICT, codec_folder, files_of
 from tfsq.cli.shell import (
     PROGRESS_COLUMNS,
     app,
@@ -29,6 +29,7 @@ _ARCHITECTURES = (
 )
 _QUANTIZERS = "aun, sra, dsq, c3, unsr, soft, sga, sr, sua, ste or uq"
 _HOW_TO_GO_ON = "the same command continues this run, tfsq export ends it"
+_RATES = {"lmbda", "lmbdas"}
 _GIB, _LARGEST_CACHE = 2**30, 2**20
 
 
@@ -114,6 +115,15 @@ def _numbers(option: str, text: str) -> List[float]:
         ) from None
 
 
+def _begun_as(settings: Dict[str, Any], start: Path, context: typer.Context) -> Dict[str, Any]:
+    """Settings with the network of the start, where options do not say otherwise."""
+    found = imported("training").network_of(start)
+    named = {n for n in found if context.get_parameter_source(n).name != "DEFAULT"}
+    if named & _RATES:
+        named |= _RATES
+    return {**settings, **{n: value for n, value in found.items() if n not in named}}
+
+
 def _with_training_settings(command):
     """Gives a command the options of `_training_settings`, as its argument `settings`."""
     own, shared = inspect.signature(command), inspect.signature(_training_settings)
@@ -134,13 +144,14 @@ def _with_training_settings(command):
 @app.command()
 @_with_training_settings
 def train(
+    context: typer.Context,
     settings: Dict[str, Any],
     images: List[str] = IMAGES,
     output: Path = typer.Option(..., "--output", help="Folder of the run; resumed if it exists."),
     start: Optional[Path] = typer.Option(
         None,
-        help="Another run of the same network, from whose last step this one goes on; or a codec, "
-        "whose weights it begins with.",
+        help="Another run, from whose last step this one goes on, or a codec, whose weights it "
+        "begins with, such as 'bundled'. Network and lambdas are those of the start, if not given.",
     ),
     strict: bool = STRICT,
     cache_size: float = typer.Option(
@@ -172,6 +183,9 @@ def train(
         where = training.strategy_of(strategy)
         paths = files_of(images, on_skipped)
         kept_apart = files_of(validation, on_skipped) if validation else []
+        if start is not None:
+            start = codec_folder(start)
+            settings = _begun_as(settings, start, context)
         run = training.TrainingSettings(**settings)
         try:
             with Progress(*PROGRESS_COLUMNS) as bar:
@@ -218,7 +232,8 @@ def program(
     images: List[str] = IMAGES,
     output: Path = typer.Option(..., "--output", help="Folder of the program."),
     start: Optional[Path] = typer.Option(
-        None, help="Run that the program starts from, of `tfsq train` or of another program."
+        None,
+        help="Run of `tfsq train` or of another program, or a codec, that the program starts from.",
     ),
     max_size: Optional[float] = typer.Option(
         None, help="MiB that the folder may have; images that are too much are left out."
@@ -232,6 +247,7 @@ def program(
 
         paths = files_of(images, on_skipped)
         run = training.TrainingSettings(**settings)
+        start = start and codec_folder(start)
         found = training.export_program(paths, output, run, start, max_size, half, on_skipped)
         for path in found["left_out"]:
             say(f"left out: {path}")

@@ -277,9 +277,10 @@ def check_start(start: pathlib.Path, settings: TrainingSettings) -> None:
       ValueError: if it is neither, or of another network.
       ModelError: if it is a codec that is damaged.
     """
-    before = _network_of_codec(start) if is_codec(start) else _network_of_run(start)
-    # A ladder has as many gains as lambdas, which may be others.
-    here = {**dataclasses.asdict(settings), _RUNGS: len(settings.lmbdas or ())}
+    before, here = network_of(start), dataclasses.asdict(settings)
+    for found in (before, here):
+        # A ladder has as many gains as lambdas, which may be others.
+        found[_RUNGS] = len(found["lmbdas"] or ())
     other = [name for name in (*_OF_NETWORK, _RUNGS) if before[name] != here[name]]
     if other:
         found = ", ".join(f"{name}={before[name]}, here {here[name]}" for name in other)
@@ -288,18 +289,30 @@ def check_start(start: pathlib.Path, settings: TrainingSettings) -> None:
         )
 
 
-def _network_of_run(start: pathlib.Path) -> dict:
+def network_of(start: pathlib.Path) -> dict:
+    """Returns the settings of a run or of a codec that make its network, and its lambdas.
+
+    Args:
+      start: Folder of a run that has a checkpoint, or of a codec.
+
+    Raises:
+      ValueError: if it is neither.
+      ModelError: if it is a codec that is damaged.
+    """
+    if is_codec(start):
+        metadata = codec.load(start).metadata
+        found = {**metadata["config"], **metadata}
+    else:
+        found = _settings_of_start(start)
+    lmbdas = found.get("lmbdas")
+    rates = {"lmbda": None if lmbdas else found["lmbda"], "lmbdas": lmbdas}
+    return {**{name: found.get(name) for name in _OF_NETWORK}, **rates}
+
+
+def _settings_of_start(start: pathlib.Path) -> dict:
     before = written_settings(start)
     with name_for_tensorflow(start) as folder:
         has_checkpoint = latest(folder / CHECKPOINTS) is not None
     if before is None or not has_checkpoint:
         raise ValueError(f"`start` must be the folder of a run, or of a codec. Received: {start}")
-    network = {name: before.get(name) for name in _OF_NETWORK}
-    return {**network, _RUNGS: len(before.get("lmbdas") or ())}
-
-
-def _network_of_codec(start: pathlib.Path) -> dict:
-    metadata = codec.load(start).metadata
-    found = {**metadata["config"], "architecture": metadata["architecture"]}
-    network = {name: found.get(name) for name in _OF_NETWORK}
-    return {**network, _RUNGS: len(metadata.get("lmbdas") or ())}
+    return before
