@@ -100,6 +100,6 @@ def test_a_start_says_which_network(folders, tiny_network, eagerly, tmp_path, mo
     assert lmbdas_of("other", "--start", folder, "--lmbdas", "0.001,0.009") == [0.001, 0.009]
     result = run(*arguments, "--output", tmp_path / "none", "--start", folder, "--num-latents", 6)
     assert result.exit_code == 1
-    assert "with num_latents=5, here 6\n" in result.output
+    assert "with --num-latents 5, here 6\n" in result.output
     result = run(*arguments, "--output", tmp_path / "none", "--start", folder, "--lmbda", 0.01)
     assert "with lambdas of the ladder=2, here 0\n" in result.output

@@ -118,7 +118,9 @@ def _numbers(option: str, text: str) -> List[float]:
 def _begun_as(settings: Dict[str, Any], start: Path, context: typer.Context) -> Dict[str, Any]:
     """Settings with the network of the start, where options do not say otherwise."""
     found = imported("training").network_of(start)
-    named = {n for n in found if context.get_parameter_source(n).name != "DEFAULT"}
+    # The enumeration is Click's, or that of a Typer that brings its own Click.
+    sources: Dict[str, Any] = {name: context.get_parameter_source(name) for name in found}
+    named = {name for name, source in sources.items() if source.name != "DEFAULT"}
     if named & _RATES:
         named |= _RATES
     return {**settings, **{n: value for n, value in found.items() if n not in named}}

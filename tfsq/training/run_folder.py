@@ -278,9 +278,9 @@ def check_start(start: pathlib.Path, settings: TrainingSettings) -> None:
       ModelError: if it is a codec that is damaged.
     """
     before, here = network_of(start), dataclasses.asdict(settings)
-    for found in (before, here):
+    for network in (before, here):
         # A ladder has as many gains as lambdas, which may be others.
-        found[_RUNGS] = len(found["lmbdas"] or ())
+        network[_RUNGS] = len(network["lmbdas"] or ())
     other = [name for name in (*_OF_NETWORK, _RUNGS) if before[name] != here[name]]
     if other:
         found = ", ".join(f"{name}={before[name]}, here {here[name]}" for name in other)
