@@ -12,51 +12,57 @@ DETAIL = (slice(70, 170), slice(120, 270))
 
 
 @drawing.styled
-def draw_comparison(original, pictures: list, path: pathlib.Path) -> None:
+def draw_comparison(original, files: dict[str, dict], path: pathlib.Path) -> None:
     """Draws a detail of the original, and of what codecs and JPEG decode from as many bytes.
 
     Args:
       original: Pixels of the photograph.
-      pictures: Of each codec its name, and pairs of pixels and `evaluation.Figures`, its own and
-        those of JPEG.
+      files: Of each codec its name, and its row as `demo.compressed` returns it.
       path: The file to write.
     """
-    figure, axes = drawing.new_figure(1 + len(pictures), 2, width=2, height=1.5)
+    figure, axes = drawing.new_figure(1 + len(files), 2, width=2, height=1.5)
     for axis in axes.flat:
         axis.axis("off")
     axes[0, 0].imshow(original)
     axes[0, 0].set_title("chelsea, held out:\n24 bits per pixel")
     axes[1, 0].imshow(original[DETAIL], interpolation="nearest")
     axes[1, 0].set_title("the detail")
-    for column, (name, ours, jpeg) in zip(axes.T[1:], pictures):
-        for axis, label, (pixels, found) in zip(column, (name, "JPEG"), (ours, jpeg)):
-            axis.imshow(pixels[DETAIL], interpolation="nearest")
+    for column, (name, row) in zip(axes.T[1:], files.items()):
+        for axis, label, prefix in zip(column, (name, "JPEG"), ("", "jpeg_")):
+            count = row[f"{prefix}file_bytes"]
+            axis.imshow(row[f"{prefix}pixels"][DETAIL], interpolation="nearest")
             axis.set_title(
-                f"{label}\n{found.file_bytes} bytes, {found.psnr:.2f} dB,\n"
-                f"{found.bpp:.3f} bits per pixel"
+                f"{label}\n{count} bytes, {row[f'{prefix}psnr']:.2f} dB,\n"
+                f"{8 * count / (original.shape[0] * original.shape[1]):.3f} bits per pixel"
             )
     figure.savefig(path)
 
 
 @drawing.styled
-def draw_training(history: pathlib.Path, steps_per_epoch: int, path: pathlib.Path) -> None:
-    """Draws rate, distortion, temperature and train-test gap against the step."""
-    rows = list(csv.DictReader(history.read_text().splitlines()))
-    steps = [(int(row["epoch"]) + 1) * steps_per_epoch for row in rows]
+def draw_training(histories: dict, lengths: dict[str, int], path: pathlib.Path) -> None:
+    """Draws rate, distortion, temperature and train-test gap against the step.
+
+    Args:
+      histories: Of each run its `history.csv`.
+      lengths: Of each run the steps of an epoch.
+      path: The file to write.
+    """
     panels = {
-        "rate (bits per pixel)": ["bpp"],
-        "distortion (PSNR, dB)": ["psnr"],
-        "temperature": ["temperature"],
-        "train_test_gap of the loss": ["train_test_gap"],
+        "bpp": "rate (bits per pixel)",
+        "psnr": "distortion (PSNR, dB)",
+        "temperature": "temperature",
+        "train_test_gap": "train_test_gap of the loss",
     }
     figure, axes = drawing.new_figure(2, 2, width=2, height=1.9, sharex=True)
-    for axis, (title, names) in zip(axes.flat, panels.items()):
-        for name in names:
-            axis.plot(steps, [float(row[name]) for row in rows], color=drawing.COLORS[0])
+    for axis, (name, title) in zip(axes.flat, panels.items()):
         axis.set_title(title)
-    axes[0, 1].set_ylim(bottom=float(rows[0]["psnr"]) - 1)
+        for run, style in drawing.line_styles(histories).items():
+            rows = list(csv.DictReader(histories[run].read_text().splitlines()))
+            steps = [(int(row["epoch"]) + 1) * lengths[run] for row in rows]
+            axis.plot(steps, [float(row[name]) for row in rows], **style, label=run)
     drawing.log_axis(axes[1, 0].yaxis)
     axes[1, 1].axhline(0, color="black", linewidth=0.8)
     for axis in axes[1]:
         axis.set_xlabel("optimizer step")
+    drawing.label_ends(axes[0, 0])
     figure.savefig(path)
