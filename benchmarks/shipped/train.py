@@ -3,9 +3,9 @@
     python -m benchmarks.shipped.train --start CODEC --data ../shared/data --runs ../runs/shipped
 
 Latents that CODEC has keep all their weights. Of those that it has not, the shortcut has the DCT,
-everything else ignores them, and their predicted scale is the one that they have on photographs,
-everywhere the same. Gains are in proportion to the root of lambda, and one at the lambda of CODEC.
-Training goes on from there, for as many steps as `SETTINGS` has; run again, it is resumed.
+everything else ignores them, and their prediction is learned by itself first. Gains are in
+proportion to the root of lambda, and one at the lambda of CODEC. Training goes on from there, for
+as many steps as `SETTINGS` has; run again, it is resumed.
 """
 
 from __future__ import annotations
@@ -48,21 +48,20 @@ START = training.TrainingSettings(
 SETTINGS = training.TrainingSettings(
     lmbdas=LMBDAS,
     num_filters=64,
-    num_latents=320,
+    num_latents=256,
     hyper_width=64,
     initial_temperature=0.05,
     final_temperature=0.05,
     annealing_start=0.0,
-    steps=20_000,
+    steps=16_000,
     steps_per_epoch=500,
     batch_size=4,
     crop_size=192,
     least_detail=4.0,
-    learning_rate=1e-3,
+    learning_rate=7e-4,
 )
-SMALLEST_SCALE = 0.02
-# To measure new latents on.
-CROPS = 16
+# Of learning to predict new latents.
+FIRST_STEPS, FIRST_RATE = 400, 3e-3
 
 
 def photographs(data: pathlib.Path, part: str) -> list[pathlib.Path]:
@@ -96,13 +95,13 @@ def widened(narrow: np.ndarray, wide: np.ndarray, places: np.ndarray) -> np.ndar
     return value
 
 
-def widen(narrow: CompressionModel, wide: CompressionModel, crops: tf.Tensor) -> None:
+def widen(narrow: CompressionModel, wide: CompressionModel, crops: tf.data.Dataset) -> None:
     """Makes a mean-scale hyperprior with more latents, and a ladder, begin as a narrower one.
 
     Args:
       narrow: Network of one rate.
       wide: Network of many.
-      crops: Photographs to measure new latents on, [batch, height, width, 3].
+      crops: Batches of photographs to learn from what new latents are like.
     """
     places = places_of(narrow.num_latents, wide.num_latents)
     for layer in ("analysis", "synthesis", "hyper_analysis", "hyper_synthesis"):
@@ -120,23 +119,37 @@ def widen(narrow: CompressionModel, wide: CompressionModel, crops: tf.Tensor) ->
     logs = np.tile(logs[:, np.newaxis], (1, wide.num_latents))
     wide.gain.logs.assign(logs)
     wide.gain.inverse_logs.assign(-logs)
-    _begin_scales(wide, np.setdiff1d(np.arange(wide.num_latents), places), crops)
+    new = np.setdiff1d(np.arange(wide.num_latents), places)
+    _learn_to_predict(wide, np.concatenate([new, wide.num_latents + new]), crops)
 
 
-def _begin_scales(wide: CompressionModel, new: np.ndarray, crops: tf.Tensor) -> None:
-    """Predicts of new latents the scale that they have."""
-    y = wide.analyze(tf.cast(crops, tf.float32))["latent"].numpy()
-    scales = np.maximum(SMALLEST_SCALE, y[..., new].std(axis=(0, 1, 2)))
-    bias = wide.hyper_synthesis.layers[-1].bias
-    value = bias.numpy()
-    value[wide.num_latents + new] = np.log(np.expm1(scales))
-    bias.assign(value)
+def _learn_to_predict(wide: CompressionModel, outputs: np.ndarray, crops: tf.data.Dataset) -> None:
+    """Lowers the bits of new latents by the weights of their prediction alone."""
+    last = wide.hyper_synthesis.layers[-1]
+    is_new = tf.constant(np.isin(np.arange(2 * wide.num_latents), outputs), tf.float32)
+    optimizer = tf.keras.optimizers.Adam(FIRST_RATE)
+
+    @tf.function
+    def step(images):
+        latents = wide.analyze(tf.cast(images, tf.float32))
+        quality = wide.gain.draw(tf.shape(images)[0])
+        with tf.GradientTape() as tape:
+            _, bits = wide.estimate(latents, training=True, quality=quality)
+            loss = tf.add_n([tf.reduce_mean(part) for part in bits.values()])
+        gradients = tape.gradient(loss, [last.kernel, last.bias])
+        # Their outputs are the last axis of both.
+        optimizer.apply_gradients(
+            [(g * is_new, v) for g, v in zip(gradients, (last.kernel, last.bias))]
+        )
+
+    for images in crops.take(FIRST_STEPS):
+        step(images)
 
 
 def begin(folder: pathlib.Path, images: list[pathlib.Path], output: pathlib.Path) -> None:
     """Writes a run of no steps, whose checkpoint is the widened network."""
     found = training_images(images, SETTINGS.crop_size)
-    crops = next(iter(crops_dataset(found, SETTINGS.crop_size, CROPS, SETTINGS.seed)))
+    crops = crops_dataset(found, SETTINGS.crop_size, SETTINGS.batch_size, SETTINGS.seed)
     model = build_model(SETTINGS)
     widen(codec.load(folder).network, model, crops)
     with run_folder.locked(output):
