@@ -22,7 +22,6 @@ import json
 import os
 import pathlib
 import shutil
-import statistics
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -166,18 +165,8 @@ def facts_of(quality: int, group: list[evaluation.Measurement]) -> codec.CardFac
         f"lambda {settings.lmbda}. One seed. With the three others, under 7 minutes of an "
         f'{DEVICE} (job "codecs" of `benchmarks/accelerator`). Made by: `{COMMAND}`',
         settings=dataclasses.asdict(settings),
-        figures=figures_of_card(group),
-    )
-
-
-def figures_of_card(group: list[evaluation.Measurement]) -> str:
-    """Means and spread over the images."""
-    (mean,) = evaluation.Curve("tfsq", tuple(group)).means()
-    spread = {name: statistics.stdev(getattr(m, name) for m in group) for name in ("bpp", "psnr")}
-    return (
-        f"Kodak, {len(group)} images, real files: {mean.bpp:.4f} bits per pixel (standard "
-        f"deviation over images {spread['bpp']:.4f}), {mean.psnr:.2f} dB ({spread['psnr']:.2f}), "
-        f"MS-SSIM {mean.ms_ssim:.4f}. Every image: `results/shipped/kodak.csv` of tfsq."
+        figures=f"Kodak, {evaluation.summary(group)}. Every image: "
+        "`results/shipped/kodak.csv` of tfsq.",
     )
 
 

@@ -24,7 +24,7 @@ _CENTERED = "centered"
 # What settings were before they were some, where it is not their default.
 _BEFORE = {"annealing_start": 0.0}
 _SETTINGS_FILE, CHECKPOINTS, HISTORY = "settings.json", "checkpoints", "history.csv"
-MODEL, CODEC, LOGS, _LOCK = "model.keras", "codec", "logs", ".lock"
+MODEL, CODEC, CARD, LOGS, _LOCK = "model.keras", "codec", "card.json", "logs", ".lock"
 
 
 class Checkpoints(tf.keras.callbacks.Callback):
