@@ -211,6 +211,30 @@ def test_strict_tells_of_files_that_were_being_coded(photographs, folder, tmp_pa
     assert f"{len(written)} of {len(files_in(coded))} files" in result.output
 
 
+@pytest.mark.parametrize("bug_is", [0, 1])
+def test_strict_raises_bugs_and_tells_of_bad_files(
+    photographs, folder, tmp_path, monkeypatch, bug_is
+):
+    bug, bad = RuntimeError("of tfsq itself"), ValueError("a tear")
+    errors = [bad, bad]
+    errors[bug_is] = bug
+
+    def failing(pairs, *arguments, **others):
+        # Both were being coded when the first one failed.
+        for pair, error in zip(list(itertools.islice(pairs, 2)), errors):
+            yield codec.FileOutcome(*pair, error=error)
+
+    monkeypatch.setattr(codec, "compress_files", failing)
+    output = tmp_path / "out"
+    result = run("compress", photographs, "--output-dir", output, "--model", folder, "--strict")
+    assert result.exception is bug
+    names = ["photo 0.png", "photo 1.jpg"]
+    assert f"Unexpected, at {photographs / names[bug_is]}:\n" in result.output
+    assert f"{photographs / names[1 - bug_is]}: a tear\n" in result.output
+    assert "error: " not in result.output
+    assert "0 of 4 files written, 2 skipped, 2 not begun\n" in result.output
+
+
 def test_links_are_files_of_their_own(photographs, folder, tmp_path):
     os.link(photographs / "photo 0.png", photographs / "hard.png")
     (photographs / "soft.png").symlink_to("photo 0.png")

@@ -8,10 +8,12 @@ import pytest
 from tests import tiny
 from tests.command_line import run
 from tests.photographs import photograph
-from tfsq import codec
+from tfsq import codec, evaluation
 
 OPTIONS = ("--steps", 4, "--steps-per-epoch", 2, "--batch-size", 2, "--crop-size", 64)
 OPTIONS += ("--num-filters", 3, "--num-latents", 4, "--architecture", tiny.NAME)
+# Of `tfsq evaluate`, without MS-SSIM.
+TABLE = b"file,codec,quality,bpp,psnr,ms_ssim\na.png,other,0.5,1,30,\n"
 
 
 @pytest.fixture
@@ -103,3 +105,54 @@ def test_a_start_says_which_network(folders, tiny_network, eagerly, tmp_path, mo
     assert "with --num-latents 5, here 6\n" in result.output
     result = run(*arguments, "--output", tmp_path / "none", "--start", folder, "--lmbda", 0.01)
     assert "with lambdas of the ladder=2, here 0\n" in result.output
+
+
+def test_export_puts_on_the_card_what_its_options_say(folders, tiny_network, eagerly, tmp_path):
+    trained_on, apart = folders
+    output, table, authors = tmp_path / "run", tmp_path / "apart.csv", tmp_path / "authors.md"
+    card = output / "codec" / codec.CARD_FILE
+    train = ("train", trained_on, "--output", output, *OPTIONS, "--steps", 2)
+    assert run(*train).exit_code == 0
+    assert run("evaluate", apart, "--model", output / "codec", "--csv", table).exit_code == 0
+    authors.write_text("- Coffee, by Rachel Michetti\n")
+    card.write_text("A card of mine.")
+    options = ("--license", "cc0-1.0", "--title", "Cups", "--data", authors, "--figures", table)
+    result = run("export", output, *options)
+    assert result.exit_code == 0, result.output
+    assert f"the card was edited, and stays as it is: {card}; remove it for a new" in result.output
+    assert card.read_text() == "A card of mine."
+    card.unlink()
+    # What was said need not be said again.
+    result = run("export", output)
+    assert (result.exit_code, result.output) == (0, f"codec written to {output / 'codec'}\n")
+    text = card.read_text()
+    for expected in ('license: "cc0-1.0"\n', "# Cups\n", "by Rachel Michetti\n", "2 of 2 steps"):
+        assert expected in text
+    (curve,) = evaluation.read_comparison(table)
+    assert f"- lambda 0.01, {evaluation.summary(curve.measurements)}\n" in text
+
+
+def test_facts_that_do_not_serve_are_refused_before_anything_is_written(tmp_path):
+    output, file = tmp_path / "run", tmp_path / "file"
+    (output / "codec").mkdir(parents=True)
+    (output / "codec" / "tfsq.json").write_text('{"lmbda": 0.5}')
+    none = f"Received: {tmp_path / 'none'} (No such file or directory)"
+    for option, value, written, message in (
+        ("--title", "", "", "--title must not be empty. Received: ''"),
+        ("--license", "MIT License", "", "--license must be an identifier of Hugging Face's"),
+        ("--data", tmp_path / "none", "", f"--data must be a text file in UTF-8. {none}"),
+        ("--data", tmp_path, "", f"in UTF-8. Received: {tmp_path} (Is a directory)"),
+        ("--data", file, b"\xff\xfe", f"in UTF-8. Received: {file} ('utf-8' codec can't"),
+        ("--data", file, b"\n", "--data must not be empty. Received: ''"),
+        ("--figures", tmp_path / "none", "", "--figures must be a CSV file of `tfsq ev"),
+        ("--figures", tmp_path / "none", "", none),
+        ("--figures", file, b"a,b\n", "--figures must be a CSV file of `tfsq evaluate`. Received"),
+        ("--figures", file, TABLE, "--figures must have rows of "),
+        ("--figures", file, TABLE, f"at lambda 0.5. Received: {file}, with other at 0.5"),
+    ):
+        file.write_bytes(written or b"")
+        result = run("export", output, option, value)
+        assert result.exit_code == 1, result.output
+        assert result.output.startswith("error: ") and message in result.output
+        assert isinstance(result.exception, SystemExit)
+        assert not (output / "card.json").exists()

@@ -53,5 +53,5 @@ def test_card_is_that_which_results_and_folder_give():
     curve = evaluation.read_comparison(make.RESULTS / "kodak.csv")[0]
     assert [len(group) for group in curve.groups()] == [24] * len(QUALITIES)
     for mean in curve.means():
-        assert f"{mean.bpp:.4f} (" in text
-        assert f"{mean.psnr:.2f} (" in text
+        assert f"{mean.bpp:.4f} bits per pixel" in text
+        assert f"{mean.psnr:.2f} dB" in text

@@ -18,7 +18,6 @@ import json
 import os
 import pathlib
 import shutil
-import statistics
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -148,18 +147,9 @@ def facts() -> codec.CardFacts:
 
 
 def figures_of_card(curve: evaluation.Curve) -> str:
-    """Means and spread over the images, a line for each quality."""
-    lines = ["| quality | bits per pixel | PSNR (dB) | MS-SSIM |", "|---|---|---|---|"]
-    for mean, group in zip(curve.means(), curve.groups()):
-        bpp, psnr = (statistics.stdev(getattr(m, name) for m in group) for name in ("bpp", "psnr"))
-        lines.append(
-            f"| {mean.quality:g} | {mean.bpp:.4f} ({bpp:.4f}) | {mean.psnr:.2f} ({psnr:.2f}) | "
-            f"{mean.ms_ssim:.4f} |"
-        )
-    return (
-        f"Kodak, {len(curve.files())} images, real files, means (standard deviation over images). "
-        "Every image: `results/shipped/kodak.csv` of tfsq.\n\n" + "\n".join(lines)
-    )
+    """A line for each quality."""
+    lines = [f"- quality {g[0].quality:g}, {evaluation.summary(g)}" for g in curve.groups()]
+    return "Kodak; every image: `results/shipped/kodak.csv` of tfsq.\n\n" + "\n".join(lines)
 
 
 def data_of_card() -> str:

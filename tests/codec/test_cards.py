@@ -103,3 +103,25 @@ def test_folder_that_is_no_codec_is_refused(tmp_path, text):
     with pytest.raises(codec.ModelError, match="Not a codec exported by tfsq"):
         codec.write_model_card(tmp_path)
     assert not (tmp_path / codec.CARD_FILE).exists()
+
+
+@pytest.mark.parametrize(
+    ("fact", "message"),
+    [
+        ({"title": " "}, "`title` must not be empty. Received: ' '"),
+        ({"data": ""}, "`data` must not be empty. Received: ''"),
+        ({"title": "a\nb"}, "`title` must be one line. Received: 'a\\nb'"),
+        ({"license": "MIT"}, "such as 'apache-2.0'. Received: 'MIT'"),
+        ({"license": "of mine"}, "such as 'apache-2.0'. Received: 'of mine'"),
+    ],
+)
+def test_facts_that_a_card_cannot_say_are_refused(fact, message):
+    with pytest.raises(ValueError) as error:
+        codec.CardFacts(**fact)
+    assert message in str(error.value)
+
+
+def test_license_without_a_text_is_left_to_the_publisher(mine):
+    card = codec.model_card(mine, codec.CardFacts(license="other"))
+    assert metadata_of(card)["license"] == "other"
+    assert "No license is recorded" in card

@@ -183,7 +183,7 @@ def test_a_run_has_one_process(files, tmp_path):
     assert (tmp_path / "run" / "codec").is_dir()
     # One that was killed leaves a file behind, and no lock.
     assert (tmp_path / "run" / ".lock").exists()
-    assert training.export_run(tmp_path / "run") == {"step": 2, "steps": 2}
+    assert training.export_run(tmp_path / "run") == {"step": 2, "steps": 2, "card": True}
 
 
 @pytest.mark.slow  # Four exports; `test_cli` has one.
@@ -194,7 +194,7 @@ def test_an_interrupted_run_is_exported_as_it_is(files, tmp_path):
         training.export_run(run)
     assert not run.exists()
     stopped = training.train(files, run, settings, stop=4)
-    assert training.export_run(run) == {"step": 4, "steps": 6}
+    assert training.export_run(run) == {"step": 4, "steps": 6, "card": True}
     assert codec.load(run / "codec").model_id == codec.as_codec(stopped).model_id
     model = tf.keras.models.load_model(run / "model.keras")
     quantizer = model.latent_model.reconstruction_quantizer

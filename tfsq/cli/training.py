@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import typer
 from rich.progress import Progress
@@ -220,11 +220,61 @@ def _tell_of_codec(run: Path, step: int, steps: int):
 
 
 @app.command()
-def export(run: Path = typer.Argument(..., help="Folder of a run that was interrupted.")):
-    """End a run at its last checkpoint. Writes its model.keras and its codec."""
+def export(
+    run: Path = typer.Argument(..., help="Folder of a run that was interrupted, or is over."),
+    title: Optional[str] = typer.Option(None, help="Heading of the card."),
+    license_name: Optional[str] = typer.Option(
+        None,
+        "--license",
+        help="Of the weights, by Hugging Face's identifier, such as apache-2.0.",
+    ),
+    data: Optional[Path] = typer.Option(
+        None, help="Text file for the card: what it was trained on, by whom, on which terms."
+    ),
+    figures: Optional[Path] = typer.Option(
+        None, help="CSV file that `tfsq evaluate --csv` wrote of this codec, for the card."
+    ),
+):
+    """Write the codec of a run at its last checkpoint. Also writes its card and model.keras.
+
+    What the options say of the card, the run keeps for later exports, in its card.json.
+    """
     with errors_as_sentences():
-        found = imported("training").export_run(run)
+        codec = imported("codec")
+
+        place = run / "codec"
+        facts = codec.CardFacts(
+            title=title,
+            license=license_name,
+            data=_read("--data", "a text file in UTF-8", data, _text_of),
+            figures=_read(
+                "--figures",
+                "a CSV file of `tfsq evaluate`",
+                figures,
+                lambda file: imported("evaluation").card_figures(file, place),
+            ),
+        )
+        found = imported("training").export_run(run, facts)
+        card_is_new = found.pop("card")
         _tell_of_codec(run, **found)
+        if not card_is_new:
+            card = place / codec.CARD_FILE
+            say(f"the card was edited, and stays as it is: {card}; remove it for a new one")
+
+
+def _text_of(file: Path) -> str:
+    return file.read_text(encoding="utf-8-sig").strip()
+
+
+def _read(option: str, kind: str, file: Optional[Path], reader: Callable[[Path], str]):
+    """What the file of an option says, None if none is given."""
+    if file is None:
+        return None
+    try:
+        return reader(file)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{option} must be {kind}. Received: {file} ({reason})") from error
 
 
 @app.command()

@@ -19,6 +19,8 @@ CARD_FILE = "README.md"
 _SIGNATURE = "<!-- Written by tfsq, {digest}: a card that was edited is kept. -->\n"
 _SIGNED = re.compile(r"(.*)" + re.escape(_SIGNATURE).replace(r"\{digest\}", "([0-9a-f]{64})"), re.S)
 _TAGS = ("image-compression", "learned-image-compression", "tensorflow", "keras")
+# As Hugging Face writes licenses; of these two it knows no text.
+_LICENSE, _NO_LICENSES = re.compile(r"[a-z0-9][a-z0-9.+-]*"), ("other", "unknown")
 _ERRORS = {"mse": "squared error on pixels from 0 to 255", "ms-ssim": "1 - MS-SSIM"}
 
 
@@ -36,6 +38,10 @@ class CardFacts:
       training: How it was trained.
       settings: Settings of the training, anything that JSON holds.
       figures: What was measured, and on what.
+
+    Raises:
+      ValueError: if a text is empty, the title has several lines, or the license is not written as
+        Hugging Face writes it.
     """
 
     title: str | None = None
@@ -47,6 +53,18 @@ class CardFacts:
     training: str | None = None
     settings: Mapping | None = None
     figures: str | None = None
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            if isinstance(value, str) and not value.strip():
+                raise ValueError(f"`{name}` must not be empty. Received: {value!r}")
+        if self.title and len(self.title.splitlines()) > 1:
+            raise ValueError(f"`title` must be one line. Received: {self.title!r}")
+        if self.license and not _LICENSE.fullmatch(self.license):
+            raise ValueError(
+                "`license` must be an identifier of Hugging Face's, in lower case, such as "
+                f"'apache-2.0'. Received: {self.license!r}"
+            )
 
 
 def model_card(folder, facts: CardFacts | None = None) -> str:
@@ -208,6 +226,6 @@ def _unmeasured(name: str) -> str:
 
 
 def _terms(license_name: str | None) -> str:
-    if license_name:
+    if license_name and license_name not in _NO_LICENSES:
         return f"The weights are offered under {license_name}."
     return "No license is recorded: whoever publishes this codec chooses one, and adds it here."

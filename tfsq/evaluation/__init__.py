@@ -1,6 +1,7 @@
 """Measuring codecs: figures of single images, classical references, comparisons, BD-rates."""
 
 from tfsq.evaluation.bd_rates import MIN_BD_RATE_POINTS, bd_rate, shared_psnr
+from tfsq.evaluation.card_figures import card_figures, summary
 from tfsq.evaluation.comparison import (
     Comparison,
     Curve,
@@ -29,6 +30,7 @@ __all__ = [
     "ReferenceAtQuality",
     "ReferenceCodec",
     "bd_rate",
+    "card_figures",
     "check_figure_file",
     "draw_comparison",
     "figures_of",
@@ -36,5 +38,6 @@ __all__ = [
     "measure",
     "read_comparison",
     "shared_psnr",
+    "summary",
     "write_comparison",
 ]

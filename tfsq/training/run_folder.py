@@ -27,7 +27,7 @@ _BEFORE = {"annealing_start": 0.0}
 _SETTINGS_FILE, CHECKPOINTS, HISTORY = "settings.json", "checkpoints", "history.csv"
 _OF_NETWORK = ("architecture", "num_filters", "num_latents", "hyper_width", "shortcut")
 _RUNGS = "lambdas of the ladder"
-MODEL, CODEC, LOGS, _LOCK = "model.keras", "codec", "logs", ".lock"
+MODEL, CODEC, CARD, LOGS, _LOCK = "model.keras", "codec", "card.json", "logs", ".lock"
 
 
 class Checkpoints(tf.keras.callbacks.Callback):

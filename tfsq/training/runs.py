@@ -17,6 +17,7 @@ from tfsq.callbacks import TrainTestGap
 from tfsq.codec import CardFacts, export, write_model_card
 from tfsq.files import name_for_tensorflow, writing_whole
 from tfsq.training import distribution, run_folder
+from tfsq.training.cards import card_facts
 from tfsq.training.data import (
     CACHE_SIZE,
     TrainingImages,
@@ -268,8 +269,12 @@ class _Run:
 
 
 def write_model(
-    model: CompressionModel, settings: TrainingSettings, step: int, folder: pathlib.Path
-) -> None:
+    model: CompressionModel,
+    settings: TrainingSettings,
+    step: int,
+    folder: pathlib.Path,
+    facts: CardFacts | None = None,
+) -> bool:
     """Writes `model.keras` and the codec of a run, with its card, as they are at a step.
 
     Args:
@@ -277,41 +282,37 @@ def write_model(
       settings: Of the run.
       step: Optimizer step that it has reached.
       folder: Of the run, by a name that TensorFlow takes.
+      facts: For the card, see `export_run`.
+
+    Returns:
+      Whether the card was written.
     """
     apply_step(model, settings, step)
     with writing_whole(folder / run_folder.MODEL) as file:
         model.save(file)
-    export(model, folder / run_folder.CODEC)
-    write_model_card(folder / run_folder.CODEC, _facts_of(settings, step, folder))
+    place = folder / run_folder.CODEC
+    model_hash = export(model, place)["model_hash"]
+    return write_model_card(place, card_facts(settings, step, folder, model_hash, facts))
 
 
-def _facts_of(settings: TrainingSettings, step: int, folder: pathlib.Path) -> CardFacts:
-    """What a run knows about its codec; whose the images are and their terms, it does not."""
-    images = (run_folder.written_settings(folder) or {}).get("images")
-    size = settings.crop_size
-    return CardFacts(
-        training=f"{step} of {settings.steps} steps, each on {settings.batch_size} crops of "
-        f"{size}x{size}.",
-        settings=dataclasses.asdict(settings),
-        data=images
-        and f"Random crops of {images}. Which files, whose they are and their terms are not "
-        "recorded.",
-    )
+def export_run(output, facts: CardFacts | None = None) -> dict:
+    """Writes the `model.keras` and the codec of a run as they are at its last checkpoint.
 
-
-def export_run(output) -> dict[str, int]:
-    """Ends a run where its last checkpoint is: writes its `model.keras` and its codec.
-
-    The run can still be continued by `train`.
+    A run that was interrupted can still be continued by `train`.
 
     Args:
       output: Folder of the run.
+      facts: What the card of the codec is to say that the run does not know: a license, whose the
+        images are, figures. The run keeps them in its `card.json`, beside those given earlier, and
+        later exports say them again; figures hold for these weights alone.
 
     Returns:
-      Dict with "step", which the run has reached, and "steps", which it was to have.
+      Dict with "step", which the run has reached, "steps", which it was to have, and "card",
+      whether the card was written: one that somebody edited stays as it is.
 
     Raises:
-      ValueError: if there is no run, it has no checkpoint yet, or another process works on it.
+      ValueError: if there is no run, it has no checkpoint yet, another process works on it, or its
+        `card.json` is damaged.
     """
     output = pathlib.Path(output)
     settings = run_folder.settings_of(output)
@@ -322,5 +323,5 @@ def export_run(output) -> dict[str, int]:
             raise ValueError(f"The run in {output} has no checkpoint yet.")
         checkpoints.restore(None)
         step = int(model.optimizer.iterations.numpy())
-        write_model(model, settings, step, folder)
-    return {"step": step, "steps": settings.steps}
+        written = write_model(model, settings, step, folder, facts)
+    return {"step": step, "steps": settings.steps, "card": written}
