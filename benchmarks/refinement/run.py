@@ -1,10 +1,12 @@
 """Measures what refining the latents of an image gains, and in which time.
 
-    python -m benchmarks.refinement.run saved_models/quality_* --images 'kodak/kodim0[1-4].png'
+    python -m benchmarks.refinement.run saved_models/photographs --qualities 1 3 5 7 \
+        --surrogates 'noisy soft rounding' --images 'kodak/kodim0[1-4].png'
 
-For every model, surrogate, number of steps and image: seconds, bits per pixel and PSNR of real
-files. Writes `results/refinement/refinement.csv`, `table.md`, `bd_rates.md` and `gain.png`. Run
-again to resume; with no model, only the tables and the figure are made again, from the CSV alone.
+For every rate of a model, surrogate, number of steps and image: seconds, bits per pixel and PSNR of
+real files. Writes `results/refinement/refinement.csv`, `table.md`, `bd_rates.md` and `gain.png`.
+Run again to resume; with no model, only the tables and the figure are made again, from the CSV
+alone.
 """
 
 from __future__ import annotations
@@ -31,8 +33,6 @@ SURROGATES = {"SGA": "sga", "SUA": "sua", "noisy soft rounding": "unsr"}
 # Where the annealing of each begins and ends.
 TEMPERATURES = {"SGA": (0.5, 0.1), "SUA": (1.0, 0.3), "noisy soft rounding": (0.5, 0.15)}
 STEPS = (100, 500)
-# Of an image, one after the other, so that a change of the machine hits all surrogates.
-CASES = (("none", 0), *itertools.product(SURROGATES, STEPS))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +56,12 @@ class Row:
     @property
     def key(self):
         """What tells rows apart."""
-        return self.model, self.surrogate, self.steps, self.image
+        return self.model, self.lmbda, self.surrogate, self.steps, self.image
+
+    @property
+    def rate(self):
+        """What tells points of a curve apart."""
+        return self.model, self.lmbda
 
 
 def read() -> list[Row]:
@@ -79,15 +84,15 @@ def write(rows: list[Row]) -> None:
     tables.write([dataclasses.asdict(row) for row in rows], RESULTS / "refinement.csv")
 
 
-def measured(image, path, found: codec.Codec, surrogate: str, steps: int) -> Row:
+def measured(image, path, found: codec.Codec, quality, surrogate: str, steps: int) -> Row:
     """Compresses one image with that many steps."""
     began = time.perf_counter()
     annealing = annealing_of(surrogate, steps) if steps else {}
-    latents = codec.refine_latents(image, found, steps, **annealing)
-    data = codec.compress_latents(latents, image.shape[:2], found)
+    latents = codec.refine_latents(image, found, steps, quality=quality, **annealing)
+    data = codec.compress_latents(latents, image.shape[:2], found, quality)
     seconds = time.perf_counter() - began
     figures = evaluation.figures_of(image, data, codec.decompress(data, found))
-    lmbda, name = found.metadata["lmbda"], found.metadata["model_hash"][:8]
+    lmbda, name = found.lmbda_at(quality), found.metadata["model_hash"][:8]
     return Row(name, lmbda, surrogate, steps, path.stem, seconds, figures.bpp, figures.psnr)
 
 
@@ -98,20 +103,22 @@ def annealing_of(surrogate: str, steps: int) -> dict:
     return {"surrogate": SURROGATES[surrogate], "schedule": schedule}
 
 
-def measure(folders, images, rows: list[Row]) -> None:
+def measure(folders, qualities, surrogates, images, rows: list[Row]) -> None:
     """Adds what is missing to `rows`, and writes them after each."""
     done = {row.key for row in rows}
+    # Of an image, one after the other, so that a change of the machine hits all surrogates.
+    cases = (("none", 0), *itertools.product(surrogates, STEPS))
     for folder in folders:
         found = codec.load(folder)
         name = found.metadata["model_hash"][:8]
-        for path in images:
-            image = codec.read_image(path)
-            for surrogate, steps in CASES:
-                if (name, surrogate, steps, path.stem) in done:
+        for path, quality in itertools.product(images, qualities if found.ladder else [None]):
+            image, rate = codec.read_image(path), (name, found.lmbda_at(quality))
+            for surrogate, steps in cases:
+                if (*rate, surrogate, steps, path.stem) in done:
                     continue
                 # The first call of each function is not what the others take.
-                measured(image, path, found, surrogate, min(1, steps))
-                rows.append(measured(image, path, found, surrogate, steps))
+                measured(image, path, found, quality, surrogate, min(1, steps))
+                rows.append(measured(image, path, found, quality, surrogate, steps))
                 write(rows)
                 print(rows[-1], flush=True)
 
@@ -121,7 +128,7 @@ def summary(rows: list[Row]) -> list[list]:
     lines = []
     groups = dict.fromkeys((r.model, r.lmbda, r.surrogate, r.steps) for r in rows if r.steps)
     for model, lmbda, surrogate, steps in groups:
-        ours = [r for r in rows if r.model == model]
+        ours = [r for r in rows if r.rate == (model, lmbda)]
         found = [r for r in ours if (r.surrogate, r.steps) == (surrogate, steps)]
         start = {r.image: r.loss for r in ours if not r.steps}
         gains = [100.0 * (row.loss / start[row.image] - 1.0) for row in found]
@@ -133,13 +140,13 @@ def summary(rows: list[Row]) -> list[list]:
 def bd_rates(rows: list[Row]) -> list[list]:
     """BD-rate against no refinement: of the mean over images, and the range of single images.
 
-    For each surrogate and number of steps with enough models for a curve.
+    For each surrogate and number of steps with enough rates for a curve.
     """
     lines = []
     for surrogate, steps in dict.fromkeys((r.surrogate, r.steps) for r in rows if r.steps):
         refined = [r for r in rows if (r.surrogate, r.steps) == (surrogate, steps)]
         plain = [r for r in rows if not r.steps]
-        if len({r.model for r in refined}) < evaluation.MIN_BD_RATE_POINTS:
+        if len({r.rate for r in refined}) < evaluation.MIN_BD_RATE_POINTS:
             continue
         images = list(dict.fromkeys(r.image for r in refined))
         single = [evaluation.bd_rate(_curve(plain, [i]), _curve(refined, [i])) for i in images]
@@ -150,9 +157,9 @@ def bd_rates(rows: list[Row]) -> list[list]:
 
 
 def _curve(rows: list[Row], images: list[str]) -> list[tuple[float, float]]:
-    """The mean rate and PSNR of each model over the images."""
-    models = dict.fromkeys(row.model for row in rows)
-    chosen = [[r for r in rows if r.model == model and r.image in images] for model in models]
+    """The mean rate and PSNR over the images, at each rate."""
+    rates = dict.fromkeys(row.rate for row in rows)
+    chosen = [[r for r in rows if r.rate == rate and r.image in images] for rate in rates]
     return [(np.mean([r.bpp for r in c]), np.mean([r.psnr for r in c])) for c in chosen]
 
 
@@ -188,9 +195,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="*", help="Folders of codecs.")
     parser.add_argument("--images", default="", help="A glob.")
+    parser.add_argument("--qualities", nargs="+", type=float, help="Of codecs of many rates.")
+    parser.add_argument("--surrogates", nargs="+", choices=SURROGATES, default=list(SURROGATES))
     arguments = parser.parse_args()
     rows = read()
-    measure(arguments.models, [pathlib.Path(p) for p in sorted(glob.glob(arguments.images))], rows)
+    images = [pathlib.Path(path) for path in sorted(glob.glob(arguments.images))]
+    qualities = arguments.qualities or [None]
+    measure(arguments.models, qualities, arguments.surrogates, images, rows)
     lines = summary(rows)
     columns = ["lambda", "surrogate", "steps", "seconds", "change of the loss (%)", "images"]
     write_table(columns, lines, RESULTS / "table.md")
