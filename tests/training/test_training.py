@@ -284,6 +284,11 @@ def test_a_codec_is_a_start_of_weights_alone(files, tmp_path):
     with pytest.raises(ValueError, match="codec with num_latents=4, here 6"):
         wider = dataclasses.replace(settings, num_latents=6)
         training.train(files, tmp_path / "other", wider, start=codec_folder)
+    metadata = json.loads((codec_folder / "tfsq.json").read_text())
+    metadata["config"]["centered"] = False
+    (codec_folder / "tfsq.json").write_text(json.dumps(metadata))
+    with pytest.raises(ValueError, match="sees pixels from -1/2 to 1/2.*which sees 0 to 1"):
+        training.train(files, tmp_path / "other", settings, start=codec_folder)
     (codec_folder / "tfsq.json").write_text("{}")
     with pytest.raises(codec.ModelError, match="Not a codec exported by tfsq"):
         training.train(files, tmp_path / "other", settings, start=codec_folder)

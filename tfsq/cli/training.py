@@ -29,7 +29,7 @@ _ARCHITECTURES = (
 )
 _QUANTIZERS = "aun, sra, dsq, c3, unsr, soft, sga, sr, sua, ste or uq"
 _HOW_TO_GO_ON = "the same command continues this run, tfsq export ends it"
-_RATES = {"lmbda", "lmbdas"}
+_OF_LOSS = {"lmbda", "lmbdas", "distortion"}
 _GIB, _LARGEST_CACHE = 2**30, 2**20
 
 
@@ -121,8 +121,9 @@ def _begun_as(settings: Dict[str, Any], start: Path, context: typer.Context) -> 
     # The enumeration is Click's, or that of a Typer that brings its own Click.
     sources: Dict[str, Any] = {name: context.get_parameter_source(name) for name in found}
     named = {name for name, source in sources.items() if source.name != "DEFAULT"}
-    if named & _RATES:
-        named |= _RATES
+    # A lambda says nothing without its distortion.
+    if named & _OF_LOSS:
+        named |= _OF_LOSS
     return {**settings, **{n: value for n, value in found.items() if n not in named}}
 
 
@@ -153,7 +154,7 @@ def train(
     start: Optional[Path] = typer.Option(
         None,
         help="Another run, from whose last step this one goes on, or a codec, whose weights it "
-        "begins with, such as 'bundled'. Network and lambdas are those of the start, if not given.",
+        "begins with, such as 'bundled'. Network and loss are those of the start, if not given.",
     ),
     strict: bool = STRICT,
     cache_size: float = typer.Option(

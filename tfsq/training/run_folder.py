@@ -71,8 +71,10 @@ class Checkpoints(tf.keras.callbacks.Callback):
     def _copy(self, network: CompressionModel) -> None:
         """Takes the weights of a network without those of its optimizer."""
         scales = [part.scale for part in layers.find(network, DCTShortcut)]
-        theirs = [*network.trainable_variables, *scales]
-        for variable, value in zip([*self._weights, *self._scales], theirs):
+        ours, theirs = [*self._weights, *self._scales], [*network.trainable_variables, *scales]
+        if [variable.shape for variable in ours] != [variable.shape for variable in theirs]:
+            raise ValueError("`start` must be of the same network. Received: other shapes.")
+        for variable, value in zip(ours, theirs):
             variable.assign(value)
 
     def _restore(self, path: str | None) -> None:
@@ -290,23 +292,31 @@ def check_start(start: pathlib.Path, settings: TrainingSettings) -> None:
 
 
 def network_of(start: pathlib.Path) -> dict:
-    """Returns the settings of a run or of a codec that make its network, and its lambdas.
+    """Returns the settings of a run or of a codec that make its network and its loss.
 
     Args:
       start: Folder of a run that has a checkpoint, or of a codec.
 
     Raises:
-      ValueError: if it is neither.
+      ValueError: if it is neither, or of an earlier build whose networks see other pixels.
       ModelError: if it is a codec that is damaged.
     """
-    if is_codec(start):
-        metadata = codec.load(start).metadata
-        found = {**metadata["config"], **metadata}
-    else:
-        found = _settings_of_start(start)
+    found = _settings_of_codec(start) if is_codec(start) else _settings_of_start(start)
     lmbdas = found.get("lmbdas")
-    rates = {"lmbda": None if lmbdas else found["lmbda"], "lmbdas": lmbdas}
-    return {**{name: found.get(name) for name in _OF_NETWORK}, **rates}
+    loss = {"lmbda": None if lmbdas else found["lmbda"], "lmbdas": lmbdas}
+    loss["distortion"] = found.get("distortion", "mse")
+    return {**{name: found.get(name) for name in _OF_NETWORK}, **loss}
+
+
+def _settings_of_codec(start: pathlib.Path) -> dict:
+    metadata = codec.load(start).metadata
+    found = {**metadata["config"], **metadata}
+    if not found.get(_CENTERED):
+        raise ValueError(
+            "`start` must be of a network that sees pixels from -1/2 to 1/2. "
+            f"Received: {start}, which sees 0 to 1."
+        )
+    return found
 
 
 def _settings_of_start(start: pathlib.Path) -> dict:
