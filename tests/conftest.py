@@ -1,6 +1,7 @@
 import contextlib
 import fcntl
 import os
+import pathlib
 import shutil
 import warnings
 
@@ -33,6 +34,42 @@ hypothesis.settings.load_profile("tfsq")
 # Two devices, so that strategies with two replicas can run.
 _CPU = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(_CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+# They take longest. The others are short enough for both processes to end at about the same time.
+LONGEST = (
+    "layers/test_all_layers.py",
+    "codec/test_codec.py",
+    "surrogates/test_all_surrogates.py",
+    "test_documentation.py",
+    "training/test_validation.py",
+    "test_cli.py",
+    "architectures/test_many_rates.py",
+    "entropy_models/test_lower_bounded_gaussian_conditional.py",
+    "training/test_interrupted_runs.py",
+    "analysis/test_recommendation.py",
+    "architectures/test_fit.py",
+    "architectures/test_all_networks.py",
+    "test_cli_files.py",
+    "training/test_training.py",
+    "analysis/test_mismatch_and_risk.py",
+    "architectures/test_shortcut.py",
+    "codec/test_refinement.py",
+    "architectures/test_mean_scale_hyperprior.py",
+    "analysis/test_figures.py",
+    "evaluation/test_comparison.py",
+    "codec/test_without_coder.py",
+    "callbacks/test_temperature.py",
+    "architectures/test_accelerated_networks.py",
+    "codec/test_robustness.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Begins with the longest files."""
+    tests = pathlib.Path(__file__).parent
+    places = {tests / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(autouse=True)
