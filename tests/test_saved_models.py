@@ -16,12 +16,12 @@ QUALITIES = (1, 2, 3, 4)
 
 @pytest.fixture(scope="module")
 def figures():
-    found = {}
+    found, image = {}, photograph()[50:242, 100:356]
     for quality in QUALITIES:
         shipped = codec.shipped_codec(quality)
-        data = codec.compress(photograph(), shipped)
+        data = codec.compress(image, shipped)
         decoded = codec.decompress(data, shipped)
-        found[quality] = evaluation.figures_of(photograph(), data, decoded)
+        found[quality] = evaluation.figures_of(image, data, decoded)
     return found
 
 
