@@ -24,6 +24,7 @@ from tests.tiny import tiny_network  # noqa: F401
 from tfsq import codec
 from tfsq.architectures import MeanScaleHyperprior
 from tfsq.codec import shipped
+from tfsq.codec.saved_model import METADATA_FILE
 from tfsq.evaluation import comparison
 
 hypothesis.settings.register_profile(
@@ -35,6 +36,42 @@ _SMALL_CODEC = pathlib.Path(__file__).parent / "golden" / "version_3" / "codec"
 # Two devices, so that strategies with two replicas can run.
 _CPU = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(_CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+# They take longest. The others are short enough for both processes to end at about the same time.
+LONGEST = (
+    "layers/test_all_layers.py",
+    "codec/test_codec.py",
+    "surrogates/test_all_surrogates.py",
+    "test_documentation.py",
+    "training/test_validation.py",
+    "test_cli.py",
+    "architectures/test_many_rates.py",
+    "entropy_models/test_lower_bounded_gaussian_conditional.py",
+    "training/test_interrupted_runs.py",
+    "analysis/test_recommendation.py",
+    "architectures/test_fit.py",
+    "architectures/test_all_networks.py",
+    "test_cli_files.py",
+    "training/test_training.py",
+    "analysis/test_mismatch_and_risk.py",
+    "architectures/test_shortcut.py",
+    "codec/test_refinement.py",
+    "architectures/test_mean_scale_hyperprior.py",
+    "analysis/test_figures.py",
+    "evaluation/test_comparison.py",
+    "codec/test_without_coder.py",
+    "callbacks/test_temperature.py",
+    "architectures/test_accelerated_networks.py",
+    "codec/test_robustness.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Begins with the longest files."""
+    tests = pathlib.Path(__file__).parent
+    places = {tests / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +106,7 @@ def trained(tmp_path_factory):
             tf.keras.utils.set_random_seed(1)
             model = MeanScaleHyperprior(num_filters=6, num_latents=8)
             model.compile(tf.keras.optimizers.Adam(1e-3), lmbda=0.02)
-            for _ in range(20):
+            for _ in range(10):
                 model.train_step(crops())
             codec.export(model, place / "unfinished" / "exported")
             model.save(place / "unfinished" / "model.keras")
@@ -97,10 +134,19 @@ def loaded(folder):
 
 @pytest.fixture
 def loaded_once(folder, loaded, monkeypatch):
-    """Commands get the exported model without reading it again."""
-    for module in (codec, codec.api, comparison):
-        load = module.load
-        known = lambda path, load=load: loaded if path == folder else load(path)  # noqa: E731
+    """Commands get the exported model without reading it again, and others but once."""
+    load, read = codec.load, {}
+
+    def known(path):
+        if path == folder:
+            return loaded
+        file = pathlib.Path(path) / METADATA_FILE
+        state = (path, file.read_bytes() if file.is_file() else None)
+        if state not in read:
+            read[state] = load(path)
+        return read[state]
+
+    for module in (codec, codec.api, shipped, comparison):
         monkeypatch.setattr(module, "load", known)
 
 

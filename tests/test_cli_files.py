@@ -159,19 +159,23 @@ def test_info_of_what_comes_through_a_pipe(image, folder, monkeypatch, tmp_path)
     assert [x for x in run("info", "-").stdout.splitlines() if "│" in x] == of_file
 
 
-def test_results_for_a_standard_output_that_takes_none(image, folder, monkeypatch, tmp_path):
-    coded = tmp_path / "image.tfsq"
-    assert run("compress", image, coded, "--model", folder).exit_code == 0
-    command = [sys.executable, "-m", "tfsq", "info", str(coded)]
-    with open("/dev/full", "w") as full:  # noqa: PTH123
-        found = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
-    assert (found.returncode, found.stderr) == (1, "error: [Errno 28] No space left on device\n")
+def test_a_standard_output_that_is_closed_is_an_error(image, monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     with (
         pytest.raises(OSError, match="Standard output is closed"),
         coding._target("-", image, False, None, ".png"),
     ):
         pass
+
+
+@pytest.mark.slow  # A process.
+def test_results_for_a_standard_output_that_takes_none(image, folder, tmp_path):
+    coded = tmp_path / "image.tfsq"
+    assert run("compress", image, coded, "--model", folder).exit_code == 0
+    command = [sys.executable, "-m", "tfsq", "info", str(coded)]
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        found = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (found.returncode, found.stderr) == (1, "error: [Errno 28] No space left on device\n")
 
 
 def test_a_run_does_not_replace_what_is_of_no_run(image, tmp_path):

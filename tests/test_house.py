@@ -5,6 +5,8 @@ import pathlib
 
 import pytest
 
+from tests.conftest import LONGEST
+
 TFSQ = pathlib.Path(__file__).parents[1] / "tfsq"
 # What each room may import from, beside itself; what is not here may import nothing.
 BELOW = {
@@ -59,6 +61,11 @@ def imported_rooms(file):
         else:
             continue
         yield from (name.split(".")[1] for name in names if name.startswith("tfsq."))
+
+
+def test_files_of_tests_that_take_longest_are_there():
+    tests = pathlib.Path(__file__).parent
+    assert [name for name in LONGEST if not (tests / name).is_file()] == []
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(TFSQ)))

@@ -9,14 +9,15 @@ from tests.photographs import photograph
 from tfsq import codec, evaluation
 
 QUALITIES = (1, 2, 3, 4, 5, 6, 7)
+IMAGE = photograph()[50:242, 100:356]
 AUTHORS = pathlib.Path(__file__).parents[1] / "saved_models" / "AUTHORS.md"
 
 
 @pytest.fixture(scope="module")
 def found():
     """The codec, the photograph at each quality, and what its files decode to without a model."""
-    shipped, image = codec.shipped_codec(), photograph()
-    files = [codec.compress(image, shipped, quality=quality) for quality in QUALITIES]
+    shipped = codec.shipped_codec()
+    files = [codec.compress(IMAGE, shipped, quality=quality) for quality in QUALITIES]
     return shipped, files, [codec.decompress(data) for data in files]
 
 
@@ -27,7 +28,7 @@ def test_every_quality_is_there_and_it_is_small(found):
 
 
 def test_rate_and_psnr_rise_with_the_quality(found):
-    figures = [evaluation.figures_of(photograph(), *pair) for pair in zip(*found[1:])]
+    figures = [evaluation.figures_of(IMAGE, *pair) for pair in zip(*found[1:])]
     for low, high in zip(figures, figures[1:]):
         assert low.bpp < high.bpp
         assert low.psnr < high.psnr
@@ -36,7 +37,7 @@ def test_rate_and_psnr_rise_with_the_quality(found):
 @pytest.mark.slow  # Building the network itself takes seconds.
 @pytest.mark.parametrize("quality", QUALITIES)
 def test_strings_are_as_long_as_predicted(found, quality):
-    figures = evaluation.measure(photograph(), found[0], quality=quality)
+    figures = evaluation.measure(IMAGE, found[0], quality=quality)
     assert figures.decoder_matches_encoder
     bits = 8 * figures.payload_bytes
     assert abs(bits - figures.estimated_bits) <= 0.005 * bits + 2 * 16

@@ -21,14 +21,25 @@ def report():
     return module
 
 
+@pytest.fixture(scope="module")
+def mismatch(report):
+    return report.read(report.KINDS["mismatch"], "mismatch")
+
+
+@pytest.fixture(scope="module")
+def of_mismatch(mismatch):
+    return figures.mismatch_against_temperature(mismatch)
+
+
 @pytest.fixture(
     scope="module", params=("mismatch", "gradient_risk", "rate_mismatch", "recommendation")
 )
 def figure(request, report):
+    if request.param == "mismatch":
+        return request.getfixturevalue("of_mismatch")
     if request.param == "recommendation":
         return figures.recommendations(report.recommendations(), "Of a batch")
     draw = {
-        "mismatch": figures.mismatch_against_temperature,
         "gradient_risk": figures.risk_against_temperature,
         "rate_mismatch": figures.rate_mismatch_against_bound,
     }[request.param]
@@ -47,17 +58,14 @@ def test_panels_have_few_lines(figure):
         assert len(looks) == len(named)
 
 
-def test_every_surrogate_has_a_line(report):
-    results = report.read(report.KINDS["mismatch"], "mismatch")
-    figure = figures.mismatch_against_temperature(results)
-    labels = [text.get_text() for axes in figure.axes for text in axes.texts]
-    assert len(labels) == len(set(labels)) == len({result.surrogate for result in results})
+def test_every_surrogate_has_a_line(mismatch, of_mismatch):
+    labels = [text.get_text() for axes in of_mismatch.axes for text in axes.texts]
+    assert len(labels) == len(set(labels)) == len({result.surrogate for result in mismatch})
 
 
-def test_few_surrogates_share_a_panel(report):
-    results = report.read(report.KINDS["mismatch"], "mismatch")
-    names = list(dict.fromkeys(result.surrogate for result in results))
-    few = [r for r in results if r.surrogate in (names[0], names[-1], names[-2])]
+def test_few_surrogates_share_a_panel(mismatch):
+    names = list(dict.fromkeys(result.surrogate for result in mismatch))
+    few = [r for r in mismatch if r.surrogate in (names[0], names[-1], names[-2])]
     assert len(figures.mismatch_against_temperature(few).axes) == 3
     # A family with more than a panel holds is split.
     many = [

@@ -112,7 +112,7 @@ def test_keras_file_keeps_the_ladder(model, tmp_path):
     assert again.rate_distortion(crops(1), training=False)["quality"].numpy().tolist() == [2.0]
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", marked())
 def test_begins_at_the_middle_of_the_ladder(name):
     model = make_model(name, lmbdas=(0.001, 0.004, 0.016, 0.064))
     assert model.initial_lmbda == pytest.approx(0.008)

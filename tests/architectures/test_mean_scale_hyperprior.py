@@ -11,6 +11,8 @@ from tfsq.architectures.images import pad_to_multiple
 from tfsq.callbacks import TemperatureCallback, TrainTestGap
 from tfsq.layers import AdditiveUniformNoise, StochasticUniformAnnealing
 
+_SLOW = pytest.mark.slow
+
 
 def make_model(compiled=True, **kwargs):
     model = MeanScaleHyperprior(num_filters=6, num_latents=8, **kwargs)
@@ -31,8 +33,15 @@ def model():
     return model
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64", "int32"])
-@pytest.mark.parametrize("size", [(64, 64), (1, 1), (65, 63), (100, 30)])
+@pytest.mark.parametrize(
+    ("size", "dtype"),
+    [
+        # Every size of one dtype, and every dtype of one size; all of both are slow.
+        pytest.param(size, dtype, marks=() if dtype == "uint8" or size == (65, 63) else _SLOW)
+        for dtype in ("uint8", "float32", "float64", "int32")
+        for size in ((64, 64), (1, 1), (65, 63), (100, 30))
+    ],
+)
 def test_images_of_any_size_and_real_dtype(model, dtype, size):
     image = tf.cast(photograph()[None, : size[0], : size[1]], dtype)
     for training in (False, True):

@@ -258,7 +258,9 @@ def test_networks_refuse_bad_arguments(arguments, message):
         make_model("FactorizedPrior", **arguments)
 
 
-@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "dtype", ["mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)]
+)
 def test_mixed_precision_begins_where_float32_does(dtype):
     image = tf.constant(PIXELS[np.newaxis])
     losses = {}

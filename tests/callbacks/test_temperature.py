@@ -17,6 +17,8 @@ from tfsq.layers import (
     StraightThroughRounding,
 )
 
+# What is traced, and when a traced step reads the temperature, is in the other tests.
+eagerly = pytest.mark.usefixtures("eagerly")
 HALVING = tf.keras.optimizers.schedules.ExponentialDecay(1.0, 4, 0.5)
 
 
@@ -73,6 +75,7 @@ def test_continues_in_a_second_fit():
     assert list(history.history) == ["loss"]
 
 
+@eagerly
 @pytest.mark.parametrize("position", [0, 1])
 def test_is_in_the_logs_of_every_callback_whatever_their_order(position, tmp_path):
     layer = StochasticUniformAnnealing()
@@ -92,6 +95,7 @@ def test_is_in_the_logs_of_every_callback_whatever_their_order(position, tmp_pat
     assert values == {"epoch_t": pytest.approx(history.history["t"][-1])}
 
 
+@eagerly
 def test_progress_bar_shows_it(capsys):
     layer = StochasticUniformAnnealing()
     make_model(layer).fit(
@@ -108,6 +112,7 @@ def test_is_constant_within_an_execution():
     np.testing.assert_allclose(recorder.temperatures, [1.0, 0.5], rtol=1e-6)
 
 
+@eagerly
 def test_minimum_clamps():
     layer = StochasticUniformAnnealing()
     recorder = Recorder(layer)
@@ -116,12 +121,14 @@ def test_minimum_clamps():
     np.testing.assert_allclose(recorder.temperatures, [1, 0.75, 0.5, *[0.25] * 5], rtol=1e-6)
 
 
+@eagerly
 def test_schedule_may_be_any_callable():
     layer = StochasticUniformAnnealing()
     fit(make_model(layer), TemperatureCallback(lambda step: 1 / (1 + step)))
     assert float(layer.temperature) == pytest.approx(1 / 8)
 
 
+@eagerly
 def test_finds_annealed_layers_wherever_they_are():
     class Nested(tf.keras.Model):
         def __init__(self):
@@ -146,6 +153,7 @@ def test_finds_annealed_layers_wherever_they_are():
     assert [float(layer.temperature) for layer in found] == [0.25] * 3
 
 
+@eagerly
 def test_nothing_stays_behind_after_an_interruption():
     class Interrupt(tf.keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -163,6 +171,7 @@ def test_nothing_stays_behind_after_an_interruption():
     assert list(fit(model).history) == ["loss"]
 
 
+@eagerly
 def test_two_callbacks_of_one_name_are_refused():
     first, second = StochasticUniformAnnealing(), StochasticUniformAnnealing()
     with pytest.raises(ValueError, match="Two TemperatureCallbacks of one `fit`"):
@@ -196,12 +205,14 @@ def test_plan_of_a_run_resumed_within_an_epoch_ends_where_it_did(tmp_path):
     np.testing.assert_allclose(run()[-1], 1 / 16, rtol=1e-5)
 
 
+@eagerly
 def test_sets_only_the_layers_given():
     first, second = StochasticUniformAnnealing(), StochasticUniformAnnealing()
     fit(make_model(first, second), TemperatureCallback(lambda step: 0.25, layers=[second]))
     assert [float(first.temperature), float(second.temperature)] == [1.0, 0.25]
 
 
+@eagerly
 def test_two_callbacks_side_by_side():
     first, second = StochasticUniformAnnealing(), StochasticUniformAnnealing()
     history = fit(
@@ -214,6 +225,7 @@ def test_two_callbacks_side_by_side():
     assert [float(first.temperature), float(second.temperature)] == [0.25, 0.75]
 
 
+@eagerly
 def test_nothing_stays_behind_after_two_callbacks():
     first, second = StochasticUniformAnnealing(), StochasticUniformAnnealing()
     model = make_model(first, second)
@@ -255,6 +267,7 @@ def test_schedule_that_leaves_the_domain_is_an_error_before_training(schedule, s
         fit(model, TemperatureCallback(schedule), Untrained())
 
 
+@eagerly
 def test_schedule_that_leaves_the_domain_on_the_way_is_an_error():
     model = make_model(StochasticUniformAnnealing())
     with pytest.raises(ValueError, match=r"`schedule\(3\)` must be in"):
@@ -327,6 +340,7 @@ def test_run_killed_and_resumed_ends_at_the_same_temperature(tmp_path):
     assert eval(history)[2:] == eval(resumed_history)
 
 
+@eagerly
 def test_two_attributes_are_annealed_side_by_side():
     layer = KumaraswamySoftRounding(shape=2.0)
     model = make_model(layer, StochasticUniformAnnealing())

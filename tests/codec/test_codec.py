@@ -12,9 +12,26 @@ import tensorflow as tf
 
 import tfsq
 from tests.photographs import photograph
+from tests.tiny import Tiny
 from tfsq import codec, evaluation, range_coder
 from tfsq.architectures import MeanScaleHyperprior
 from tfsq.codec import tiling
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """A model that is exported and loaded in a second, for what does not depend on the network."""
+    model = Tiny(4, 6)
+    model.compile("adam", lmbda=0.02)
+    return model
+
+
+@pytest.fixture(scope="module")
+def tiny_folder(tiny, tmp_path_factory):
+    """The folder of its codec."""
+    folder = tmp_path_factory.mktemp("tiny") / "exported"
+    codec.export(tiny, folder)
+    return folder
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 200), (64, 64), (65, 127), (300, 451)])
@@ -58,7 +75,8 @@ def test_another_process_decodes_the_same_pixels(loaded, folder, tmp_path):
     assert np.array_equal(codec.read_image(tmp_path / "image.png"), decoded)
 
 
-def test_files(folder, tmp_path):
+def test_files(tiny_folder, tmp_path):
+    folder = tiny_folder
     image, names = photograph()[:40, :50], ("in.png", "file.tfsq", "out.png")
     source, compressed, target = (tmp_path / name for name in names)
     codec.write_image(image, source)
@@ -83,17 +101,18 @@ def test_metadata(model, folder, loaded):
     assert again.num_filters == model.num_filters
 
 
-def test_hash_is_of_weights_and_tables(model, folder, loaded, tmp_path):
-    assert codec.export(model, tmp_path / "same")["model_hash"] == loaded.metadata["model_hash"]
+def test_hash_is_of_weights_and_tables(tiny, tiny_folder, tmp_path):
+    model, metadata = tiny, json.loads((tiny_folder / "tfsq.json").read_text())
+    assert codec.export(model, tmp_path / "same")["model_hash"] == metadata["model_hash"]
     weight = model.synthesis.trainable_weights[0]
     weight.assign_add(tf.ones_like(weight) * 1e-6)
     try:
         other = codec.export(model, tmp_path / "other")["model_hash"]
     finally:
         weight.assign_sub(tf.ones_like(weight) * 1e-6)
-    assert other != loaded.metadata["model_hash"]
+    assert other != metadata["model_hash"]
     # Weights that are not those of the metadata are noticed.
-    shutil.copy(folder / "tfsq.json", tmp_path / "other" / "tfsq.json")
+    shutil.copy(tiny_folder / "tfsq.json", tmp_path / "other" / "tfsq.json")
     with pytest.raises(codec.ModelError, match="are not those that"):
         codec.load(tmp_path / "other")
 
@@ -216,8 +235,8 @@ def test_network_of_a_loaded_codec_is_built_from_its_configuration(model, loaded
     assert codec.as_codec(model).network is model
 
 
-def test_network_of_a_class_that_keras_does_not_know_is_refused(folder, tmp_path):
-    copy = shutil.copytree(folder, tmp_path / "codec")
+def test_network_of_a_class_that_keras_does_not_know_is_refused(tiny_folder, tmp_path):
+    copy = shutil.copytree(tiny_folder, tmp_path / "codec")
     metadata = json.loads((copy / "tfsq.json").read_text())
     (copy / "tfsq.json").write_text(json.dumps({**metadata, "architecture": "Own", "class": "Own"}))
     if range_coder.backend() == "tfc":
@@ -233,7 +252,7 @@ def test_network_of_a_class_that_keras_does_not_know_is_refused(folder, tmp_path
         codec.ModelError, match="Own, is of a class that Keras does not know.*must be registered"
     ):
         _ = codec.load(copy).network
-    other = {**metadata, "config": {**metadata["config"], "num_filters": 5}}
+    other = {**metadata, "config": {**metadata["config"], "num_latents": 5}}
     (copy / "tfsq.json").write_text(json.dumps(other))
     with pytest.raises(codec.ModelError, match="cannot be built from its configuration"):
         _ = codec.load(copy).network
@@ -260,7 +279,8 @@ def test_network_of_a_class_with_the_name_of_another_is_that_class(tmp_path):
     assert type(codec.load(tmp_path / "codec").network) is FactorizedPrior
 
 
-def test_export_replaces_codecs_alone_and_leaves_what_lies_beside(model, folder, tmp_path):
+def test_export_replaces_codecs_alone_and_leaves_what_lies_beside(tiny, tiny_folder, tmp_path):
+    model, folder = tiny, tiny_folder
     (tmp_path / "photographs").mkdir()
     (tmp_path / "photographs" / "a.png").write_text("of the user")
     with pytest.raises(FileExistsError, match="Neither empty nor a codec.*photographs"):

@@ -1,4 +1,6 @@
 import dataclasses
+import pathlib
+import subprocess
 
 import pytest
 
@@ -23,13 +25,21 @@ def test_verified_files_are_written(loaded, image_file):
     assert written.psnr == pytest.approx(figures.psnr, abs=1e-4)
 
 
-def test_other_pixels_in_the_second_process_leave_no_file(loaded, image_file):
+def test_other_pixels_in_the_second_process_leave_no_file(loaded, image_file, monkeypatch):
+    # A process takes seconds to begin; that above is one.
+    def second_process(command, **_):
+        file, decoded, folder = command[-3:]
+        assert folder == str(loaded.folder)
+        codec.write_image(codec.decompress(pathlib.Path(file).read_bytes(), loaded), decoded)
+        return subprocess.CompletedProcess(command, 0)
+
     def synthesis(y_hat):
         return {"image": 255 - loaded.synthesis(y_hat=y_hat)["image"]}
 
     other = dataclasses.replace(loaded, synthesis=synthesis)
     target = image_file.with_suffix(".tfsq")
     target.write_bytes(b"before")
+    monkeypatch.setattr(subprocess, "run", second_process)
     with pytest.raises(codec.VerificationError, match="decodes other pixels"):
         codec.compress_file(image_file, target, other, verify=True)
     assert target.read_bytes() == b"before"

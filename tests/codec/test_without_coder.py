@@ -1,5 +1,7 @@
 """Codecs where TFC's range coder is not installed: the host codes, and the network is built."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -41,21 +43,38 @@ def test_whole_images_are_functions_of_it_too(by_host):
     assert np.abs(decoded.numpy().astype(int) - expected).max() <= 1
 
 
-def test_signatures_of_an_export_code_nothing_and_it_loads_anywhere(model, loaded, tmp_path):
+@pytest.fixture(scope="module")
+def exported(model, tmp_path_factory):
+    """The folder of a codec that was exported here."""
+    folder = tmp_path_factory.mktemp("by_host") / "codec"
     with range_coder.use_backend("host"):
-        metadata = codec.export(model, tmp_path / "codec")
+        codec.export(model, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def signatures(exported):
+    loaded = tf.saved_model.load(str(exported))
+    # The functions need it.
+    return {"loaded": loaded, **loaded.signatures}
+
+
+def test_signatures_of_an_export_code_nothing_and_it_loads_anywhere(loaded, exported, signatures):
+    metadata = json.loads((exported / "tfsq.json").read_text())
     assert metadata["coder"] == "host"
     assert metadata["model_hash"] == loaded.metadata["model_hash"]
-    signatures = tf.saved_model.load(str(tmp_path / "codec")).signatures
-    assert sorted(signatures) == ["analysis", "latents_of", "predictions", "synthesis"]
+    assert sorted(signatures.keys() - {"loaded"}) == [
+        "analysis",
+        "latents_of",
+        "predictions",
+        "synthesis",
+    ]
     # Whatever is installed here, the network is built.
-    assert codec.compress(IMAGE, tmp_path / "codec") == codec.compress(IMAGE, loaded)
+    assert codec.compress(IMAGE, exported) == codec.compress(IMAGE, loaded)
 
 
-def test_predictions_are_those_of_strings(model, loaded, tmp_path):
-    with range_coder.use_backend("host"):
-        codec.export(model, tmp_path / "codec")
-    predictions = tf.saved_model.load(str(tmp_path / "codec")).signatures["predictions"]
+def test_predictions_are_those_of_strings(model, loaded, signatures):
+    predictions = signatures["predictions"]
     z = loaded.latents_of(**loaded.analysis(image=tf.zeros([64, 64, 3], tf.uint8)))["hyper_latent"]
     z_hat = model.hyper_latent_model.quantize(z)
     found = predictions(hyper_latent=z_hat)

@@ -402,7 +402,8 @@ def test_is_a_drop_in_for_the_model_of_tfc():
         model(x, training=True)
         optimizer = tf.keras.optimizers.Adam(1e-2)
 
-        @tf.function
+        # What is converted is TFC, for seconds; it has no need of it.
+        @tf.function(autograph=False)
         def step(model=model, optimizer=optimizer):
             with tf.GradientTape() as tape:
                 x_hat, bits = model(x, training=True)

@@ -6,8 +6,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfsq._keras import IS_KERAS_3
-
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
@@ -25,7 +23,7 @@ def run_layer_test(make_layer, tmp_path):
     _check_config(make_layer)
     _check_mixed_precision(make_layer)
     _check_training_step(make_layer)
-    _check_functional_model_files(make_layer, tmp_path)
+    check_functional_model_files(make_layer, tmp_path, ("model.keras", "model.h5"))
 
 
 def latents(shape=(2, 5, 3), dtype="float32"):
@@ -109,13 +107,14 @@ def _check_training_step(make_layer):
     assert not np.array_equal(before[0], after[0])
 
 
-def _check_functional_model_files(make_layer, tmp_path):
+def check_functional_model_files(make_layer, tmp_path, formats):
+    """Checks what files keep of a model with the layer, in each format."""
     inputs = tf.keras.Input([None, 3])
     model = tf.keras.Model(inputs, make_layer()(tf.keras.layers.Dense(3)(inputs)))
     for weight in model.non_trainable_weights:
         weight.assign(tf.ones_like(weight) * 0.25)
     y = latents()
-    for name in ("model.keras", *(() if IS_KERAS_3 else ("model_tf",)), "model.h5"):
+    for name in formats:
         model.save(tmp_path / name)
         loaded = tf.keras.models.load_model(tmp_path / name)
         assert len(loaded.weights) == len(model.weights)

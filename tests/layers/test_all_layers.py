@@ -5,7 +5,8 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
-from tests.layers.harness import latents, run_layer_test
+from tests.keras_versions import has_format
+from tests.layers.harness import check_functional_model_files, latents, run_layer_test
 from tests.strategies import two_replicas
 from tests.surrogate_table import ROWS
 from tfsq.layers import AdditiveUniformNoise
@@ -20,6 +21,10 @@ def one_of_each_name(rows):
 
 
 every_row = pytest.mark.parametrize("row", ROWS, ids=str)
+# What all layers draw alike is that of their base.
+noisy_names = pytest.mark.parametrize(
+    "row", one_of_each_name([r for r in ROWS if r.noise]), ids=str
+)
 noisy_rows = pytest.mark.parametrize("row", [r for r in ROWS if r.noise], ids=str)
 annealed_rows = pytest.mark.parametrize("row", [r for r in ROWS if r.annealed], ids=str)
 
@@ -29,6 +34,23 @@ annealed_rows = pytest.mark.parametrize("row", [r for r in ROWS if r.annealed], 
 @pytest.mark.parametrize("row", one_of_each_name(ROWS), ids=str)
 def test_layer(row, tmp_path):
     run_layer_test(lambda **kwargs: row.make_layer(temperature=0.5, seed=1, **kwargs), tmp_path)
+
+
+# One with noise, one with a temperature, one with both, and one whose noise has an axis more: the
+# others differ in no weight from these. Keras traces every method for such a file.
+_DAILY = {"aun", "soft", "sua-dithered-straight_through", "sga-atanh"}
+
+
+@has_format
+@pytest.mark.parametrize(
+    "row",
+    [pytest.param(r, marks=() if r.name in _DAILY else pytest.mark.slow) for r in ROWS],
+    ids=str,
+)
+def test_saved_model_keeps_the_layer(row, tmp_path):
+    check_functional_model_files(
+        lambda **kwargs: row.make_layer(temperature=0.5, seed=1, **kwargs), tmp_path, ["model_tf"]
+    )
 
 
 @every_row
@@ -71,7 +93,7 @@ def test_noise_repeats_with_the_global_seed(row):
     assert not np.array_equal(first[0], first[1])
 
 
-@noisy_rows
+@noisy_names
 @pytest.mark.parametrize("jit_compile", [None, False, pytest.param(True, marks=pytest.mark.slow)])
 def test_noise_repeats_with_the_seed_of_the_layer(row, jit_compile):
     y = latents((50,))
@@ -142,7 +164,7 @@ def test_noise_has_the_law_of_the_table(row, dtype):
     assert abs(cumulative.var() - 1 / 12) < 0.002
 
 
-@noisy_rows
+@noisy_names
 @pytest.mark.parametrize("seed", [None, 3])
 def test_replicas_draw_different_noise(row, seed):
     strategy = two_replicas()

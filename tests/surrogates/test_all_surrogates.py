@@ -21,7 +21,7 @@ every_row = pytest.mark.parametrize("row", ROWS, ids=str)
 annealed_rows = pytest.mark.parametrize("row", [r for r in ROWS if r.annealed], ids=str)
 
 
-def sample(row, dtype, shape=(4000,), scale=4.0, seed=0):
+def sample(row, dtype, shape=(2000,), scale=4.0, seed=0):
     """Latents and noise as NumPy arrays of a dtype."""
     rng = np.random.default_rng(seed)
     as_numpy = tf.as_dtype(dtype).as_numpy_dtype

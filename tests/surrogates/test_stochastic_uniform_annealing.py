@@ -8,7 +8,7 @@ from tests.surrogate_table import SUA_FORMS, staircase
 from tfsq.surrogates import stochastic_uniform_annealing
 
 # Midpoints of a partition of the noise: a quadrature rule that knows no kink.
-NOISE = (np.arange(400_000) + 0.5) / 400_000 - 0.5
+NOISE = (np.arange(200_000) + 0.5) / 200_000 - 0.5
 LATENTS = np.array([-1.7, -0.52, -0.31, 0.02, 0.44, 0.5, 0.57, 0.81, 2.49, 3.3])
 
 

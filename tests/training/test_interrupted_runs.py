@@ -18,9 +18,9 @@ def test_a_deterministic_run_that_was_interrupted_ends_as_if_it_was_not(files, t
     settings = training.TrainingSettings(
         **SMALL, rate_quantizer=None, reconstruction_quantizer="ste"
     )
-    whole = training.train(files, tmp_path / "whole", settings)
-    training.train(files, tmp_path / "parts", settings, stop=4)
-    parts = training.train(files, tmp_path / "parts", settings)
+    whole = training.train(files, tmp_path / "whole", settings, stop=4)
+    training.train(files, tmp_path / "parts", settings, stop=2)
+    parts = training.train(files, tmp_path / "parts", settings, stop=4)
     for a, b in zip(weights_of(whole), weights_of(parts)):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
