@@ -14,4 +14,4 @@ original, decoded = (tfsq.codec.read_image(path).astype(float) for path in image
 mse = np.mean(np.square(original - decoded))
 assert mse < 100.0, mse
 exec(re.search(r"^```python\n(.*?)^```", pathlib.Path(readme).read_text(), re.DOTALL | re.M)[1])
-print(f"{10 * np.log10(255**2 / mse):.2f} dB from the wheel's quality 4, Python {sys.version}")
+print(f"{10 * np.log10(255**2 / mse):.2f} dB from the wheel's quality 5, Python {sys.version}")
