@@ -43,8 +43,8 @@ def test_code_of_the_page_runs(page, tmp_path, monkeypatch, request):
         monkeypatch.setattr(
             tf.keras.Model, "fit", lambda *given, **named: fit(*given, **{**named, **FEW_STEPS})
         )
-    if page.name in ("README.md", "guide.md"):
-        # Tracing their networks takes most of the time; `test_accelerated_networks` traces one.
+    if page.name == "guide.md":
+        # Tracing its networks takes most of the time; those of README.md are traced.
         request.getfixturevalue("eagerly")
     # What a page registers is not there for other tests.
     monkeypatch.setattr(registry, "_QUANTIZERS", registry.names())

@@ -1,7 +1,7 @@
 """Measuring codecs: figures of single images, classical references, comparisons, BD-rates."""
 
 from tfsq.evaluation.bd_rates import MIN_BD_RATE_POINTS, bd_rate, shared_psnr
-from tfsq.evaluation.card_figures import card_figures, summary
+from tfsq.evaluation.cards import card_figures, summary
 from tfsq.evaluation.comparison import (
     Comparison,
     Curve,
