@@ -32,7 +32,7 @@ LMBDAS = (0.0018, 0.0035, 0.0067, 0.013, 0.025, 0.0483, 0.0932)
 # What CODEC was trained with. A hyper synthesis as wide as latents are many would be most of the
 # network. At a learning rate of 4e-3, so many latents were not stable.
 START = training.TrainingSettings(
-    lmbda=0.02,
+    lmbda=0.01,
     num_filters=64,
     num_latents=160,
     hyper_width=64,
@@ -53,12 +53,13 @@ SETTINGS = training.TrainingSettings(
     initial_temperature=0.05,
     final_temperature=0.05,
     annealing_start=0.0,
-    steps=16_000,
+    steps=12_000,
     steps_per_epoch=500,
     batch_size=4,
     crop_size=192,
     least_detail=4.0,
-    learning_rate=7e-4,
+    # Low, so that what CODEC knows stays.
+    learning_rate=4e-4,
 )
 # Of learning to predict new latents.
 FIRST_STEPS, FIRST_RATE = 400, 3e-3
