@@ -411,9 +411,41 @@ def test_evaluate_the_codec_that_comes_with_tfsq(shipping, image, folder, tmp_pa
     bundled = [("photographs", quality) for quality in (1, 2, 3)]
     assert measured() == measured("--model", "bundled") == bundled
     assert measured("--qualities", "1:2:0.5") == [("photographs", q) for q in (1, 1.5, 2)]
-    # Beside one of one's own, of a single rate.
-    assert measured("--model", folder, "--model", "bundled")[1:] == bundled
-    refused(run("evaluate", image, "--qualities", "3:4:1"), "from 1 to 3")
+    # One of a single rate beside it has a curve of its own.
+    assert measured("--model", "bundled", "--model", folder) == bundled
+    one, many = evaluation.read_comparison(tmp_path / "a.csv")[::-1]
+    assert (one.name, len(one.points()), one.of_models) == ("tfsq", 1, True)
+    assert many.name == "photographs" and many.label() == "photographs, quality 1 to 3"
+    refused(
+        run("evaluate", image, "--qualities", "3:4:1"),
+        "--qualities must be numbers from 1 to 3, as photographs has so many. Received: [3.0, 4.0]",
+    )
+
+
+def test_bundled_is_a_word_and_a_folder_of_that_name_is_a_path(
+    shipping, image, folder, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(folder, "bundled")
+    for model, word in (("bundled", ", bundled"), ("./bundled", ", lambda ")):
+        result = run("compress", image, "a.tfsq", "--model", model, "--force")
+        assert result.exit_code == 0 and word in result.output, result.output
+        result = run("decompress", "a.tfsq", "a.png", "--model", model, "--force")
+        assert result.exit_code == 0, result.output
+    refused(run("decompress", "a.tfsq", "b.png", "--model", "bundled"), "made with model")
+    refused(run("analyze", "--model", "./bundled", "--output", "."), "lies in")
+    refused(run("analyze", "--model", "bundled", "--output", shipping), "lies in")
+
+
+def test_two_codecs_of_many_rates_are_compared(shipping, image, tmp_path):
+    other = shutil.copytree(shipping, tmp_path / "mine")
+    options = ("--model", other, "--model", "bundled", "--qualities", "1:3:0.5")
+    result = run("evaluate", image, *options, "--csv", tmp_path / "a.csv")
+    assert result.exit_code == 0, result.output
+    assert "BD-rate of mine against photographs: " in result.output
+    mine, bundled = evaluation.read_comparison(tmp_path / "a.csv")
+    assert (mine.name, bundled.name) == ("mine", "photographs")
+    assert mine.points() == bundled.points() and len(mine.points()) == 5
 
 
 def test_files_that_are_skipped_are_named_at_once_and_in_the_end(image, tiny_network, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from tests import tiny
 from tests.command_line import run
 from tests.photographs import photograph
-from tfsq import codec, evaluation
+from tfsq import codec, evaluation, training
 
 OPTIONS = ("--steps", 4, "--steps-per-epoch", 2, "--batch-size", 2, "--crop-size", 64)
 OPTIONS += ("--num-filters", 3, "--num-latents", 4, "--architecture", tiny.NAME)
@@ -104,7 +104,43 @@ def test_a_start_says_which_network(folders, tiny_network, eagerly, tmp_path, mo
     assert result.exit_code == 1
     assert "with --num-latents 5, here 6\n" in result.output
     result = run(*arguments, "--output", tmp_path / "none", "--start", folder, "--lmbda", 0.01)
-    assert "with lambdas of the ladder=2, here 0\n" in result.output
+    assert "with number of --lmbdas 2, here 0\n" in result.output
+
+
+@pytest.mark.parametrize("command", ["train", "program"])
+def test_a_start_says_which_loss(command, tmp_path, monkeypatch):
+    """Of what is not said alone; a lambda of one distortion says nothing of another."""
+    start = {"lmbda": None, "lmbdas": [5.0, 20.0], "distortion": "ms-ssim"}
+    found = []
+
+    def refuse_to_train(paths, output, settings, *_, **__):
+        found.append((settings.lmbdas or settings.lmbda, settings.distortion))
+        raise ValueError("seen")
+
+    monkeypatch.setattr(training, "network_of", lambda folder: start)
+    monkeypatch.setattr(training, "train", refuse_to_train)
+    monkeypatch.setattr(training, "export_program", refuse_to_train)
+    codec.write_image(photograph()[:64, :64], tmp_path / "image.png")
+    arguments = (tmp_path / "image.png", "--output", tmp_path / "run", "--start", tmp_path)
+    arguments += ("--crop-size", 192)
+
+    def loss_of(*options):
+        result = run(command, *arguments, *options)
+        assert result.output.strip() == "error: seen", result.output
+        return found.pop()
+
+    assert loss_of() == ([5.0, 20.0], "ms-ssim")
+    assert loss_of("--distortion", "ms-ssim") == ([5.0, 20.0], "ms-ssim")
+    assert loss_of("--lmbdas", "3,9") == ([3.0, 9.0], "ms-ssim")
+    assert loss_of("--lmbda", 7) == (7.0, "ms-ssim")
+    assert loss_of("--lmbda", 0.01, "--distortion", "mse") == (0.01, "mse")
+    result = run(command, *arguments, "--distortion", "mse")
+    assert result.exit_code == 1
+    assert "--distortion mse needs --lmbda or --lmbdas: those of " in result.output
+    if command == "program":
+        # What one brings back does not say its network.
+        (tmp_path / "result.json").write_text("{}")
+        assert loss_of() == (0.01, "mse")
 
 
 def test_export_puts_on_the_card_what_its_options_say(folders, tiny_network, eagerly, tmp_path):

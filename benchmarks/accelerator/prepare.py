@@ -172,13 +172,13 @@ JOBS = {
         4,
     ),
     "start": Job(
-        "The network of one rate that the codec that ships begins from.",
+        "The network of one rate that the codec that ships can begin from again.",
         functools.partial(prepare_shipped, settings=shipped.START),
         (TRAINED,),
         4,
     ),
     "ladder": Job(
-        "The network of many rates that ships, larger and from nothing.",
+        "A network of many rates to ship, larger and from nothing.",
         functools.partial(prepare_shipped, settings=LADDER),
         (TRAINED,),
         11,

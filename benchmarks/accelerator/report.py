@@ -17,8 +17,15 @@ from tfsq.analysis import markdown
 
 RESULTS = pathlib.Path("results/accelerator")
 FILES = ("device.txt", "speed.csv", "exactness.csv", "history.csv", "first_losses.csv")
-CODECS = "codecs.csv"
-# What a table calls the columns of a CSV file.
+RUNS = "runs.csv"
+_OF_RUNS = {
+    "run": "codec",
+    "step": "steps",
+    "loss": "loss",
+    "bpp": "bits per pixel",
+    "psnr": "PSNR (dB)",
+}
+# What a table calls the columns of a CSV file. Job "codecs" was of four codecs, and is over.
 HEADINGS = {
     "speed": {
         "program": "filters, latents, policy",
@@ -36,14 +43,8 @@ HEADINGS = {
         "means": "means",
         "other_means": "that differ",
     },
-    "codecs": {
-        "run": "codec",
-        "step": "steps",
-        "loss": "loss",
-        "bpp": "bits per pixel",
-        "psnr": "PSNR (dB)",
-        "seconds": "seconds, of all four",
-    },
+    "codecs": {**_OF_RUNS, "seconds": "seconds, of all four"},
+    "runs": {**_OF_RUNS, "seconds": "seconds"},
 }
 
 
@@ -61,7 +62,7 @@ def take(folder: pathlib.Path) -> None:
     histories = sorted((folder / "result").glob("*/history.csv"))
     if not histories:
         return
-    with (RESULTS / CODECS).open("w", newline="") as written:
+    with (RESULTS / RUNS).open("w", newline="") as written:
         for i, history in enumerate(histories):
             with history.open(newline="") as file:
                 head, *rows = csv.reader(file)
@@ -97,7 +98,7 @@ def main() -> None:
         take(pathlib.Path(sys.argv[1]))
     for name, headings in HEADINGS.items():
         rows = read(f"{name}.csv")
-        if name == "codecs":
+        if "run" in headings:
             rows = last_of_each_run(rows)
         if rows:
             table = markdown(list(headings.values()), [[row[k] for k in headings] for row in rows])

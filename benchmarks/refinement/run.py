@@ -92,8 +92,13 @@ def measured(image, path, found: codec.Codec, quality, surrogate: str, steps: in
     data = codec.compress_latents(latents, image.shape[:2], found, quality)
     seconds = time.perf_counter() - began
     figures = evaluation.figures_of(image, data, codec.decompress(data, found))
-    lmbda, name = found.lmbda_at(quality), found.metadata["model_hash"][:8]
-    return Row(name, lmbda, surrogate, steps, path.stem, seconds, figures.bpp, figures.psnr)
+    rate = name_of(found), found.lmbda_at(quality)
+    return Row(*rate, surrogate, steps, path.stem, seconds, figures.bpp, figures.psnr)
+
+
+def name_of(found: codec.Codec) -> str:
+    """What rows call a codec."""
+    return found.metadata["model_hash"][:8]
 
 
 def annealing_of(surrogate: str, steps: int) -> dict:
@@ -106,13 +111,16 @@ def annealing_of(surrogate: str, steps: int) -> dict:
 def measure(folders, qualities, surrogates, images, rows: list[Row]) -> None:
     """Adds what is missing to `rows`, and writes them after each."""
     done = {row.key for row in rows}
+    codecs = [codec.load(folder) for folder in folders]
+    others = {row.model for row in rows} - {name_of(found) for found in codecs}
+    if folders and others:
+        # They would be points of the same curve.
+        raise ValueError(f"{RESULTS} has rows of other codecs, remove them first: {others}")
     # Of an image, one after the other, so that a change of the machine hits all surrogates.
     cases = (("none", 0), *itertools.product(surrogates, STEPS))
-    for folder in folders:
-        found = codec.load(folder)
-        name = found.metadata["model_hash"][:8]
+    for found in codecs:
         for path, quality in itertools.product(images, qualities if found.ladder else [None]):
-            image, rate = codec.read_image(path), (name, found.lmbda_at(quality))
+            image, rate = codec.read_image(path), (name_of(found), found.lmbda_at(quality))
             for surrogate, steps in cases:
                 if (*rate, surrogate, steps, path.stem) in done:
                     continue
@@ -145,8 +153,9 @@ def bd_rates(rows: list[Row]) -> list[list]:
     lines = []
     for surrogate, steps in dict.fromkeys((r.surrogate, r.steps) for r in rows if r.steps):
         refined = [r for r in rows if (r.surrogate, r.steps) == (surrogate, steps)]
-        plain = [r for r in rows if not r.steps]
-        if len({r.rate for r in refined}) < evaluation.MIN_BD_RATE_POINTS:
+        rates = {r.rate for r in refined}
+        plain = [r for r in rows if not r.steps and r.rate in rates]
+        if len(rates) < evaluation.MIN_BD_RATE_POINTS:
             continue
         images = list(dict.fromkeys(r.image for r in refined))
         single = [evaluation.bd_rate(_curve(plain, [i]), _curve(refined, [i])) for i in images]

@@ -154,7 +154,7 @@ def begin(folder: pathlib.Path, images: list[pathlib.Path], output: pathlib.Path
     model = build_model(SETTINGS)
     widen(codec.load(folder).network, model, crops)
     with run_folder.locked(output):
-        run_folder.write_settings(run_folder.identity(SETTINGS, found.paths, 0), output)
+        run_folder.write_settings(run_folder.identity(SETTINGS, found.paths, 0, None), output)
         run_folder.Checkpoints(model, output / run_folder.CHECKPOINTS, saves=True).save()
 
 

@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 
 import pytest
 
@@ -31,7 +32,7 @@ def test_file_of_a_codec_that_came_with_an_earlier_tfsq_says_where_that_is(shipp
     container = codec.unpack(codec.compress(IMAGE, loaded))
     for name, quality in shipped._EARLIER.items():
         data = codec.pack(dataclasses.replace(container, model_id=bytes.fromhex(name)))
-        expected = f"saved_models/{quality}` of its commit [0-9a-f]{{7}}, and give it as `model`"
+        expected = f"saved_models/{quality}` of tfsq's commit [0-9a-f]{{7}}, and give it as `model`"
         with pytest.raises(codec.ModelError, match=expected):
             codec.decompress(data)
 
@@ -48,6 +49,12 @@ def test_files_that_were_not_shipped_are_refused_by_name(shipping, damage):
         (shipping / "fingerprint.pb").unlink()
     name = {"change": "saved_model.pb", "add": "assets/more.txt", "remove": "fingerprint.pb"}
     with pytest.raises(codec.ModelError, match=f"came with tfsq.*: photographs/{name[damage]}$"):
+        codec.shipped_codec()
+
+
+def test_installation_without_the_codec_is_named(shipping):
+    shutil.rmtree(shipping)
+    with pytest.raises(FileNotFoundError, match="no bundled codec: .*photographs is missing"):
         codec.shipped_codec()
 
 

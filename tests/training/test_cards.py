@@ -11,7 +11,7 @@ SETTINGS = training.TrainingSettings(steps=6, batch_size=2, crop_size=64)
 
 @pytest.fixture
 def run(tmp_path):
-    run_folder.write_settings(run_folder.identity(SETTINGS, [], 0), tmp_path)
+    run_folder.write_settings(run_folder.identity(SETTINGS, [], 0, None), tmp_path)
     return tmp_path
 
 

@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -253,12 +254,35 @@ def test_start_must_fit(files, tmp_path):
     ):
         begin(shortcut=None)
     many = {"lmbda": None, "lmbdas": (0.001, 0.004)}
-    with pytest.raises(ValueError, match="num_latents=4, here 6, lambdas of the ladder=0, here 2"):
+    with pytest.raises(ValueError, match="num_latents=4, here 6, number of lmbdas=0, here 2"):
         begin(num_latents=6, **many)
     with pytest.raises(ValueError, match="cannot go from step 2 to step 2"):
         begin(steps=2)
     with pytest.raises(ValueError, match="cannot go from step 2 to step 6.*steps_per_epoch=3"):
         begin(steps_per_epoch=3)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_a_run_that_was_killed_before_its_first_epoch_begins_with_the_same_codec(files, tmp_path):
+    settings = training.TrainingSettings(**SMALL)
+    training.train(files, tmp_path / "start", settings)
+    arm, start = tmp_path / "arm", tmp_path / "start" / "codec"
+    training.train(files, arm, settings, start=start, stop=2)
+    shutil.rmtree(arm / "checkpoints")
+    with pytest.raises(ValueError, match="other settings: start_codec=[0-9a-f]{64}, now None"):
+        training.train(files, arm, settings, stop=2)
+    training.train(files, arm, settings, start=start, stop=2)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_a_start_whose_settings_are_damaged_is_named(files, tmp_path):
+    settings = training.TrainingSettings(**SMALL)
+    training.train(files, tmp_path / "start", settings, stop=2)
+    assert training.network_of(str(tmp_path / "start"))["num_filters"] == 3
+    file = tmp_path / "start" / "settings.json"
+    file.write_text('{"centered": true, "steps": "many"}')
+    with pytest.raises(ValueError, match="settings.json is damaged"):
+        training.network_of(tmp_path / "start")
 
 
 @pytest.mark.usefixtures("eagerly")
@@ -278,6 +302,12 @@ def test_a_codec_is_a_start_of_weights_alone(files, tmp_path):
     training.train(files, tmp_path / "arm", other, [begins], codec_folder, stop=2)
     assert begins.step == 0
     assert all(map(np.array_equal, begins.weights, ended))
+    model_hash = codec.load(codec_folder).metadata["model_hash"]
+    written = json.loads((tmp_path / "arm" / "settings.json").read_text())
+    assert written["start_codec"] == model_hash
+    training.export_run(tmp_path / "arm")
+    card = (tmp_path / "arm" / "codec" / codec.CARD_FILE).read_text()
+    assert f"began with the weights of codec {model_hash}" in card
     # A resumed run does not begin there again.
     again = training.train(files, tmp_path / "arm", other, start=codec_folder, stop=2)
     assert not all(map(np.array_equal, everything_of(again), ended))
@@ -288,6 +318,9 @@ def test_a_codec_is_a_start_of_weights_alone(files, tmp_path):
     metadata["config"]["centered"] = False
     (codec_folder / "tfsq.json").write_text(json.dumps(metadata))
     with pytest.raises(ValueError, match="sees pixels from -1/2 to 1/2.*which sees 0 to 1"):
+        training.train(files, tmp_path / "other", settings, start=codec_folder)
+    (codec_folder / "tfsq.json").write_text(json.dumps({**metadata, "config": None}))
+    with pytest.raises(codec.ModelError, match="tfsq.json is damaged: it does not say the netw"):
         training.train(files, tmp_path / "other", settings, start=codec_folder)
     (codec_folder / "tfsq.json").write_text("{}")
     with pytest.raises(codec.ModelError, match="Not a codec exported by tfsq"):

@@ -24,13 +24,13 @@ from tfsq.cli.many_files import (
     one_pair,
 )
 from tfsq.cli.paths import (
-    BUNDLED,
     FORCE,
     STANDARD_OUTPUTS,
     STANDARD_STREAM,
     STRICT,
     check_target,
     image_endings,
+    own_folder,
 )
 from tfsq.cli.shell import (
     app,
@@ -69,18 +69,13 @@ def _read_of(codec, name: str) -> Iterator[None]:
         raise ValueError(f"{reason_of(error, name)}{hint}") from error
 
 
-def _own(model: Optional[Path]) -> Optional[Path]:
-    """A codec of one's own, none if it is the one that comes with tfsq."""
-    return None if str(model) == BUNDLED else model
-
-
 def _checked_quality(codec, model: Optional[Path], **given: Any) -> Any:
     """The quality to code at, of which one option speaks at most; checked before any file."""
     option, value = next(((k, v) for k, v in given.items() if v is not None), ("", None))
     if option and codec.ladder is None:
         raise ValueError(
-            f"--{option} needs a --model of many rates, trained with --lmbdas; {model} has one, "
-            "so leave it out."
+            f"--{option} needs a --model of many rates, trained with --lmbdas; {model} codes at "
+            f"one rate, so leave --{option} out."
         )
     if option in ("", "quality"):
         return codec.checked_quality(value)
@@ -139,7 +134,9 @@ def compress(
         "and output. With --output-dir: images, folders of such, or globs.",
     ),
     output_dir: Optional[Path] = OUTPUT_DIR,
-    model: Optional[Path] = typer.Option(None, "--model", help="Folder of an exported codec."),
+    model: Optional[str] = typer.Option(
+        None, "--model", metavar="FOLDER", help="Of an exported codec; the bundled one if none."
+    ),
     quality: Optional[float] = typer.Option(
         None,
         help="From 1, the smallest files, to 7, such as 3.5; 4 if none. Of a --model of many "
@@ -176,14 +173,14 @@ def compress(
         most_bytes = _bytes(size)
         codec = imported("codec")
 
-        model = _own(model)
-        chosen = codec.load(model) if model else codec.shipped_codec()
-        at = _checked_quality(chosen, model, quality=quality, bpp=bpp, size=most_bytes, psnr=psnr)
+        folder = own_folder(model)
+        chosen = codec.load(folder) if folder else codec.shipped_codec()
+        at = _checked_quality(chosen, folder, quality=quality, bpp=bpp, size=most_bytes, psnr=psnr)
         arguments = {"refine_steps": refine, "verify": verify, "quality": at}
 
         def tell(target: str, written):
             if not quiet:
-                bundled = "" if model else ", bundled"
+                bundled = "" if folder else ", bundled"
                 _tell(target, _line(target, written, _setting(chosen, written) + bundled))
 
         if pair:
@@ -236,8 +233,8 @@ def decompress(
         "--format",
         help="What names of image files end in where none are given, such as webp; png if none.",
     ),
-    model: Optional[Path] = typer.Option(
-        None, "--model", help="Folder of the codec; not needed for that which comes with tfsq."
+    model: Optional[str] = typer.Option(
+        None, "--model", metavar="FOLDER", help="Of the codec; the bundled one if none."
     ),
     jobs: int = JOBS,
     skip_existing: bool = SKIP_EXISTING,
@@ -253,7 +250,7 @@ def decompress(
     if pair and is_there(pair[1], skip_existing, quiet):
         return
     with errors_as_sentences():
-        codec, model = imported("codec"), _own(model)
+        codec, chosen = imported("codec"), own_folder(model)
 
         def tell(target: str, keeps_pixels: bool):
             if not keeps_pixels and not quiet:
@@ -265,7 +262,7 @@ def decompress(
             source = _source(pair[0])
             with _target(pair[1], source, force, None, ending) as file:
                 with progress(quiet) as show, _read_of(codec, pair[0]):
-                    image = codec.decompress_file(source, file, model, show)
+                    image = codec.decompress_file(source, file, chosen, show)
                 keeps_pixels = _is_kept(codec, image, file)
             tell(pair[1], keeps_pixels)
             return
@@ -276,7 +273,7 @@ def decompress(
             tell(str(outcome.target), _is_kept(codec, outcome.result, outcome.target))
 
         code_many(
-            lambda pairs: codec.decompress_files(pairs, model, jobs),
+            lambda pairs: codec.decompress_files(pairs, chosen, jobs),
             tell_and_add,
             strict,
             quiet,

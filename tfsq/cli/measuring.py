@@ -42,14 +42,14 @@ _MOST_QUALITIES = 1000
 def _comparison_table(curves):
     """Of each model every file and the mean, of references the means."""
     table = Table("file", "codec", "quality", "bpp", "PSNR (dB)", "MS-SSIM")
-    models, *references = curves
-    groups = [(*group, mean) for group, mean in zip(models.groups(), models.means())]
-    for rows in (*groups, *(reference.means() for reference in references)):
-        for row in rows:
-            values = (row.bpp, row.psnr, row.ms_ssim)
-            figures = ("n/a" if value is None else f"{value:.4f}" for value in values)
-            table.add_row(cell(row.file), cell(row.codec), f"{row.quality:g}", *figures)
-        table.add_section()
+    for curve in curves:
+        groups = [(*g, mean) for g, mean in zip(curve.groups(), curve.means())]
+        for rows in groups if curve.of_models else [curve.means()]:
+            for row in rows:
+                values = (row.bpp, row.psnr, row.ms_ssim)
+                figures = ("n/a" if value is None else f"{value:.4f}" for value in values)
+                table.add_row(cell(row.file), cell(row.codec), f"{row.quality:g}", *figures)
+            table.add_section()
     return table
 
 
@@ -69,18 +69,19 @@ def _bd_rate_line(models, reference):
 
 def _show(evaluation, curves):
     console().print(_comparison_table(curves))
-    models, *references = curves
-    if models.without:
-        names = ", ".join(sorted(models.without))
+    first = curves[0]
+    if first.without:
+        names = ", ".join(sorted(first.without))
         say(
             "Means and BD-rates leave out what a codec reproduces exactly, with infinite PSNR: "
-            f"{names}. They are over {len(models.files())} of the files."
+            f"{names}. They are over {len(first.files())} of the files."
         )
     elif any(math.isinf(psnr) for curve in curves for _, psnr in curve.points()):
         say("Each file is reproduced exactly by a codec: its mean PSNR is infinite.")
-    if len(models.points()) >= evaluation.MIN_BD_RATE_POINTS:
-        for reference in references:
-            print(_bd_rate_line(models, reference))
+    long_enough = [c for c in curves if len(c.points()) >= evaluation.MIN_BD_RATE_POINTS]
+    for models, other in itertools.combinations(long_enough, 2):
+        if models.of_models:
+            print(_bd_rate_line(models, other))
 
 
 def _measure(comparison, paths, on_skipped):
@@ -98,9 +99,10 @@ def _measure(comparison, paths, on_skipped):
 @app.command()
 def evaluate(
     files: List[str] = IMAGES,
-    models: Optional[List[Path]] = typer.Option(
+    models: Optional[List[str]] = typer.Option(
         None,
         "--model",
+        metavar="FOLDER",
         help="Folder of an exported codec, or 'bundled', which is all if none is given; may be "
         "repeated.",
     ),
@@ -133,7 +135,7 @@ def evaluate(
         evaluation = imported("evaluation")
 
         paths = files_of(files, on_skipped)
-        folders = [codec_folder(model) for model in models or [Path(BUNDLED)]]
+        folders = [codec_folder(model) for model in models or [BUNDLED]]
         targets = {"--csv": csv_file, "--figure": figure_file, "--html": html_file}
         _check_targets(evaluation, targets, paths, folders, force)
         chosen = None if qualities is None else _qualities_of(qualities)
@@ -195,8 +197,12 @@ def _is_same(a: Path, b: Path) -> bool:
 @app.command()
 def analyze(
     output: Path = typer.Option(..., "--output", help="Folder for tables and figures."),
-    model: Optional[Path] = typer.Option(
-        None, "--model", help="A .keras file, a run or an exported codec, such as 'bundled'."
+    model: Optional[str] = typer.Option(
+        None,
+        "--model",
+        metavar="PATH",
+        help="A .keras file, a run or an exported codec, such as 'bundled'; if none, a small "
+        "network that comes with tfsq.",
     ),
     images: Optional[List[str]] = typer.Option(
         None, "--image", help="Image file, folder or glob; may be repeated."
@@ -213,8 +219,8 @@ def analyze(
         report = imported("analysis.report")
 
         found = files_of(images, on_skipped) if images else None
-        check_new_folder(output, force, [*(found or ()), *([model] if model else ())])
-        folder = model and codec_folder(model)
+        folder = None if model is None else codec_folder(model)
+        check_new_folder(output, force, [*(found or ()), *([folder] if folder else ())])
         batch = evaluation.latent_batch(folder, found, on_skipped, quality)
         columns = (TextColumn("{task.description}"), TextColumn("{task.completed:.0f}"))
         with Progress(*columns) as bar:

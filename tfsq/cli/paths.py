@@ -38,9 +38,14 @@ _OF_CAMERAS = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", "
 _OTHER_PHOTOGRAPHS = frozenset((*_OF_PHONES, *_OF_CAMERAS, ".jxl", ".exr"))
 
 
-def codec_folder(model: Path) -> Path:
-    """The folder that an option names: a path, or the codec that comes with tfsq."""
-    return imported("codec").shipped_model() if str(model) == BUNDLED else model
+def own_folder(model: Optional[str]) -> Optional[Path]:
+    """The folder that an option names, None for the bundled codec; ./bundled is a folder."""
+    return None if model in (None, BUNDLED) else Path(model)
+
+
+def codec_folder(model: str) -> Path:
+    """The folder that an option names, also that of the bundled codec."""
+    return own_folder(model) or imported("codec").shipped_model()
 
 
 @functools.lru_cache(maxsize=1)

@@ -29,7 +29,7 @@ _ARCHITECTURES = (
 )
 _QUANTIZERS = "aun, sra, dsq, c3, unsr, soft, sga, sr, sua, ste or uq"
 _HOW_TO_GO_ON = "the same command continues this run, tfsq export ends it"
-_OF_LOSS = {"lmbda", "lmbdas", "distortion"}
+_LMBDAS = {"lmbda", "lmbdas"}
 _GIB, _LARGEST_CACHE = 2**30, 2**20
 
 
@@ -121,9 +121,14 @@ def _begun_as(settings: Dict[str, Any], start: Path, context: typer.Context) -> 
     # The enumeration is Click's, or that of a Typer that brings its own Click.
     sources: Dict[str, Any] = {name: context.get_parameter_source(name) for name in found}
     named = {name for name, source in sources.items() if source.name != "DEFAULT"}
-    # A lambda says nothing without its distortion.
-    if named & _OF_LOSS:
-        named |= _OF_LOSS
+    # One takes the place of the other.
+    if named & _LMBDAS:
+        named |= _LMBDAS
+    elif settings["distortion"] != found["distortion"] and "distortion" in named:
+        raise ValueError(
+            f"--distortion {settings['distortion']} needs --lmbda or --lmbdas: those of {start} "
+            f"are for {found['distortion']}."
+        )
     return {**settings, **{n: value for n, value in found.items() if n not in named}}
 
 
@@ -151,10 +156,12 @@ def train(
     settings: Dict[str, Any],
     images: List[str] = IMAGES,
     output: Path = typer.Option(..., "--output", help="Folder of the run; resumed if it exists."),
-    start: Optional[Path] = typer.Option(
+    start: Optional[str] = typer.Option(
         None,
+        metavar="FOLDER",
         help="Another run, from whose last step this one goes on, or a codec, whose weights it "
-        "begins with, such as 'bundled'. Network and loss are those of the start, if not given.",
+        "begins with, such as 'bundled'. Network and loss are those of the start, if not given; "
+        "with a codec, give a --learning-rate of 2e-4 or so, that it keeps what it knows.",
     ),
     strict: bool = STRICT,
     cache_size: float = typer.Option(
@@ -186,9 +193,9 @@ def train(
         where = training.strategy_of(strategy)
         paths = files_of(images, on_skipped)
         kept_apart = files_of(validation, on_skipped) if validation else []
-        if start is not None:
-            start = codec_folder(start)
-            settings = _begun_as(settings, start, context)
+        folder = None if start is None else codec_folder(start)
+        if folder is not None:
+            settings = _begun_as(settings, folder, context)
         run = training.TrainingSettings(**settings)
         try:
             with Progress(*PROGRESS_COLUMNS) as bar:
@@ -197,7 +204,7 @@ def train(
                     output,
                     run,
                     callbacks=[_progress_callback(bar, run.steps)],
-                    start=start,
+                    start=folder,
                     on_skipped=on_skipped,
                     strategy=where,
                     cache_size=int(cache_size * _GIB),
@@ -281,12 +288,15 @@ def _read(option: str, kind: str, file: Optional[Path], reader: Callable[[Path],
 @app.command()
 @_with_training_settings
 def program(
+    context: typer.Context,
     settings: Dict[str, Any],
     images: List[str] = IMAGES,
     output: Path = typer.Option(..., "--output", help="Folder of the program."),
-    start: Optional[Path] = typer.Option(
+    start: Optional[str] = typer.Option(
         None,
-        help="Run of `tfsq train` or of another program, or a codec, that the program starts from.",
+        metavar="FOLDER",
+        help="Of a run of `tfsq train` or of another program, or of a codec, such as 'bundled', "
+        "that the program starts from. Network and loss as for `tfsq train`, but not of a program.",
     ),
     max_size: Optional[float] = typer.Option(
         None, help="MiB that the folder may have; images that are too much are left out."
@@ -299,9 +309,12 @@ def program(
         training = imported("training")
 
         paths = files_of(images, on_skipped)
+        origin = None if start is None else codec_folder(start)
+        # What a program brings back does not say its network.
+        if origin is not None and not (origin / imported("training.program").RESULT).exists():
+            settings = _begun_as(settings, origin, context)
         run = training.TrainingSettings(**settings)
-        start = start and codec_folder(start)
-        found = training.export_program(paths, output, run, start, max_size, half, on_skipped)
+        found = training.export_program(paths, output, run, origin, max_size, half, on_skipped)
         for path in found["left_out"]:
             say(f"left out: {path}")
         size = found["bytes"] / 2**20

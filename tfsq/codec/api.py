@@ -141,8 +141,8 @@ def decompress(data: bytes, model=None, progress: ProgressCallback = ignored) ->
 
     Args:
       data: The bytes of a `.tfsq` file, `bytes` or the like.
-      model: The `Codec` that compressed it, or its folder; None finds it among the shipped ones,
-        by the hash in the file.
+      model: The `Codec` that compressed it, or its folder; None is the bundled one, if
+        the file was made with it.
       progress: As for `compress`.
 
     Returns:
@@ -150,7 +150,7 @@ def decompress(data: bytes, model=None, progress: ProgressCallback = ignored) ->
 
     Raises:
       BitstreamError: if `data` is not such a file, damaged, or made with another model.
-      ModelError: if `model` is not an exported codec, or None and none of the shipped ones.
+      ModelError: if `model` is not an exported codec, or None and not the bundled one.
     """
     return decode_container(unpack(bytes(data)), model, progress)
 

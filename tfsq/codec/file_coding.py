@@ -132,7 +132,7 @@ def decompress_file(
     Raises:
       OSError: if a file cannot be read or written.
       BitstreamError: if `source` is damaged or made with another model.
-      ModelError: if `model` is not an exported codec, or None and none of the shipped ones.
+      ModelError: if `model` is not an exported codec, or None and not the bundled one.
       ValueError: if the ending of `target` names no image format, or if it is `source`.
     """
     if target is not None:
@@ -176,7 +176,7 @@ def decompress_files(
 
     Args:
       pairs: For each file, (source, target); folders to write to are made.
-      model: A `Codec`, or the folder of one; None finds it among the shipped ones, for each file.
+      model: A `Codec`, or the folder of one; None is the bundled one.
       jobs: See `compress_files`.
       **arguments: More of `decompress_file`, the same for all.
 

@@ -45,6 +45,8 @@ def shipped_model() -> pathlib.Path:
       ModelError: if its files are not those that were shipped.
     """
     folder = shipped_folder() / _NAME
+    if not folder.is_dir():
+        raise FileNotFoundError(f"This installation has no bundled codec: {folder} is missing.")
     check_files(folder)
     return folder
 
@@ -120,7 +122,7 @@ def shipped_codec_of(model_id: bytes) -> Codec:
     origin = "does not come with tfsq: give its folder as `model`."
     if model_id.hex() in _EARLIER:
         origin = (
-            f"came with an earlier tfsq: take `saved_models/{_EARLIER[model_id.hex()]}` of its "
-            f"commit {_LAST_WITH_THEM}, and give it as `model`."
+            f"came with an earlier tfsq: take `saved_models/{_EARLIER[model_id.hex()]}` of "
+            f"tfsq's commit {_LAST_WITH_THEM}, and give it as `model`."
         )
     raise ModelError(f"The file was made with model {model_id.hex()}, which {origin}")

@@ -19,7 +19,7 @@ from tfsq.evaluation.figures import Figures, figures_of, measure
 from tfsq.evaluation.references import REFERENCES, reference
 from tfsq.files import resolved, writing_whole
 
-# The name of the curve of all models, beside those of the references.
+# The name of the curve of models, where there is one.
 _MODELS = "tfsq"
 _MEAN = "mean"
 
@@ -72,10 +72,11 @@ _ENCODING: Mapping[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """Rate against distortion, as several models or the settings of a reference make it.
+    """Rate against distortion, as models of one rate, one of many or a reference makes it.
 
     Attributes:
-      name: "tfsq" for models, or that of the reference.
+      name: That of the reference; of models "tfsq" where there is one curve of such, or else of
+        those of one rate, and beside it the name of each model of many.
       measurements: One for each file and quality.
       without: Files that means leave out, such as those of infinite PSNR.
     """
@@ -87,7 +88,7 @@ class Curve:
     @property
     def of_models(self) -> bool:
         """Whether it is the curve of models, and not of a reference."""
-        return self.name == _MODELS
+        return self.name not in REFERENCES
 
     @property
     def of_many_rates(self) -> bool:
@@ -119,13 +120,24 @@ class Curve:
         low, high = (f(m.quality for m in self.measurements) for f in (min, max))
         span = f"{low:g}" if low == high else f"{low:g} to {high:g}"
         if self.of_models:
-            return f"tfsq, {'quality' if self.of_many_rates else 'lambda'} {span}"
+            return f"{self.name}, {'quality' if self.of_many_rates else 'lambda'} {span}"
         return f"{REFERENCES[self.name].label}, {REFERENCES[self.name].unit} {span}"
 
 
-def _curves(measured: Mapping[str, Sequence[Measurement]]) -> list[Curve]:
+def _curves(everything: Sequence[Measurement]) -> list[Curve]:
     """Curves whose means are over the same files: those of finite PSNR, or all if there is none."""
-    everything = list(itertools.chain(*measured.values()))
+    rates: dict[str, set[float]] = {}
+    for m in everything:
+        rates.setdefault(m.codec, set()).add(m.quality)
+    models = [name for name in rates if name not in REFERENCES]
+    # A model that was measured at one rate is a point, and with others a curve.
+    points = [name for name in models if len(rates[name]) == 1]
+    names = {name: _MODELS if name in points else name for name in models}
+    if len(set(names.values())) == 1:
+        names = dict.fromkeys(models, _MODELS)
+    measured: dict[str, list[Measurement]] = {}
+    for m in sorted(everything, key=lambda m: m.codec in REFERENCES):
+        measured.setdefault(names.get(m.codec, m.codec), []).append(m)
     exact = {m.file for m in everything if math.isinf(m.psnr)}
     others = {m.file for m in everything} - exact
     without = frozenset(exact) if others else frozenset()
@@ -161,12 +173,18 @@ def _measurement(file, codec: str, quality: float, figures: Figures) -> Measurem
     return Measurement(str(file), codec, quality, figures.bpp, figures.psnr, figures.ms_ssim)
 
 
-def _qualities_of(codec: Codec, qualities: Sequence[float] | None) -> list[float | None]:
+def _qualities_of(name: str, codec: Codec, qualities: Sequence[float] | None) -> list[float | None]:
     """Where a codec is measured."""
     if codec.ladder is None:
         return [None]
     rungs = range(1, len(codec.ladder) + 1)
-    return [codec.checked_quality(q) for q in (rungs if qualities is None else qualities)]
+    try:
+        return [codec.checked_quality(q) for q in (rungs if qualities is None else qualities)]
+    except ValueError as error:
+        raise ValueError(
+            f"`qualities` must be numbers from 1 to {len(rungs)}, as {name} has so many. Received: "
+            f"{qualities}"
+        ) from error
 
 
 class Comparison:
@@ -197,13 +215,11 @@ class Comparison:
         self._ladders = {name: reference(name).qualities for name in references}
         self._codecs = {name: load(model) for name, model in zip(_model_names(models), models)}
         self._qualities = {
-            name: _qualities_of(codec, qualities) for name, codec in self._codecs.items()
+            name: _qualities_of(name, codec, qualities) for name, codec in self._codecs.items()
         }
         if qualities is not None and not any(codec.ladder for codec in self._codecs.values()):
             raise ValueError("`qualities` needs a model of many rates, and none of them is.")
-        self._measured: dict[str, list[Measurement]] = {
-            name: [] for name in (_MODELS, *self._ladders)
-        }
+        self._measured: list[Measurement] = []
 
     def measure(self, *files) -> None:
         """Compresses, decompresses and measures image files with all of them.
@@ -233,9 +249,7 @@ class Comparison:
         if self._on_measured is not None:
             self._on_measured(image, decodings, of_references)
         # All of a file or nothing.
-        self._measured[_MODELS] += [decoding.measurement for decoding in decodings]
-        for measurement in of_references:
-            self._measured[measurement.codec].append(measurement)
+        self._measured += [*(decoding.measurement for decoding in decodings), *of_references]
 
     def _decoding(self, file, image, name: str, quality: float | None) -> Decoding:
         codec = self._codecs[name]
@@ -247,12 +261,15 @@ class Comparison:
         return Decoding(_measurement(file, name, setting, figures), len(data), decoded)
 
     def curves(self) -> list[Curve]:
-        """Returns the curve of the models and one for each reference; none if nothing was measured.
+        """Returns the curves of models, then one for each reference; none if nothing was measured.
+
+        Models of one rate are points of one curve; one that was measured at several qualities has
+        a curve of its own.
 
         Means are over the same files for all of them: those that no codec reproduces exactly, whose
         PSNR would be infinite, or all if there is no other.
         """
-        return _curves(self._measured) if self._measured[_MODELS] else []
+        return _curves(self._measured)
 
 
 def read_comparison(path: str | os.PathLike) -> list[Curve]:
@@ -268,20 +285,18 @@ def read_comparison(path: str | os.PathLike) -> list[Curve]:
       OSError: if the file cannot be read.
       ValueError: if it has other columns.
     """
-    curves: dict[str, list[Measurement]] = {}
+    found: list[Measurement] = []
     with pathlib.Path(path).open(newline="", **_ENCODING) as file:
         reader = csv.DictReader(file)
         if not set(_COLUMNS) <= set(reader.fieldnames or ()):
             raise ValueError(
                 f"{path} must have the columns {_COLUMNS}. Received: {reader.fieldnames}"
             )
-        for (name, _), rows in itertools.groupby(reader, lambda r: (r["codec"], r["quality"])):
-            found = list(rows)
+        for _, group in itertools.groupby(reader, lambda r: (r["codec"], r["quality"])):
+            rows = list(group)
             # The last one is their mean; a file may be called so, too.
-            of_files = found[:-1] if found[-1]["file"] == _MEAN else found
-            measurements = curves.setdefault(name if name in REFERENCES else _MODELS, [])
-            measurements += map(_measurement_of_row, of_files)
-    return _curves(curves)
+            found += map(_measurement_of_row, rows[:-1] if rows[-1]["file"] == _MEAN else rows)
+    return _curves(found)
 
 
 def _measurement_of_row(row: dict[str, str]) -> Measurement:

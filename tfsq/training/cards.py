@@ -62,12 +62,14 @@ def _said(folder: pathlib.Path) -> dict:
 def _known(settings: TrainingSettings, step: int, folder: pathlib.Path, data: str | None) -> dict:
     """What a run knows; whose the images are and their terms, its owner says."""
     size = settings.crop_size
-    images = (run_folder.written_settings(folder) or {}).get("images")
+    written = run_folder.written_settings(folder) or {}
+    images, start = written.get("images"), written.get(run_folder.START_CODEC)
+    origin = f" It began with the weights of codec {start}, whose card says more." if start else ""
     said = data or "Which files, whose they are and their terms are not recorded."
     separator = "\n\n" if data else " "
     return {
         "training": f"{step} of {settings.steps} steps, each on {settings.batch_size} crops of "
-        f"{size}x{size}.",
+        f"{size}x{size}.{origin}",
         "settings": dataclasses.asdict(settings),
         "data": f"Random crops of {images}.{separator}{said}" if images else data,
     }

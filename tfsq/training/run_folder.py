@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tfsq import codec, layers
 from tfsq.architectures import CompressionModel, DCTShortcut
+from tfsq.codec.errors import ModelError
 from tfsq.codec.saved_model import METADATA_FILE
 from tfsq.files import name_for_tensorflow, writing_whole
 from tfsq.training.data import digest_of
@@ -25,8 +26,10 @@ _CENTERED = "centered"
 # What settings were before they were some, where it is not their default.
 _BEFORE = {"annealing_start": 0.0}
 _SETTINGS_FILE, CHECKPOINTS, HISTORY = "settings.json", "checkpoints", "history.csv"
+# The codec that a run began with, by the hash of its model.
+START_CODEC = "start_codec"
 _OF_NETWORK = ("architecture", "num_filters", "num_latents", "hyper_width", "shortcut")
-_RUNGS = "lambdas of the ladder"
+_RUNGS = "number of lmbdas"
 MODEL, CODEC, CARD, LOGS, _LOCK = "model.keras", "codec", "card.json", "logs", ".lock"
 
 
@@ -120,18 +123,22 @@ def latest(folder) -> str | None:
     return path
 
 
-def identity(settings: TrainingSettings, paths: Sequence, first_step: int | None) -> dict:
+def identity(
+    settings: TrainingSettings, paths: Sequence, first_step: int | None, start_codec: str | None
+) -> dict:
     """What a run has to share with what its folder holds.
 
     Args:
       settings: Of the run.
       paths: Files of the images that it is trained on.
       first_step: Step at which it began, or None where that is not known.
+      start_codec: See `start_codec`.
     """
     return {
         **dataclasses.asdict(settings),
         "images": f"{len(paths)} files of digest {digest_of(paths)[:16]}",
         "first_step": first_step,
+        START_CODEC: start_codec,
         _CENTERED: True,
     }
 
@@ -268,6 +275,17 @@ def is_codec(start: pathlib.Path) -> bool:
     return (start / METADATA_FILE).exists()
 
 
+def start_codec(start: pathlib.Path | None) -> str | None:
+    """The hash of the codec that a run begins with; None if it begins with a run, or nothing.
+
+    Args:
+      start: See `train`; `check_start` has accepted it.
+    """
+    if start is None or not is_codec(start):
+        return None
+    return json.loads((start / METADATA_FILE).read_text())["model_hash"]
+
+
 def check_start(start: pathlib.Path, settings: TrainingSettings) -> None:
     """Checks that a run can begin from another, or from a codec.
 
@@ -301,6 +319,7 @@ def network_of(start: pathlib.Path) -> dict:
       ValueError: if it is neither, or of an earlier build whose networks see other pixels.
       ModelError: if it is a codec that is damaged.
     """
+    start = pathlib.Path(start)
     found = _settings_of_codec(start) if is_codec(start) else _settings_of_start(start)
     lmbdas = found.get("lmbdas")
     loss = {"lmbda": None if lmbdas else found["lmbda"], "lmbdas": lmbdas}
@@ -310,7 +329,10 @@ def network_of(start: pathlib.Path) -> dict:
 
 def _settings_of_codec(start: pathlib.Path) -> dict:
     metadata = codec.load(start).metadata
-    found = {**metadata["config"], **metadata}
+    config = metadata.get("config")
+    if not isinstance(config, dict) or not {"lmbda", "architecture"} <= set(metadata):
+        raise ModelError(f"{start / METADATA_FILE} is damaged: it does not say the network.")
+    found = {**config, **metadata}
     if not found.get(_CENTERED):
         raise ValueError(
             "`start` must be of a network that sees pixels from -1/2 to 1/2. "
@@ -320,9 +342,8 @@ def _settings_of_codec(start: pathlib.Path) -> dict:
 
 
 def _settings_of_start(start: pathlib.Path) -> dict:
-    before = written_settings(start)
     with name_for_tensorflow(start) as folder:
         has_checkpoint = latest(folder / CHECKPOINTS) is not None
-    if before is None or not has_checkpoint:
+    if written_settings(start) is None or not has_checkpoint:
         raise ValueError(f"`start` must be the folder of a run, or of a codec. Received: {start}")
-    return before
+    return dataclasses.asdict(settings_of(start))

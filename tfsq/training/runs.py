@@ -196,8 +196,10 @@ class _Run:
             checkpoints.restore(start)
         self._step, self._end = self._reached(), end
         written = run_folder.written_settings(output) or {}
-        first_step = self._step if begins else written.get("first_step")
-        identity = run_folder.identity(settings, self._images.paths, first_step)
+        began = (written.get("first_step"), written.get(run_folder.START_CODEC))
+        if begins:
+            began = self._step, run_folder.start_codec(start)
+        identity = run_folder.identity(settings, self._images.paths, *began)
         run_folder.check_same(identity, output)
         _check_step(self._step, end, settings, begins)
         steps = distribution.in_all_workers(self._strategy, self._step)
