@@ -81,6 +81,17 @@ def test_readme_quotes_the_tables():
     assert quoted in re.sub(r"\s+", " ", readme)
 
 
+def test_what_is_said_of_equal_bytes_is_what_the_table_says():
+    table = (RESULTS / "shipped" / "equal_bytes.md").read_text()
+    rows = re.findall(r"^\| (\d) \| (\w+) \|.* (\d+) of 24 \|$", table, re.M)
+    above = {(int(quality), name): int(count) for quality, name, count in rows}
+    assert len(above) == 14
+    for quality in range(1, 8):
+        assert above[quality, "jpeg"] == 24
+        assert (above[quality, "webp"] > 12) == (quality <= 5), quality
+    assert above[7, "webp"] < 6
+
+
 def test_readme_quotes_the_speed():
     readme = (ROOT / "README.md").read_text()
     for part, case, line in (
