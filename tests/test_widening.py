@@ -1,4 +1,4 @@
-"""How the codec that ships begins: what a network of one rate knows, the wider one of many knows."""
+"""How the codec that ships begins: the wide network knows what the narrow one knows."""
 
 import dataclasses
 

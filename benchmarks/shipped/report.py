@@ -2,10 +2,10 @@
 
     python -m benchmarks.shipped.report
 
-Reads `results/shipped/kodak.csv`, `published.csv`, `equal_bytes.csv` and `exactness.csv`; writes
-`qualities.md`, `bd_rates.md`, `published.md`, `equal_bytes.md`, `exactness.md` and
-`rate_distortion.png` beside them. The interval of a BD-rate is that of the mean over single images,
-by Student's t.
+Reads `results/shipped/kodak.csv`, `published.csv`, `equal_bytes.csv`, `exactness.csv` and
+`refined.csv`; writes `qualities.md`, `bd_rates.md`, `published.md`, `equal_bytes.md`,
+`exactness.md`, `refined.md` and `rate_distortion.png` beside them. The interval of a BD-rate is
+that of the mean over single images, by Student's t.
 """
 
 from __future__ import annotations
@@ -120,6 +120,36 @@ def exactness(rows: list[dict]) -> list[list[str]]:
     return lines
 
 
+def refined(rows: list[dict]) -> list[list[str]]:
+    """A row for each image, and one of their mean: the BD-rate against no refinement."""
+    images = list(dict.fromkeys(row["image"] for row in rows))
+    lines = []
+    for name, chosen in (*((image, [image]) for image in images), ("mean", images)):
+        plain, better = (
+            [r for r in rows if r["image"] in chosen and (r["steps"] != "0") == is_refined]
+            for is_refined in (False, True)
+        )
+        rate = evaluation.bd_rate(mean_points(plain), mean_points(better))
+        seconds = [statistics.fmean(float(row["seconds"]) for row in r) for r in (plain, better)]
+        lines.append([name, f"{rate:.1f}", f"{seconds[0]:.1f}", f"{seconds[1]:.0f}"])
+    return lines
+
+
+def mean_points(rows: list[dict]) -> list[tuple[float, float]]:
+    """Mean bits per pixel and PSNR over images, at each quality."""
+    groups = [
+        [row for row in rows if row["quality"] == quality]
+        for quality in dict.fromkeys(row["quality"] for row in rows)
+    ]
+    return [
+        (
+            statistics.fmean(float(row["bpp"]) for row in group),
+            statistics.fmean(float(row["psnr"]) for row in group),
+        )
+        for group in groups
+    ]
+
+
 def main() -> None:
     """Writes the tables and the figure."""
     curves = evaluation.read_comparison(RESULTS / "kodak.csv")
@@ -142,6 +172,9 @@ def main() -> None:
         "container (bytes)",
     ]
     (RESULTS / "exactness.md").write_text(markdown(columns, exactness(rows)))
+    columns = ["image", "BD-rate (%)", "seconds without", "seconds refined"]
+    rows = tables.read(RESULTS / "refined.csv")
+    (RESULTS / "refined.md").write_text(markdown(columns, refined(rows)))
 
     evaluation.draw_comparison(curves).savefig(RESULTS / "rate_distortion.png")
 
