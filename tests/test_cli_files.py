@@ -416,9 +416,13 @@ def test_evaluate_the_codec_that_comes_with_tfsq(shipping, image, folder, tmp_pa
     one, many = evaluation.read_comparison(tmp_path / "a.csv")[::-1]
     assert (one.name, len(one.points()), one.of_models) == ("tfsq", 1, True)
     assert many.name == "photographs" and many.label() == "photographs, quality 1 to 3"
+    comparison = evaluation.Comparison([folder, shipping], qualities=[3])
+    comparison.measure(image)
+    labels = [curve.label() for curve in comparison.curves()]
+    assert labels == [f"tfsq, lambda {one.measurements[0].quality:g}", "photographs, quality 3"]
     refused(
         run("evaluate", image, "--qualities", "3:4:1"),
-        "--qualities must be numbers from 1 to 3, as photographs has so many. Received: [3.0, 4.0]",
+        "must be numbers from 1 to 3 for the model 'photographs'. Received: [3.0, 4.0]",
     )
 
 

@@ -172,7 +172,7 @@ JOBS = {
         4,
     ),
     "start": Job(
-        "The network of one rate that the codec that ships can begin from again.",
+        "The network of one rate that the codec that ships can begin from.",
         functools.partial(prepare_shipped, settings=shipped.START),
         (TRAINED,),
         4,

@@ -115,7 +115,7 @@ def measure(folders, qualities, surrogates, images, rows: list[Row]) -> None:
     others = {row.model for row in rows} - {name_of(found) for found in codecs}
     if folders and others:
         # They would be points of the same curve.
-        raise ValueError(f"{RESULTS} has rows of other codecs, remove them first: {others}")
+        raise ValueError(f"{RESULTS} has rows of codecs that are not given: {others}")
     # Of an image, one after the other, so that a change of the machine hits all surrogates.
     cases = (("none", 0), *itertools.product(surrogates, STEPS))
     for found in codecs:

@@ -3,10 +3,10 @@
     python -m benchmarks.shipped.make --data ../shared/data --runs ../runs/shipped
 
 The run, `ladder` in `--runs`, is what `train.py` makes. Writes `saved_models/photographs/` with a
-card, the authors of the photographs, and the CSV files in `results/shipped` that `report.py` makes
-tables and a figure from. Without `--runs`, the weights are those of the codec as it is shipped: its
-functions are exported and measured again. Without `--data`, the card alone is written, from the
-committed results.
+card, the authors of the photographs, the CSV files in `results/shipped` that `report.py` makes
+tables and a figure from, and the pictures. Without `--runs`, the weights are those of the codec as
+it is shipped: its functions are exported and measured again. Without `--data`, the card alone is
+written, from the committed results.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ AUTHORS_FILE = MODELS / "AUTHORS.md"
 LARGEST_BYTES = 16 * 10**6
 REFERENCES = ("jpeg", "webp", "jpeg2000", "avif")
 # Those that are also measured at the bytes of each file.
-AT_EQUAL_BYTES = ("jpeg", "webp")
+AT_EQUAL_BYTES = pictures.REFERENCES
 EQUAL_BYTES = "equal_bytes.csv"
 
 
@@ -52,12 +52,12 @@ def place(run: pathlib.Path | None) -> None:
         model = tf.keras.models.load_model(run / "model.keras")
     check_settings(model.get_config(), FOLDER)
     with tempfile.TemporaryDirectory(dir=MODELS) as folder:
-        place = pathlib.Path(folder, FOLDER.name)
-        codec.export(model, place)
-        if size_of(place) > LARGEST_BYTES:
-            raise ValueError(f"The codec has {size_of(place)} bytes, more than {LARGEST_BYTES}.")
+        made = pathlib.Path(folder, FOLDER.name)
+        codec.export(model, made)
+        if size_of(made) > LARGEST_BYTES:
+            raise ValueError(f"The codec has {size_of(made)} bytes, more than {LARGEST_BYTES}.")
         shutil.rmtree(FOLDER, ignore_errors=True)
-        place.rename(FOLDER)
+        made.rename(FOLDER)
 
 
 def check_settings(found: dict, where: pathlib.Path) -> None:

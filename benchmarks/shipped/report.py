@@ -16,6 +16,7 @@ import statistics
 from scipy import stats
 
 from benchmarks import rows as tables
+from benchmarks.refinement import run as refinement
 from benchmarks.shipped import train
 from tfsq import evaluation
 from tfsq.analysis import markdown
@@ -121,32 +122,25 @@ def exactness(rows: list[dict]) -> list[list[str]]:
 
 
 def refined(rows: list[dict]) -> list[list[str]]:
-    """A row for each image, and one of their mean: the BD-rate against no refinement."""
-    images = list(dict.fromkeys(row["image"] for row in rows))
-    lines = []
-    for name, chosen in (*((image, [image]) for image in images), ("mean", images)):
-        plain, better = (
-            [r for r in rows if r["image"] in chosen and (r["steps"] != "0") == is_refined]
-            for is_refined in (False, True)
+    """What refining gains, over the images that are measured whole."""
+    by_image = {row["image"]: [r for r in rows if r["image"] == row["image"]] for row in rows}
+    whole = max(map(len, by_image.values()), default=0)
+    found = [
+        refinement.Row(
+            row["model"],
+            train.LMBDAS[int(row["quality"]) - 1],
+            "refined",
+            int(row["steps"]),
+            row["image"],
+            *(float(row[name]) for name in ("seconds", "bpp", "psnr")),
         )
-        rate = evaluation.bd_rate(mean_points(plain), mean_points(better))
-        seconds = [statistics.fmean(float(row["seconds"]) for row in r) for r in (plain, better)]
-        lines.append([name, f"{rate:.1f}", f"{seconds[0]:.1f}", f"{seconds[1]:.0f}"])
-    return lines
-
-
-def mean_points(rows: list[dict]) -> list[tuple[float, float]]:
-    """Mean bits per pixel and PSNR over images, at each quality."""
-    groups = [
-        [row for row in rows if row["quality"] == quality]
-        for quality in dict.fromkeys(row["quality"] for row in rows)
+        for of_image in by_image.values()
+        for row in of_image
+        if len(of_image) == whole
     ]
     return [
-        (
-            statistics.fmean(float(row["bpp"]) for row in group),
-            statistics.fmean(float(row["psnr"]) for row in group),
-        )
-        for group in groups
+        [str(steps), f"{seconds:.0f}", *(f"{rate:.1f}" for rate in rates), str(images)]
+        for _, steps, seconds, *rates, images in refinement.bd_rates(found)
     ]
 
 
@@ -172,7 +166,7 @@ def main() -> None:
         "container (bytes)",
     ]
     (RESULTS / "exactness.md").write_text(markdown(columns, exactness(rows)))
-    columns = ["image", "BD-rate (%)", "seconds without", "seconds refined"]
+    columns = ["steps", "seconds", "BD-rate (%)", "best", "worst", "images"]
     rows = tables.read(RESULTS / "refined.csv")
     (RESULTS / "refined.md").write_text(markdown(columns, refined(rows)))
 

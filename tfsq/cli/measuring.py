@@ -33,6 +33,7 @@ from tfsq.cli.shell import (
     is_expected,
     reason_of,
     say,
+    shown,
 )
 from tfsq.files import check_not_inside, resolved, writing_whole
 
@@ -53,18 +54,18 @@ def _comparison_table(curves):
     return table
 
 
-def _bd_rate_line(models, reference):
+def _bd_rate_line(models, other):
     from tfsq import evaluation
 
-    anchor, test = reference.points(), models.points()
+    anchor, test = other.points(), models.points()
     try:
         low, high = evaluation.shared_psnr(anchor, test)
         result = f"{evaluation.bd_rate(anchor, test):+.2f} %, over {low:.2f} to {high:.2f} dB"
     except (ValueError, ImportError) as error:
         # What was measured stands without it.
-        said = str(error).replace("`anchor`", reference.name).replace("`test`", models.name)
+        said = str(error).replace("`anchor`", other.name).replace("`test`", models.name)
         result = f"n/a: {said}"
-    return f"BD-rate of {models.name} against {reference.name}: {result}"
+    return f"BD-rate of {models.name} against {other.name}: {result}"
 
 
 def _show(evaluation, curves):
@@ -81,7 +82,7 @@ def _show(evaluation, curves):
     long_enough = [c for c in curves if len(c.points()) >= evaluation.MIN_BD_RATE_POINTS]
     for models, other in itertools.combinations(long_enough, 2):
         if models.of_models:
-            print(_bd_rate_line(models, other))
+            print(shown(_bd_rate_line(models, other)))
 
 
 def _measure(comparison, paths, on_skipped):

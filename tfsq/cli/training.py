@@ -161,7 +161,7 @@ def train(
         metavar="FOLDER",
         help="Another run, from whose last step this one goes on, or a codec, whose weights it "
         "begins with, such as 'bundled'. Network and loss are those of the start, if not given; "
-        "with a codec, give a --learning-rate of 2e-4 or so, that it keeps what it knows.",
+        "of a codec, a high --learning-rate leaves less; 2e-4 is low.",
     ),
     strict: bool = STRICT,
     cache_size: float = typer.Option(
@@ -296,7 +296,8 @@ def program(
         None,
         metavar="FOLDER",
         help="Of a run of `tfsq train` or of another program, or of a codec, such as 'bundled', "
-        "that the program starts from. Network and loss as for `tfsq train`, but not of a program.",
+        "that the program starts from. Network and loss are those of the start, if not given, but "
+        "for a program's result, which does not know them.",
     ),
     max_size: Optional[float] = typer.Option(
         None, help="MiB that the folder may have; images that are too much are left out."

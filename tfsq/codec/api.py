@@ -141,8 +141,7 @@ def decompress(data: bytes, model=None, progress: ProgressCallback = ignored) ->
 
     Args:
       data: The bytes of a `.tfsq` file, `bytes` or the like.
-      model: The `Codec` that compressed it, or its folder; None is the bundled one, if
-        the file was made with it.
+      model: The `Codec` that compressed it, or its folder; None for the bundled one.
       progress: As for `compress`.
 
     Returns:

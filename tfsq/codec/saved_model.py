@@ -190,8 +190,9 @@ def load(path) -> Codec:
         missing = [name for name in _METADATA if name not in metadata]
         if missing:
             raise KeyError(f"{METADATA_FILE} lacks {missing}")
-        if not isinstance(metadata["parts"], list):
-            raise TypeError(f"{METADATA_FILE} names no parts: {metadata['parts']}")
+        for name, kind in (("parts", list), ("config", dict)):
+            if not isinstance(metadata[name], kind):
+                raise TypeError(f"{METADATA_FILE} has no {name}: {metadata[name]}")
         has_coder = metadata.get("coder", "tfc") == range_coder.backend() == "tfc"
         found = (_traced_functions if has_coder else _saved_weights)(path)
         model_hash = _hash_of(found.weights)

@@ -9,7 +9,7 @@ import math
 import os
 import pathlib
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from tfsq.files import resolved, writing_whole
 
 # The name of the curve of models, where there is one.
 _MODELS = "tfsq"
+_LMBDA, _QUALITY = "lambda", "quality"
 _MEAN = "mean"
 
 
@@ -75,25 +76,22 @@ class Curve:
     """Rate against distortion, as models of one rate, one of many or a reference makes it.
 
     Attributes:
-      name: That of the reference; of models "tfsq" where there is one curve of such, or else of
-        those of one rate, and beside it the name of each model of many.
+      name: Of a reference its name. Of models "tfsq" if all share one curve; otherwise "tfsq" for
+        those of one rate, and the model's name for each of many.
       measurements: One for each file and quality.
       without: Files that means leave out, such as those of infinite PSNR.
+      unit: Of models what their quality is: "lambda", or "quality" of one of many rates.
     """
 
     name: str
     measurements: tuple[Measurement, ...]
     without: frozenset[str] = frozenset()
+    unit: str = _LMBDA
 
     @property
     def of_models(self) -> bool:
-        """Whether it is the curve of models, and not of a reference."""
+        """Whether it is a curve of models, and not of a reference."""
         return self.name not in REFERENCES
-
-    @property
-    def of_many_rates(self) -> bool:
-        """Whether a model was measured at several qualities."""
-        return len({m.codec for m in self.measurements}) < len(self.groups())
 
     def files(self) -> list[str]:
         """Returns the files that means are over."""
@@ -120,28 +118,27 @@ class Curve:
         low, high = (f(m.quality for m in self.measurements) for f in (min, max))
         span = f"{low:g}" if low == high else f"{low:g} to {high:g}"
         if self.of_models:
-            return f"{self.name}, {'quality' if self.of_many_rates else 'lambda'} {span}"
+            return f"{self.name}, {self.unit} {span}"
         return f"{REFERENCES[self.name].label}, {REFERENCES[self.name].unit} {span}"
 
 
-def _curves(everything: Sequence[Measurement]) -> list[Curve]:
+def _curves(everything: Sequence[Measurement], of_many_rates: Collection[str]) -> list[Curve]:
     """Curves whose means are over the same files: those of finite PSNR, or all if there is none."""
-    rates: dict[str, set[float]] = {}
-    for m in everything:
-        rates.setdefault(m.codec, set()).add(m.quality)
-    models = [name for name in rates if name not in REFERENCES]
-    # A model that was measured at one rate is a point, and with others a curve.
-    points = [name for name in models if len(rates[name]) == 1]
-    names = {name: _MODELS if name in points else name for name in models}
+    models = {m.codec for m in everything} - set(REFERENCES)
+    names = {name: name if name in of_many_rates else _MODELS for name in models}
     if len(set(names.values())) == 1:
         names = dict.fromkeys(models, _MODELS)
+    qualities = {names[name] for name in models if name in of_many_rates}
     measured: dict[str, list[Measurement]] = {}
     for m in sorted(everything, key=lambda m: m.codec in REFERENCES):
         measured.setdefault(names.get(m.codec, m.codec), []).append(m)
     exact = {m.file for m in everything if math.isinf(m.psnr)}
     others = {m.file for m in everything} - exact
     without = frozenset(exact) if others else frozenset()
-    return [Curve(name, tuple(found), without) for name, found in measured.items()]
+    return [
+        Curve(name, tuple(found), without, _QUALITY if name in qualities else _LMBDA)
+        for name, found in measured.items()
+    ]
 
 
 def _mean(group: Sequence[Measurement]) -> Measurement:
@@ -164,7 +161,7 @@ def _model_names(models: Sequence) -> list[str]:
         )
     for depth in itertools.count(1):
         names = [pathlib.Path(*path.parts[-depth:]).as_posix() for path in paths]
-        if len(set(names)) == len(names) and not set(names) & set(REFERENCES):
+        if len(set(names)) == len(names) and not set(names) & {_MODELS, *REFERENCES}:
             break
     return names
 
@@ -182,7 +179,7 @@ def _qualities_of(name: str, codec: Codec, qualities: Sequence[float] | None) ->
         return [codec.checked_quality(q) for q in (rungs if qualities is None else qualities)]
     except ValueError as error:
         raise ValueError(
-            f"`qualities` must be numbers from 1 to {len(rungs)}, as {name} has so many. Received: "
+            f"`qualities` must be numbers from 1 to {len(rungs)} for the model {name!r}. Received: "
             f"{qualities}"
         ) from error
 
@@ -263,13 +260,12 @@ class Comparison:
     def curves(self) -> list[Curve]:
         """Returns the curves of models, then one for each reference; none if nothing was measured.
 
-        Models of one rate are points of one curve; one that was measured at several qualities has
-        a curve of its own.
+        Models of one rate are points of one curve; each of many rates has a curve of its own.
 
         Means are over the same files for all of them: those that no codec reproduces exactly, whose
         PSNR would be infinite, or all if there is no other.
         """
-        return _curves(self._measured)
+        return _curves(self._measured, [name for name, c in self._codecs.items() if c.ladder])
 
 
 def read_comparison(path: str | os.PathLike) -> list[Curve]:
@@ -296,7 +292,10 @@ def read_comparison(path: str | os.PathLike) -> list[Curve]:
             rows = list(group)
             # The last one is their mean; a file may be called so, too.
             found += map(_measurement_of_row, rows[:-1] if rows[-1]["file"] == _MEAN else rows)
-    return _curves(found)
+    rates = {(m.codec, m.quality) for m in found}
+    # What a file does not say of a model of many rates that was measured at one.
+    names = [name for name, _ in rates]
+    return _curves(found, {name for name in names if names.count(name) > 1})
 
 
 def _measurement_of_row(row: dict[str, str]) -> Measurement:

@@ -48,7 +48,7 @@ def draw_comparison(curves: Sequence[Curve]):
     figure, ((axes,),) = drawing.new_figure(height=max(2.6, 0.32 * len(curves) + 0.6))
     for curve, style in zip(curves, drawing.line_styles(curve.name for curve in curves).values()):
         wide = {"lw": 2.4, "ms": 5, "zorder": 3} if curve.of_models else {"lw": 1.0, "ms": 3}
-        axes.plot(*zip(*curve.points()), **style, **wide, label=curve.label().replace(", ", "\n"))
+        axes.plot(*zip(*curve.points()), **style, **wide, label=_in_two_lines(curve.label()))
     _crop(axes, [point for c in curves if c.of_models for point in c.points()])
     files = len(curves[0].files())
     over = "One image" if files == 1 else f"Mean over {files} images"
@@ -57,6 +57,14 @@ def draw_comparison(curves: Sequence[Curve]):
     axes.set_ylabel("PSNR of the decoded pixels (dB)")
     drawing.label_ends(axes)
     return figure
+
+
+def _in_two_lines(label: str) -> str:
+    """The name, which may be any folder's, over its qualities."""
+    name, _, qualities = label.rpartition(", ")
+    # Matplotlib reads formulas between dollars, and leaves out what begins with an underscore.
+    shown = name.replace("$", r"\$")
+    return f"{' ' * shown.startswith('_')}{shown}\n{qualities}"
 
 
 def _crop(axes, points: Sequence[tuple[float, float]]) -> None:

@@ -95,7 +95,7 @@ def export_program(
         }
         left_out = write_images(images, unfinished, written, max_size)
         kept = [images[entry["file"]][1] for entry in written["images"]]
-        origin = run_folder.start_codec(start and pathlib.Path(start))
+        origin = run_folder.origin_of(start and pathlib.Path(start))
         written["identity"] = run_folder.identity(settings, kept, first_step, origin)
         (unfinished / PROGRAM).write_text(json.dumps(written))
         size = size_of(unfinished)

@@ -15,7 +15,6 @@ import tensorflow as tf
 
 from tfsq import codec, layers
 from tfsq.architectures import CompressionModel, DCTShortcut
-from tfsq.codec.errors import ModelError
 from tfsq.codec.saved_model import METADATA_FILE
 from tfsq.files import name_for_tensorflow, writing_whole
 from tfsq.training.data import digest_of
@@ -124,7 +123,7 @@ def latest(folder) -> str | None:
 
 
 def identity(
-    settings: TrainingSettings, paths: Sequence, first_step: int | None, start_codec: str | None
+    settings: TrainingSettings, paths: Sequence, first_step: int | None, origin: str | None
 ) -> dict:
     """What a run has to share with what its folder holds.
 
@@ -132,13 +131,13 @@ def identity(
       settings: Of the run.
       paths: Files of the images that it is trained on.
       first_step: Step at which it began, or None where that is not known.
-      start_codec: See `start_codec`.
+      origin: See `origin_of`.
     """
     return {
         **dataclasses.asdict(settings),
         "images": f"{len(paths)} files of digest {digest_of(paths)[:16]}",
         "first_step": first_step,
-        START_CODEC: start_codec,
+        START_CODEC: origin,
         _CENTERED: True,
     }
 
@@ -275,15 +274,17 @@ def is_codec(start: pathlib.Path) -> bool:
     return (start / METADATA_FILE).exists()
 
 
-def start_codec(start: pathlib.Path | None) -> str | None:
-    """The hash of the codec that a run begins with; None if it begins with a run, or nothing.
+def origin_of(start: pathlib.Path | None) -> str | None:
+    """The hash of the codec that a run begins with, itself or the run before; None without one.
 
     Args:
       start: See `train`; `check_start` has accepted it.
     """
-    if start is None or not is_codec(start):
+    if start is None:
         return None
-    return json.loads((start / METADATA_FILE).read_text())["model_hash"]
+    if is_codec(start):
+        return json.loads((start / METADATA_FILE).read_text())["model_hash"]
+    return (written_settings(start) or {}).get(START_CODEC)
 
 
 def check_start(start: pathlib.Path, settings: TrainingSettings) -> None:
@@ -329,10 +330,7 @@ def network_of(start: pathlib.Path) -> dict:
 
 def _settings_of_codec(start: pathlib.Path) -> dict:
     metadata = codec.load(start).metadata
-    config = metadata.get("config")
-    if not isinstance(config, dict) or not {"lmbda", "architecture"} <= set(metadata):
-        raise ModelError(f"{start / METADATA_FILE} is damaged: it does not say the network.")
-    found = {**config, **metadata}
+    found = {**metadata["config"], **metadata}
     if not found.get(_CENTERED):
         raise ValueError(
             "`start` must be of a network that sees pixels from -1/2 to 1/2. "

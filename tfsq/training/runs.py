@@ -198,7 +198,13 @@ class _Run:
         written = run_folder.written_settings(output) or {}
         began = (written.get("first_step"), written.get(run_folder.START_CODEC))
         if begins:
-            began = self._step, run_folder.start_codec(start)
+            origin = run_folder.origin_of(start)
+            if written and began[1] != origin:
+                raise ValueError(
+                    f"The run in {output} has no checkpoint yet, so `start` must be what it began "
+                    f"with: codec {began[1]}. Received: {start}, codec {origin}"
+                )
+            began = self._step, origin
         identity = run_folder.identity(settings, self._images.paths, *began)
         run_folder.check_same(identity, output)
         _check_step(self._step, end, settings, begins)
