@@ -39,7 +39,7 @@ def test_rates_are_refused_once_and_before_any_file(image, folder, tmp_path):
     needs = "needs a --model of many rates, trained with --lmbdas"
     many = (tmp_path, "--output-dir", tmp_path / "coded", "--model", folder)
     for option, value in (("--quality", 2), ("--size", "60kB"), ("--bpp", 1), ("--psnr", 30)):
-        message = f"{option} {needs}; {folder} has one, so leave it out.\n"
+        message = f"{option} {needs}; {folder} codes at one rate, so leave {option} out.\n"
         refused(f"error: {message}", "compress", *many, option, value)
         refused(f"error: {message}", "compress", image, "--model", folder, option, value)
     assert not (tmp_path / "coded").exists()
