@@ -49,7 +49,7 @@ def float_bits(model, latents, quality: float) -> float:
 def measure(arguments) -> list[dict]:
     """A row for every quality and image."""
     rows, found = [], codec.shipped_codec()
-    model = tf.keras.models.load_model(arguments.runs / "ladder" / "model.keras")
+    model = tf.keras.models.load_model(arguments.runs / "calibrated" / "model.keras")
     for path in sorted((arguments.data / "kodak").glob("*.png")):
         image = codec.read_image(path)
         latents = tiling.analyze(image, found)

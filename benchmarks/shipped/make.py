@@ -2,11 +2,11 @@
 
     python -m benchmarks.shipped.make --data ../shared/data --runs ../runs/shipped
 
-The run, `ladder` in `--runs`, is what `train.py` makes. Writes `saved_models/photographs/` with a
-card, the authors of the photographs, the CSV files in `results/shipped` that `report.py` makes
-tables and a figure from, and the pictures. Without `--runs`, the weights are those of the codec as
-it is shipped: its functions are exported and measured again. Without `--data`, the card alone is
-written, from the committed results.
+The run, `calibrated` in `--runs`, is what `train.py` and `calibrate.py` make. Writes
+`saved_models/photographs/` with a card, the authors of the photographs, the CSV files in
+`results/shipped` that `report.py` makes tables and a figure from, and the pictures. Without
+`--runs`, the weights are those of the codec as it is shipped: its functions are exported and
+measured again. Without `--data`, the card alone is written, from the committed results.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 
 from benchmarks import rows
-from benchmarks.shipped import pictures, train
+from benchmarks.shipped import calibrate, pictures, train
 from tfsq import codec, evaluation
 from tfsq.codec.shipped import SUMS_FILE, sums_of
 
 COMMANDS = (
     "python -m benchmarks.shipped.train --start CODEC --data DATA --runs RUNS",
+    "python -m benchmarks.shipped.calibrate --data DATA --runs RUNS",
     "python -m benchmarks.shipped.make --data DATA --runs RUNS",
 )
 MODELS, RESULTS = pathlib.Path("saved_models"), pathlib.Path("results/shipped")
@@ -143,7 +144,8 @@ def facts() -> codec.CardFacts:
         f"processor cores, from a network of one rate, lambda {train.START.lmbda}, and fewer "
         f"latents, that an NVIDIA H100 had trained for {train.START.steps} steps of "
         f"{train.START.batch_size} crops of {train.START.crop_size}x{train.START.crop_size} "
-        "(`saved_models/quality_3` of tfsq's commit 4c6b913). One seed. Made by: "
+        "(`saved_models/quality_3` of tfsq's commit 4c6b913). Then a search set its gains by the "
+        f"loss of rounded latents of {calibrate.IMAGES} of the photographs. One seed. Made by: "
         + ", ".join(f"`{command}`" for command in COMMANDS),
         settings=dataclasses.asdict(settings),
         figures=figures_of_card(evaluation.read_comparison(RESULTS / "kodak.csv")[0]),
@@ -178,7 +180,7 @@ def main() -> None:
     parser.add_argument("--runs", type=pathlib.Path, help="Where runs are kept.")
     arguments = parser.parse_args()
     if arguments.data is not None:
-        place(arguments.runs and arguments.runs / "ladder")
+        place(arguments.runs and arguments.runs / "calibrated")
         sums = [f"{digest}  {name}\n" for name, digest in sums_of(FOLDER).items()]
         (MODELS / SUMS_FILE).write_text("".join(sums))
         write_authors(arguments.data)

@@ -2,10 +2,10 @@
 
     python -m benchmarks.shipped.report
 
-Reads `results/shipped/kodak.csv`, `published.csv`, `equal_bytes.csv`, `exactness.csv` and
-`refined.csv`; writes `qualities.md`, `bd_rates.md`, `published.md`, `equal_bytes.md`,
-`exactness.md`, `refined.md` and `rate_distortion.png` beside them. The interval of a BD-rate is
-that of the mean over single images, by Student's t.
+Reads `kodak.csv`, `published.csv`, `equal_bytes.csv`, `exactness.csv`, `calibration.csv` and
+`refined.csv` in `results/shipped`; writes `qualities.md`, `bd_rates.md`, `published.md`,
+`equal_bytes.md`, `exactness.md`, `calibration.md`, `refined.md` and `rate_distortion.png` beside
+them. The interval of a BD-rate is that of the mean over single images, by Student's t.
 """
 
 from __future__ import annotations
@@ -144,6 +144,18 @@ def refined(rows: list[dict]) -> list[list[str]]:
     ]
 
 
+def calibration(rows: list[dict]) -> list[list[str]]:
+    """A row for each quality: the loss of rounded latents before and after, of both sets."""
+    lines = []
+    for quality in dict.fromkeys(row["quality"] for row in rows):
+        line = [quality]
+        for row in (r for r in rows if r["quality"] == quality):
+            before, after = (float(row[name]) for name in ("before", "after"))
+            line += [f"{before:.4f}", f"{after:.4f}", f"{100 * (after / before - 1):+.2f}"]
+        lines.append(line)
+    return lines
+
+
 def main() -> None:
     """Writes the tables and the figure."""
     curves = evaluation.read_comparison(RESULTS / "kodak.csv")
@@ -166,6 +178,9 @@ def main() -> None:
         "container (bytes)",
     ]
     (RESULTS / "exactness.md").write_text(markdown(columns, exactness(rows)))
+    columns = ["quality", "loss before", "after", "%", "loss before, apart", "after", "%"]
+    rows = tables.read(RESULTS / "calibration.csv")
+    (RESULTS / "calibration.md").write_text(markdown(columns, calibration(rows)))
     columns = ["steps", "seconds", "BD-rate (%)", "best", "worst", "images"]
     rows = tables.read(RESULTS / "refined.csv")
     (RESULTS / "refined.md").write_text(markdown(columns, refined(rows)))
