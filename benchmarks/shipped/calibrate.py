@@ -2,11 +2,11 @@
 
     python -m benchmarks.shipped.calibrate --data ../shared/data --runs ../runs/shipped
 
-Noise in the place of rounding takes small latents for more bits than they are, so that training
-ends with quantization steps that are too fine, most of all at low rates. A search mends them: for
-each quality it changes the quantization steps of all latents, then what the decoder multiplies by,
-as long as the loss of photographs falls. Writes the run `calibrated` from the run `ladder`, and the
-losses before and after, also of photographs kept apart, to `results/shipped/calibration.csv`.
+Training ends with quantization steps that are too fine, most of all at low rates; we suppose that
+noise in the place of rounding takes small latents for more bits than they are. A search mends them:
+for each quality it changes the quantization steps of all latents, then what the decoder multiplies
+by, as long as the loss of photographs falls. Writes the run `calibrated` from the run `ladder`, and
+the losses before and after, also of photographs kept apart, to `results/shipped/calibration.csv`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ import tensorflow as tf
 
 from benchmarks import rows as tables
 from benchmarks.shipped import train
+from tfsq.training import Validation
 from tfsq.training.data import validation_images
-from tfsq.training.validation import Validation
 
 RESULTS = pathlib.Path("results/shipped")
 IMAGES = 24
