@@ -10,8 +10,7 @@ from tests.command_line import run
 from tests.photographs import photograph
 from tfsq import codec, evaluation
 from tfsq.architectures import NETWORKS
-from tfsq.cli import measuring
-from tfsq.cli import training as commands
+from tfsq.cli import measuring, training_options
 from tfsq.layers import registry
 from tfsq.training import TrainingSettings
 
@@ -135,8 +134,9 @@ def test_what_breaks_the_order_of_a_curve_is_said_in_words():
 def test_the_help_has_whole_sentences_of_all_commands(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     result = run("--help")
-    assert "..." not in result.output.split("Commands:")[1]
-    assert len(re.findall(r"^  [a-z]+ +[A-Z].*\.$", result.output.split("Commands:")[1], re.M)) == 9
+    commands = result.output.split("Commands:")[1]
+    assert "..." not in commands
+    assert len(re.findall(r"^  [a-z]+ +[A-Z].*\.$", commands, re.M)) == 10
     assert "is given as ./-name" in run("compress", "--help").output
 
 
@@ -144,7 +144,7 @@ def test_the_help_names_all_networks_and_quantizers():
     def listed(text):
         return sorted(re.split(r", | or ", text))
 
-    assert listed(commands._ARCHITECTURES) == sorted(set(NETWORKS) - {tiny.NAME})
+    assert listed(training_options._ARCHITECTURES) == sorted(set(NETWORKS) - {tiny.NAME})
     own = [name for name, layer in registry.names().items() if layer.__module__.startswith("tfsq.")]
-    assert listed(commands._QUANTIZERS) == sorted(own)
-    assert TrainingSettings().architecture in commands._ARCHITECTURES
+    assert listed(training_options._QUANTIZERS) == sorted(own)
+    assert TrainingSettings().architecture in training_options._ARCHITECTURES

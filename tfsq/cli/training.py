@@ -1,35 +1,39 @@
-"""Commands that train: train, program, collect, export."""
+"""Commands that train: train, calibrate, program, collect, export."""
 
 from __future__ import annotations
 
-import functools
-import inspect
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 import typer
 from rich.progress import Progress
+from rich.table import Table
 
-from tfsq.cli.paths import IMAGES, STRICT, codec_folder, files_of
+from tfsq.cli.paths import (
+    BUNDLED,
+    FORCE,
+    IMAGES,
+    STRICT,
+    check_new_folder,
+    codec_folder,
+    files_of,
+)
 from tfsq.cli.shell import (
     PROGRESS_COLUMNS,
     app,
+    console,
     errors_as_sentences,
     going_on,
     imported,
+    progress,
     say,
     shown,
 )
+from tfsq.cli.training_options import begun_as, with_training_settings
+from tfsq.files import check_not_inside
 
 _SHOWN_WHILE_TRAINING = ("loss", "bpp", "psnr", "temperature")
-# For help, which imports no networks.
-_ARCHITECTURES = (
-    "FactorizedPrior, ScaleHyperprior, MeanScaleHyperprior, JointAutoregressiveHyperprior, "
-    "CheckerboardHyperprior or ChannelwiseAutoregressive"
-)
-_QUANTIZERS = "aun, sra, dsq, c3, unsr, soft, sga, sr, sua, ste or uq"
 _HOW_TO_GO_ON = "the same command continues this run, tfsq export ends it"
-_LMBDAS = {"lmbda", "lmbdas"}
 _GIB, _LARGEST_CACHE = 2**30, 2**20
 
 
@@ -51,106 +55,8 @@ def _progress_callback(bar: Progress, steps: int):
     return Show()
 
 
-def _training_settings(
-    lmbda: Optional[float] = typer.Option(
-        None, help="Weight of the distortion against bits per pixel; 0.01 if none."
-    ),
-    lmbdas: Optional[str] = typer.Option(
-        None,
-        help="Of a network of many rates, in its place: several, each larger than the one before, "
-        "with commas between them.",
-    ),
-    distortion: str = typer.Option("mse", help="'mse' or 'ms-ssim'."),
-    architecture: str = typer.Option("MeanScaleHyperprior", help=f"Network: {_ARCHITECTURES}."),
-    num_filters: int = typer.Option(32, help="Channels of the hidden layers."),
-    num_latents: int = typer.Option(48, help="Channels of the latent."),
-    hyper_width: Optional[int] = typer.Option(
-        None, help="Channels of the hyper synthesis' first layer; as published if none."
-    ),
-    shortcut: str = typer.Option(
-        "dct", help="'dct' for transforms that begin as a DCT, 'none' for the literature's."
-    ),
-    reconstruction_quantizer: str = typer.Option("sua", help=f"Surrogate: {_QUANTIZERS}."),
-    rate_quantizer: str = typer.Option(
-        "aun", help="Likewise, for the rate; 'same' is the reconstruction's, on the same noise."
-    ),
-    initial_temperature: float = typer.Option(1.0, help="Where annealing begins."),
-    final_temperature: float = typer.Option(0.05, help="Where annealing ends."),
-    annealing_start: float = typer.Option(
-        0.75, help="Part of the steps in which the temperature stays where it begins."
-    ),
-    hard_fraction: float = typer.Option(0.0, help="Part of the steps that trains on hard latents."),
-    scale_lower_bound: Optional[float] = typer.Option(
-        None, help="Lower bound of the predicted scale; the network's own if none."
-    ),
-    stop_gradient: str = typer.Option("partial", help="'partial' or 'none'."),
-    steps: int = typer.Option(10_000, help="Optimizer steps."),
-    steps_per_epoch: int = typer.Option(500, help="Steps between checkpoints."),
-    batch_size: int = typer.Option(4, help="Crops per step."),
-    crop_size: int = typer.Option(128, help="Height and width of the crops."),
-    least_detail: float = typer.Option(
-        0.0, help="Crops that are flatter, by the mean difference of neighbors, are drawn again."
-    ),
-    learning_rate: float = typer.Option(
-        2e-3, help="Learning rate at the start; for a few thousand steps 4e-3 may be better."
-    ),
-    seed: int = typer.Option(0, help="Seed of weights, crops and noise."),
-    policy: str = typer.Option("float32", help="'float32' or 'mixed_bfloat16', which Keras knows."),
-) -> Dict[str, Any]:
-    """The arguments of `TrainingSettings`, from options that two commands share."""
-    settings: Dict[str, Any] = dict(locals())
-    settings["lmbdas"] = None if lmbdas is None else _numbers("--lmbdas", lmbdas)
-    settings["rate_quantizer"] = None if rate_quantizer == "same" else rate_quantizer
-    settings["shortcut"] = None if shortcut == "none" else shortcut
-    return settings
-
-
-def _numbers(option: str, text: str) -> List[float]:
-    """The numbers of an option, with commas between them."""
-    try:
-        return [float(word) for word in text.split(",")]
-    except ValueError:
-        raise typer.BadParameter(
-            f"{option} must be numbers with commas between them. Received: {text}"
-        ) from None
-
-
-def _begun_as(settings: Dict[str, Any], start: Path, context: typer.Context) -> Dict[str, Any]:
-    """Settings with the network of the start, where options do not say otherwise."""
-    found = imported("training").network_of(start)
-    # The enumeration is Click's, or that of a Typer that brings its own Click.
-    sources: Dict[str, Any] = {name: context.get_parameter_source(name) for name in found}
-    named = {name for name, source in sources.items() if source.name != "DEFAULT"}
-    # One takes the place of the other.
-    if named & _LMBDAS:
-        named |= _LMBDAS
-    elif settings["distortion"] != found["distortion"] and "distortion" in named:
-        raise ValueError(
-            f"--distortion {settings['distortion']} needs --lmbda or --lmbdas: those of {start} "
-            f"are for {found['distortion']}."
-        )
-    return {**settings, **{n: value for n, value in found.items() if n not in named}}
-
-
-def _with_training_settings(command):
-    """Gives a command the options of `_training_settings`, as its argument `settings`."""
-    own, shared = inspect.signature(command), inspect.signature(_training_settings)
-
-    @functools.wraps(command)
-    def run(**given):
-        settings = _training_settings(**{name: given.pop(name) for name in shared.parameters})
-        return command(**given, settings=settings)
-
-    parameters = [p for p in own.parameters.values() if p.name != "settings"]
-    parameters += shared.parameters.values()
-    # What Typer makes options of.
-    vars(run)["__signature__"] = own.replace(parameters=parameters)
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return run
-
-
 @app.command()
-@_with_training_settings
+@with_training_settings
 def train(
     context: typer.Context,
     settings: Dict[str, Any],
@@ -195,7 +101,7 @@ def train(
         kept_apart = files_of(validation, on_skipped) if validation else []
         folder = None if start is None else codec_folder(start)
         if folder is not None:
-            settings = _begun_as(settings, folder, context)
+            settings = begun_as(settings, folder, context)
         run = training.TrainingSettings(**settings)
         try:
             with Progress(*PROGRESS_COLUMNS) as bar:
@@ -225,6 +131,38 @@ def _tell_of_codec(run: Path, step: int, steps: int):
     if step < steps:
         say(f"the run ended at step {step} of {steps}")
     print(shown(f"codec written to {run / 'codec'}"))
+
+
+@app.command()
+def calibrate(
+    images: List[str] = IMAGES,
+    model: str = typer.Option(
+        BUNDLED, metavar="FOLDER", help="Folder of an exported codec of many rates, or 'bundled'."
+    ),
+    output: Path = typer.Option(..., "--output", help="Folder of the codec to write."),
+    strict: bool = STRICT,
+    force: bool = FORCE,
+):
+    """Set the gains of a codec by what images cost.
+
+    The codec must be of many rates, such as the bundled one. Two dozen images like those to code
+    serve; the middle of each counts. What is written is another codec: files of the one before need
+    that one.
+    """
+    with errors_as_sentences(), going_on(strict) as on_skipped:
+        training = imported("training")
+
+        paths, folder = files_of(images, on_skipped), codec_folder(model)
+        check_new_folder(output, force, [*paths, folder])
+        check_not_inside(output, folder)
+        with progress() as show:
+            found = training.calibrate_codec(folder, paths, output, on_skipped, show)
+        table = Table("quality", "loss before", "after", "change (%)")
+        for quality, (before, after) in enumerate(zip(*found), 1):
+            change = 100 * (after / before - 1)
+            table.add_row(str(quality), f"{before:.4f}", f"{after:.4f}", f"{change:+.2f}")
+        console().print(table)
+        print(shown(f"codec written to {output}"))
 
 
 @app.command()
@@ -286,7 +224,7 @@ def _read(option: str, kind: str, file: Optional[Path], reader: Callable[[Path],
 
 
 @app.command()
-@_with_training_settings
+@with_training_settings
 def program(
     context: typer.Context,
     settings: Dict[str, Any],
@@ -313,7 +251,7 @@ def program(
         origin = None if start is None else codec_folder(start)
         # What a program brings back does not say its network.
         if origin is not None and not (origin / imported("training.program").RESULT).exists():
-            settings = _begun_as(settings, origin, context)
+            settings = begun_as(settings, origin, context)
         run = training.TrainingSettings(**settings)
         found = training.export_program(paths, output, run, origin, max_size, half, on_skipped)
         for path in found["left_out"]:

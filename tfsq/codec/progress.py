@@ -1,4 +1,4 @@
-"""What coding tells of its progress."""
+"""What coding, and what else takes a while, tells of its progress."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Callable
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """How far a stage of coding has come.
+    """How far a stage of coding, or of calibration, has come.
 
     Attributes:
-      stage: "analysis" or "synthesis", in tiles, or "refinement", in steps.
-      done: Tiles or steps that are done.
+      stage: "analysis" or "synthesis", in tiles, "refinement", in steps, or "calibration", in
+        directions of the search.
+      done: Tiles, steps or directions that are done.
       total: All of them.
-      loss: The surrogate's, of a step of refinement.
+      loss: The surrogate's, of a step of refinement; the mean over qualities, of calibration.
     """
 
     stage: str

@@ -1,5 +1,6 @@
 """Training of codecs on images: resumable, with everything in one run folder."""
 
+from tfsq.training.calibration import Calibration, calibrate, calibrate_codec
 from tfsq.training.collecting import collect
 from tfsq.training.data import crops_dataset, detail_of, training_images
 from tfsq.training.distribution import strategy_of
@@ -11,10 +12,13 @@ from tfsq.training.settings import TrainingSettings, build_model
 from tfsq.training.validation import Validation
 
 __all__ = [
+    "Calibration",
     "Muon",
     "TrainingSettings",
     "Validation",
     "build_model",
+    "calibrate",
+    "calibrate_codec",
     "collect",
     "crops_dataset",
     "detail_of",

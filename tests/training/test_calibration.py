@@ -1,0 +1,190 @@
+"""Gains that are set by what rounded latents cost."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.command_line import run
+from tests.photographs import photograph
+from tests.tiny import Tiny
+from tfsq import codec, layers, training
+from tfsq._keras import weights_of as all_weights_of
+from tfsq.training import calibration
+from tfsq.training.data import validation_images
+
+LADDER = (0.0025, 0.01, 0.09)
+
+
+def network(lmbdas=LADDER, seed=0):
+    """A network whose gains are not those of the theory."""
+    model = Tiny(num_filters=3, num_latents=4, shortcut="dct", lmbdas=lmbdas)
+    model.compile("sgd", lmbda=None if lmbdas else 0.01)
+    if lmbdas:
+        generator = np.random.default_rng(seed)
+        for logs in (model.gain.logs, model.gain.inverse_logs):
+            logs.assign(logs + 0.5 * generator.normal(size=logs.shape))
+    return model
+
+
+@pytest.fixture(scope="module")
+def images():
+    return [photograph()[:64, :80], photograph("coffee")[:48, :64]]
+
+
+def aimed_at(gain, steps, factors):
+    """A loss whose lowest point is known, of each quality."""
+    before = gain.logs.numpy(), gain.inverse_logs.numpy()
+
+    def losses():
+        found_steps = before[0] - gain.logs
+        found_factors = gain.inverse_logs - before[1] - found_steps
+        return np.mean((found_steps - steps) ** 2 + (found_factors - factors) ** 2, axis=1)
+
+    return losses
+
+
+def gain_of(channels):
+    gain = layers.Gain(LADDER)
+    gain.build([None, channels])
+    return gain
+
+
+def test_each_quality_finds_the_lowest_loss_by_itself():
+    gain = gain_of(5)
+    losses = aimed_at(gain, np.array([[0.4], [0.0], [-0.15]]), np.array([[0.0], [0.25], [0.1]]))
+    found = calibration.search(gain, losses)
+    np.testing.assert_array_equal(found.after, losses())
+    # To within half of the last step, for all channels alike.
+    assert (found.after <= 2 * 0.025**2 + 1e-6).all()
+    assert (np.ptp(gain.logs.numpy(), axis=1) == 0).all()
+
+
+def test_gains_that_nothing_makes_better_stay_to_the_bit():
+    gain = gain_of(5)
+    gain.logs.assign(gain.logs + 0.1234)
+    before = gain.logs.numpy(), gain.inverse_logs.numpy()
+    found = calibration.search(gain, aimed_at(gain, 0.0, 0.0))
+    np.testing.assert_array_equal(found.after, found.before)
+    np.testing.assert_array_equal(gain.logs, before[0])
+    np.testing.assert_array_equal(gain.inverse_logs, before[1])
+
+
+def test_a_loss_that_is_not_finite_changes_nothing():
+    gain = gain_of(2)
+    before = gain.logs.numpy()
+    calibration.search(gain, lambda: np.full(len(LADDER), np.nan))
+    np.testing.assert_array_equal(gain.logs, before)
+
+
+def test_an_interrupted_search_leaves_the_best_gains():
+    gain = gain_of(5)
+    losses = aimed_at(gain, 0.4, 0.0)
+    calls = []
+
+    def interrupted():
+        calls.append(losses())
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return calls[-1]
+
+    with pytest.raises(KeyboardInterrupt):
+        calibration.search(gain, interrupted)
+    np.testing.assert_allclose(losses(), 0.2**2, atol=1e-6)
+    assert (calls[2] < losses()).all()
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_losses_are_those_of_evaluation(images):
+    model = network()
+    losses = calibration.losses_of(model, images)()
+    each = [model.evaluate(i[np.newaxis], verbose=0, return_dict=True) for i in images]
+    for quality, loss in enumerate(losses, 1):
+        mean = np.mean([found[f"loss_{quality}"] for found in each])
+        assert loss == pytest.approx(mean, rel=1e-4)
+
+
+def test_losses_fall_and_nothing_but_gains_is_changed(images):
+    model = network()
+    gains = {id(w) for w in all_weights_of(model.gain)}
+    others = [w for w in all_weights_of(model) if id(w) not in gains]
+    before = [w.numpy() for w in others]
+    events = []
+    found = training.calibrate(model, images, events.append)
+    for weight, value in zip(others, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+    assert (found.after < found.before).all()
+    np.testing.assert_allclose(calibration.losses_of(model, images)(), found.after, rtol=1e-6)
+    assert [event.done for event in events] == list(range(1, 13))
+    assert {(event.stage, event.total) for event in events} == {("calibration", 12)}
+    assert events[-1].loss == pytest.approx(found.after.mean())
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "error", "message"),
+    [
+        (network(None), "images", ValueError, "of many rates. Received: lmbda=0.01"),
+        (network(), [], ValueError, "`images` must be at least one"),
+        (gain_of(2), "images", TypeError, "networks of `tfsq.architectures`"),
+    ],
+)
+def test_what_does_not_serve_is_refused(model, given, error, message, images):
+    with pytest.raises(error, match=message):
+        training.calibrate(model, images if given == "images" else given)
+
+
+@pytest.fixture
+def exported(tmp_path):
+    folder = tmp_path / "codec"
+    codec.export(network(), folder)
+    return folder
+
+
+def test_a_codec_is_written_once_more_with_other_gains(exported, files, tmp_path):
+    before, output = codec.load(exported), tmp_path / "calibrated"
+    result = run("calibrate", *files, "--model", exported, "--output", output)
+    assert result.exit_code == 0, result.output
+    assert "codec written to" in result.output
+    after = codec.load(output)
+    hashes = [found.metadata["model_hash"] for found in (before, after)]
+    assert hashes[0] != hashes[1]
+    card = (output / codec.CARD_FILE).read_text()
+    assert f"those of codec {hashes[0]}" in card
+    assert "rounded latents of 2 images" in card
+    # The table tells what both codecs cost.
+    rows = [line.split("│")[1:-1] for line in result.output.splitlines() if line.startswith("│")]
+    cropped = validation_images(files, Tiny.size_multiple, 1)
+    for column, found in ((1, before), (2, after)):
+        losses = calibration.losses_of(found.network, cropped)()
+        assert [float(row[column]) for row in rows] == pytest.approx(losses, abs=1e-4)
+    pixels = codec.read_image(files[0])
+    data = codec.compress(pixels, after, quality=1.5)
+    assert codec.decompress(data, after).shape == pixels.shape
+    with pytest.raises(codec.BitstreamError, match="was made with model"):
+        codec.decompress(data, before)
+
+
+def test_a_codec_of_one_rate_and_a_folder_in_use_are_refused(files, exported, tmp_path):
+    single = tmp_path / "single"
+    codec.export(network(None), single)
+    written = json.loads((exported / "tfsq.json").read_text())
+    for model, output, message in (
+        (single, tmp_path / "new", f"--model must be a codec of many rates. Received: {single}"),
+        (single, exported, "is not empty; --force replaces files in it"),
+        (exported, exported / "inside", "one is read, the other written"),
+        (tmp_path / "none", tmp_path / "new", "Not a codec exported by tfsq"),
+    ):
+        result = run("calibrate", *files, "--model", model, "--output", output)
+        assert result.exit_code == 1
+        assert message in result.output
+        assert not (tmp_path / "new").exists()
+    assert json.loads((exported / "tfsq.json").read_text()) == written
+
+
+def test_images_that_do_not_serve_are_left_out_and_named(exported, files, tmp_path):
+    (tmp_path / "no.png").write_text("no image")
+    output = tmp_path / "calibrated"
+    result = run("calibrate", tmp_path / "*.png", "--model", exported, "--output", output)
+    assert result.exit_code == 1
+    assert "skipped: " in result.output
+    assert "rounded latents of 2 images" in (output / codec.CARD_FILE).read_text()

@@ -1,0 +1,181 @@
+"""Gains of a network of many rates, set by what rounded latents cost: the end of its training."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from tfsq import codec
+from tfsq.architectures import CompressionModel
+from tfsq.architectures.distortions import distortion_of
+from tfsq.codec.progress import ProgressCallback, ignored
+from tfsq.training.data import validation_images
+from tfsq.training.validation import Validation
+
+# What is tried in turn, as binary logarithms.
+_STEPS = (0.2, 0.1, 0.05)
+
+
+class Calibration(NamedTuple):
+    """What `calibrate` has gained.
+
+    Attributes:
+      before: Losses of rounded latents, float array [qualities].
+      after: With the gains that were found.
+    """
+
+    before: np.ndarray
+    after: np.ndarray
+
+
+class _Gains:
+    """The gains of a network, and their change so far, for each quality."""
+
+    def __init__(self, gain):
+        self._gain = gain
+        self._logs, self._inverse_logs = gain.logs.numpy(), gain.inverse_logs.numpy()
+        shape = [len(self._logs), 1]
+        self.found = {"steps": np.zeros(shape), "factors": np.zeros(shape)}
+
+    def apply(self, steps, factors) -> None:
+        """Makes quantization steps, and what the decoder multiplies by, larger by powers of two."""
+        self._gain.logs.assign(self._logs - steps)
+        self._gain.inverse_logs.assign(self._inverse_logs + steps + factors)
+
+
+def losses_of(model: CompressionModel, images: Sequence) -> Callable[[], np.ndarray]:
+    """Returns a function that computes the mean loss of rounded latents at each quality.
+
+    Args:
+      model: Network of many rates.
+      images: As for `calibrate`.
+
+    Raises:
+      TypeError: if `model` is no network of `tfsq.architectures`.
+      ValueError: if it has one rate, or the images do not serve.
+    """
+    validation = Validation(images, pictures=0)
+    validation.set_model(model)
+    validation.on_train_begin()
+    if not model.ladder:
+        raise ValueError(f"`model` must be of many rates. Received: lmbda={model.lmbda}")
+    names = [f"val_loss_{quality}" for quality in range(1, len(model.ladder) + 1)]
+
+    def losses() -> np.ndarray:
+        logs: dict = {}
+        validation.on_epoch_end(0, logs)
+        return np.array([logs[name] for name in names])
+
+    return losses
+
+
+def search(gain, losses: Callable[[], np.ndarray], progress: ProgressCallback = ignored):
+    """Changes gains for as long as a loss falls, of each quality by itself.
+
+    Args:
+      gain: `tfsq.layers.Gain`, built.
+      losses: Computes the loss at each quality with the gains as they are.
+      progress: See `calibrate`.
+
+    Returns:
+      `Calibration`.
+    """
+    gains = _Gains(gain)
+    before = best = losses()
+    directions = list(itertools.product(_STEPS, gains.found, (1, -1)))
+    try:
+        for number, (step, name, sign) in enumerate(directions, 1):
+            better = np.ones_like(best, bool)
+            while np.any(better):
+                trial = {**gains.found, name: gains.found[name] + sign * step}
+                gains.apply(**trial)
+                found = losses()
+                better = found < best
+                best = np.where(better, found, best)
+                gains.found[name][better] = trial[name][better]
+            done = codec.Progress("calibration", number, len(directions), float(best.mean()))
+            progress(done)
+    finally:
+        # Also of a search that was interrupted.
+        gains.apply(**gains.found)
+    return Calibration(before, best)
+
+
+def calibrate(
+    model: CompressionModel, images: Sequence, progress: ProgressCallback = ignored
+) -> Calibration:
+    """Sets the gains of a network of many rates by the loss of rounded latents.
+
+    Training has a surrogate in the place of rounding, so that the quantization steps it ends with
+    are the best for the surrogate, and not for what is coded: the train-test mismatch. This is a
+    search, for each quality by itself, over a factor of all its quantization steps and one of all
+    that the decoder multiplies by. It keeps a change if the mean loss of the images falls, with
+    latents rounded and predictions exact, as in a codec. Nothing but the gains is changed.
+
+    Each image is evaluated at least 13 times at every quality. Two dozen photographs serve, since
+    two numbers for each quality are all that is learned from them.
+
+    Args:
+      model: Network of `tfsq.architectures` of many rates, compiled.
+      images: uint8 arrays [height, width, 3].
+      progress: Called with a `tfsq.codec.Progress` after each direction of the search.
+
+    Returns:
+      `Calibration`, the losses before and after. Interrupted, the network keeps the best gains.
+
+    Raises:
+      TypeError: if `model` is no network of `tfsq.architectures`.
+      ValueError: if it has one rate, there are no images, or one is too small for the distortion.
+    """
+    losses = losses_of(model, images)
+    return search(model.gain, losses, progress)
+
+
+def calibrate_codec(
+    model,
+    paths: Sequence,
+    output,
+    on_skipped: Callable[[str], None] | None = None,
+    progress: ProgressCallback = ignored,
+) -> Calibration:
+    """Writes a codec of many rates once more, with gains that are set by images.
+
+    Args:
+      model: Folder of the codec.
+      paths: Image files, some of those it was trained on, or others like what it is to code. The
+        middle of each counts, of at most 256x256 pixels.
+      output: Folder of the codec to write. It is another codec, which does not read files of the
+        one before; its card names that one.
+      on_skipped: Called with why an image is left out; None raises.
+      progress: See `calibrate`.
+
+    Returns:
+      `Calibration`, the losses before and after.
+
+    Raises:
+      ModelError: if `model` is not an exported codec.
+      ValueError: if it has one rate, or the images do not serve.
+      OSError: if an image or `output` cannot be read or written.
+    """
+    loaded = codec.load(model)
+    if not loaded.ladder:
+        raise ValueError(f"`model` must be a codec of many rates. Received: {model}, of one")
+    network = loaded.network
+    smallest = distortion_of(network.distortion).smallest_size
+    images = validation_images(paths, network.size_multiple, smallest, [], on_skipped)
+    result = calibrate(network, images, progress)
+    codec.export(network, output)
+    codec.write_model_card(output, _facts(loaded.metadata["model_hash"], len(images)))
+    return result
+
+
+def _facts(origin: str, images: int) -> codec.CardFacts:
+    return codec.CardFacts(
+        training=f"The weights are those of codec {origin}, whose card says more, but for the "
+        f"gains: a search set these by the loss of rounded latents of {images} images.",
+        data=f"That of codec {origin}, and for the gains {images} images. Which these are, whose, "
+        "and their terms are not recorded.",
+    )
