@@ -8,6 +8,7 @@ import hashlib
 import json
 import pathlib
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -171,6 +172,39 @@ def _export(model, path: pathlib.Path) -> dict:
     return metadata
 
 
+def read_metadata(path) -> dict:
+    """Reads what an exported codec says of itself, without loading its weights.
+
+    Args:
+      path: Folder of the SavedModel.
+
+    Returns:
+      The metadata, see `Codec`.
+
+    Raises:
+      ModelError: if the folder is not an exported codec.
+    """
+    path = pathlib.Path(path)
+    with _errors_of(path):
+        metadata = dict(json.loads((path / METADATA_FILE).read_text()))
+        missing = [name for name in _METADATA if name not in metadata]
+        if missing:
+            raise KeyError(f"{METADATA_FILE} lacks {missing}")
+        for name, kind in (("parts", list), ("config", dict)):
+            if not isinstance(metadata[name], kind):
+                raise TypeError(f"{METADATA_FILE} has no {name}: {metadata[name]}")
+    return metadata
+
+
+@contextlib.contextmanager
+def _errors_of(path: pathlib.Path) -> Iterator[None]:
+    """Raises what says that a folder is no codec, in the place of what shows it."""
+    try:
+        yield
+    except _LOADING_ERRORS as error:
+        raise ModelError(f"Not a codec exported by tfsq: {path} ({_why(path, error)})") from error
+
+
 def load(path) -> Codec:
     """Loads what `export` wrote.
 
@@ -185,20 +219,12 @@ def load(path) -> Codec:
         its metadata describes.
     """
     path = pathlib.Path(path)
-    try:
-        metadata = dict(json.loads((path / METADATA_FILE).read_text()))
-        missing = [name for name in _METADATA if name not in metadata]
-        if missing:
-            raise KeyError(f"{METADATA_FILE} lacks {missing}")
-        for name, kind in (("parts", list), ("config", dict)):
-            if not isinstance(metadata[name], kind):
-                raise TypeError(f"{METADATA_FILE} has no {name}: {metadata[name]}")
+    metadata = read_metadata(path)
+    with _errors_of(path):
         has_coder = metadata.get("coder", "tfc") == range_coder.backend() == "tfc"
         found = (_traced_functions if has_coder else _saved_weights)(path)
         model_hash = _hash_of(found.weights)
         network = _class_of(metadata)
-    except _LOADING_ERRORS as error:
-        raise ModelError(f"Not a codec exported by tfsq: {path} ({_why(path, error)})") from error
     for name in _GEOMETRY if network in NETWORKS.values() else ():
         if metadata[name] != getattr(network, name):
             raise ModelError(

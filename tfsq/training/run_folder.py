@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tfsq import codec, layers
 from tfsq.architectures import CompressionModel, DCTShortcut
-from tfsq.codec.saved_model import METADATA_FILE
+from tfsq.codec.saved_model import METADATA_FILE, read_metadata
 from tfsq.files import name_for_tensorflow, writing_whole
 from tfsq.training.data import digest_of
 from tfsq.training.settings import TrainingSettings
@@ -283,7 +283,7 @@ def origin_of(start: pathlib.Path | None) -> str | None:
     if start is None:
         return None
     if is_codec(start):
-        return json.loads((start / METADATA_FILE).read_text())["model_hash"]
+        return read_metadata(start)["model_hash"]
     return (written_settings(start) or {}).get(START_CODEC)
 
 
@@ -329,7 +329,7 @@ def network_of(start: pathlib.Path) -> dict:
 
 
 def _settings_of_codec(start: pathlib.Path) -> dict:
-    metadata = codec.load(start).metadata
+    metadata = read_metadata(start)
     found = {**metadata["config"], **metadata}
     if not found.get(_CENTERED):
         raise ValueError(
