@@ -1,4 +1,4 @@
-"""Sets the gains of the codec that ships by the loss of rounded latents, which training never sees.
+"""Sets the gains of the codec that ships by the loss of rounded latents, after training.
 
     python -m benchmarks.shipped.calibrate --data ../shared/data --runs ../runs/shipped
 

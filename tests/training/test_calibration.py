@@ -1,27 +1,26 @@
 """Gains that are set by what rounded latents cost."""
 
-import json
-
 import numpy as np
 import pytest
 
 from tests.command_line import run
 from tests.photographs import photograph
-from tests.tiny import Tiny
+from tests.tiny import NAME, Tiny
 from tfsq import codec, layers, training
-from tfsq._keras import weights_of as all_weights_of
+from tfsq._keras import weights_of
+from tfsq.architectures import NETWORKS
 from tfsq.training import calibration
 from tfsq.training.data import validation_images
 
 LADDER = (0.0025, 0.01, 0.09)
 
 
-def network(lmbdas=LADDER, seed=0):
+def network(kind=Tiny, lmbdas=LADDER, distortion="mse", num_latents=4):
     """A network whose gains are not those of the theory."""
-    model = Tiny(num_filters=3, num_latents=4, shortcut="dct", lmbdas=lmbdas)
-    model.compile("sgd", lmbda=None if lmbdas else 0.01)
+    model = kind(num_filters=3, num_latents=num_latents, shortcut="dct", lmbdas=lmbdas)
+    model.compile("sgd", lmbda=None if lmbdas else 0.01, distortion=distortion)
     if lmbdas:
-        generator = np.random.default_rng(seed)
+        generator = np.random.default_rng(0)
         for logs in (model.gain.logs, model.gain.inverse_logs):
             logs.assign(logs + 0.5 * generator.normal(size=logs.shape))
     return model
@@ -29,7 +28,8 @@ def network(lmbdas=LADDER, seed=0):
 
 @pytest.fixture(scope="module")
 def images():
-    return [photograph()[:64, :80], photograph("coffee")[:48, :64]]
+    """One that a network has to pad."""
+    return [photograph()[:64, :80], photograph("coffee")[:50, :70]]
 
 
 def aimed_at(gain, steps, factors):
@@ -70,10 +70,13 @@ def test_gains_that_nothing_makes_better_stay_to_the_bit():
     np.testing.assert_array_equal(gain.inverse_logs, before[1])
 
 
-def test_a_loss_that_is_not_finite_changes_nothing():
+def test_losses_that_are_not_finite_are_refused_at_first_and_not_taken_later():
     gain = gain_of(2)
     before = gain.logs.numpy()
-    calibration.search(gain, lambda: np.full(len(LADDER), np.nan))
+    with pytest.raises(FloatingPointError, match=r"not finite before calibration: \[nan, 1.0"):
+        calibration.search(gain, lambda: np.array([np.nan, 1.0, 1.0]))
+    losses = iter([np.ones(3)])
+    calibration.search(gain, lambda: next(losses, np.array([np.nan, 2.0, np.inf])))
     np.testing.assert_array_equal(gain.logs, before)
 
 
@@ -104,10 +107,10 @@ def test_losses_are_those_of_evaluation(images):
         assert loss == pytest.approx(mean, rel=1e-4)
 
 
-def test_losses_fall_and_nothing_but_gains_is_changed(images):
-    model = network()
-    gains = {id(w) for w in all_weights_of(model.gain)}
-    others = [w for w in all_weights_of(model) if id(w) not in gains]
+def check_calibration(model, images):
+    """Losses fall, and nothing but gains is changed."""
+    gains = {id(w) for w in weights_of(model.gain)}
+    others = [w for w in weights_of(model) if id(w) not in gains]
     before = [w.numpy() for w in others]
     events = []
     found = training.calibrate(model, images, events.append)
@@ -115,22 +118,46 @@ def test_losses_fall_and_nothing_but_gains_is_changed(images):
         np.testing.assert_array_equal(weight, value)
     assert (found.after < found.before).all()
     np.testing.assert_allclose(calibration.losses_of(model, images)(), found.after, rtol=1e-6)
-    assert [event.done for event in events] == list(range(1, 13))
+    assert [event.done for event in events] == list(range(13))
     assert {(event.stage, event.total) for event in events} == {("calibration", 12)}
+    assert events[0].loss == pytest.approx(found.before.mean())
     assert events[-1].loss == pytest.approx(found.after.mean())
 
 
+def test_losses_fall_and_nothing_but_gains_is_changed(images):
+    check_calibration(network(), images)
+
+
+# Networks are traced, for some quarter of a minute.
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(NETWORKS) - {NAME}))
+def test_losses_of_each_network_fall(name, images):
+    check_calibration(network(NETWORKS[name], num_latents=10), images)
+
+
+@pytest.mark.slow
+def test_losses_of_ms_ssim_fall_and_its_least_size_holds(images):
+    ladder = tuple(1270.0 * lmbda for lmbda in LADDER)
+    model = network(lmbdas=ladder, distortion="ms-ssim")
+    check_calibration(model, [photograph()[:192, :200]])
+    with pytest.raises(ValueError, match="`images` must have at least 1[0-9]+ pixels a side"):
+        training.calibrate(model, images)
+
+
 @pytest.mark.parametrize(
-    ("model", "given", "error", "message"),
+    ("make", "given", "error", "message"),
     [
-        (network(None), "images", ValueError, "of many rates. Received: lmbda=0.01"),
-        (network(), [], ValueError, "`images` must be at least one"),
-        (gain_of(2), "images", TypeError, "networks of `tfsq.architectures`"),
+        (lambda: network(lmbdas=None), None, ValueError, "of many rates. Received: lmbda=0.01"),
+        (network, [], ValueError, "`images` must be at least one"),
+        (network, [np.zeros([64, 64, 3])], ValueError, "`images` must be a uint8 .*dtype=float64"),
+        (network, [np.zeros([64, 64], np.uint8)], ValueError, r"Received: shape=\(64, 64\)"),
+        (lambda: gain_of(2), None, TypeError, "`model` must be a network of `tfsq.architectures`"),
+        (lambda: Tiny(3, 4, lmbdas=LADDER), None, RuntimeError, "must be compiled first"),
     ],
 )
-def test_what_does_not_serve_is_refused(model, given, error, message, images):
+def test_what_does_not_serve_is_refused(make, given, error, message, images):
     with pytest.raises(error, match=message):
-        training.calibrate(model, images if given == "images" else given)
+        training.calibrate(make(), images if given is None else given)
 
 
 @pytest.fixture
@@ -150,7 +177,9 @@ def test_a_codec_is_written_once_more_with_other_gains(exported, files, tmp_path
     assert hashes[0] != hashes[1]
     card = (output / codec.CARD_FILE).read_text()
     assert f"those of codec {hashes[0]}" in card
-    assert "rounded latents of 2 images" in card
+    assert "number of images: 2." in card
+    assert f"made from codec {hashes[0]}: the terms of that one" in card
+    assert "No license" not in card
     # The table tells what both codecs cost.
     rows = [line.split("│")[1:-1] for line in result.output.splitlines() if line.startswith("│")]
     cropped = validation_images(files, Tiny.size_multiple, 1)
@@ -165,20 +194,23 @@ def test_a_codec_is_written_once_more_with_other_gains(exported, files, tmp_path
 
 
 def test_a_codec_of_one_rate_and_a_folder_in_use_are_refused(files, exported, tmp_path):
-    single = tmp_path / "single"
-    codec.export(network(None), single)
-    written = json.loads((exported / "tfsq.json").read_text())
+    single, new = tmp_path / "single", tmp_path / "new"
+    codec.export(network(lmbdas=None), single)
+    written = (exported / "tfsq.json").read_bytes()
     for model, output, message in (
-        (single, tmp_path / "new", f"--model must be a codec of many rates. Received: {single}"),
-        (single, exported, "is not empty; --force replaces files in it"),
+        (single, new, f"--model must be a codec of many rates. Received: {single}, of one"),
+        (exported, single, f"--output must not exist, or be empty. Received: {single}"),
         (exported, exported / "inside", "one is read, the other written"),
-        (tmp_path / "none", tmp_path / "new", "Not a codec exported by tfsq"),
+        (exported, files[0], "Not a directory"),
+        (tmp_path / "none", new, "Not a codec exported by tfsq"),
     ):
         result = run("calibrate", *files, "--model", model, "--output", output)
         assert result.exit_code == 1
         assert message in result.output
-        assert not (tmp_path / "new").exists()
-    assert json.loads((exported / "tfsq.json").read_text()) == written
+        assert not new.exists()
+    with pytest.raises(ValueError, match="`output` must not exist, or be empty"):
+        training.calibrate_codec(exported, files, exported)
+    assert (exported / "tfsq.json").read_bytes() == written
 
 
 def test_images_that_do_not_serve_are_left_out_and_named(exported, files, tmp_path):
@@ -187,4 +219,8 @@ def test_images_that_do_not_serve_are_left_out_and_named(exported, files, tmp_pa
     result = run("calibrate", tmp_path / "*.png", "--model", exported, "--output", output)
     assert result.exit_code == 1
     assert "skipped: " in result.output
-    assert "rounded latents of 2 images" in (output / codec.CARD_FILE).read_text()
+    assert "number of images: 2." in (output / codec.CARD_FILE).read_text()
+    strict = tmp_path / "strict"
+    arguments = ("--model", exported, "--output", strict, "--strict")
+    assert run("calibrate", tmp_path / "*.png", *arguments).exit_code == 1
+    assert not strict.exists()

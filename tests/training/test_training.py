@@ -327,6 +327,10 @@ def test_a_codec_is_a_start_of_weights_alone(files, tmp_path):
     (codec_folder / "tfsq.json").write_text(json.dumps({**metadata, "config": None}))
     with pytest.raises(codec.ModelError, match="tfsq.json has no config: None"):
         training.train(files, tmp_path / "other", settings, start=codec_folder)
+    wrong = {**metadata, "config": {**metadata["config"], "centered": True}, "model_hash": "0"}
+    (codec_folder / "tfsq.json").write_text(json.dumps(wrong))
+    with pytest.raises(codec.ModelError, match="are not those that its tfsq.json names"):
+        training.train(files, tmp_path / "other", settings, start=codec_folder)
     (codec_folder / "tfsq.json").write_text("{}")
     with pytest.raises(codec.ModelError, match="Not a codec exported by tfsq"):
         training.train(files, tmp_path / "other", settings, start=codec_folder)

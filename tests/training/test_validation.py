@@ -132,7 +132,7 @@ def test_images_that_do_not_serve_are_named(kept_apart, tmp_path):
     (image,) = data.validation_images([bad, *kept_apart], 64, 100, (), skipped.append)
     assert image.shape == (128, 128, 3)
     assert len(skipped) == 2
-    with pytest.raises(ValueError, match="No images to validate with, of 1 files"):
+    with pytest.raises(ValueError, match="None of the 1 files is an image that serves"):
         data.validation_images([bad], 64, 1, (), skipped.append)
     with pytest.raises(ValueError, match="`images` must be at least one. Received: "):
         training.Validation([])

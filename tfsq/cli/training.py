@@ -9,15 +9,7 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
-from tfsq.cli.paths import (
-    BUNDLED,
-    FORCE,
-    IMAGES,
-    STRICT,
-    check_new_folder,
-    codec_folder,
-    files_of,
-)
+from tfsq.cli.paths import BUNDLED, IMAGES, STRICT, codec_folder, files_of
 from tfsq.cli.shell import (
     PROGRESS_COLUMNS,
     app,
@@ -139,21 +131,18 @@ def calibrate(
     model: str = typer.Option(
         BUNDLED, metavar="FOLDER", help="Folder of an exported codec of many rates, or 'bundled'."
     ),
-    output: Path = typer.Option(..., "--output", help="Folder of the codec to write."),
+    output: Path = typer.Option(..., "--output", help="New folder of the codec to write."),
     strict: bool = STRICT,
-    force: bool = FORCE,
 ):
     """Set the gains of a codec by what images cost.
 
-    The codec must be of many rates, such as the bundled one. Two dozen images like those to code
-    serve; the middle of each counts. What is written is another codec: files of the one before need
-    that one.
+    The codec must be of many rates, such as the bundled one. The middle of each image counts. What
+    is written is another codec: files of the one before need that one.
     """
     with errors_as_sentences(), going_on(strict) as on_skipped:
         training = imported("training")
 
         paths, folder = files_of(images, on_skipped), codec_folder(model)
-        check_new_folder(output, force, [*paths, folder])
         check_not_inside(output, folder)
         with progress() as show:
             found = training.calibrate_codec(folder, paths, output, on_skipped, show)

@@ -116,22 +116,23 @@ def _opened(file, name) -> Iterator[Image.Image]:
             raise ValueError(f"Damaged image file: {name} ({error})") from error
 
 
-def check_image(image) -> np.ndarray:
+def check_image(image, argument: str = "image") -> np.ndarray:
     """Returns `image` as an array, or raises ValueError unless it is one that a file can hold.
 
     Args:
       image: uint8 array [height, width, 3].
+      argument: The argument to name in the error.
     """
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(
-            "`image` must be a uint8 array [height, width, 3]. "
+            f"`{argument}` must be a uint8 array [height, width, 3]. "
             f"Received: shape={image.shape}, dtype={image.dtype}"
         )
     height, width = image.shape[:2]
     if not is_codable(height, width):
         raise ValueError(
-            f"`image` must have 1 to {MAX_PIXELS} pixels, at most {MAX_SIDE} a side. "
+            f"`{argument}` must have 1 to {MAX_PIXELS} pixels, at most {MAX_SIDE} a side. "
             f"Received: {width}x{height}"
         )
     return image

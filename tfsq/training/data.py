@@ -151,7 +151,7 @@ def validation_images(
             _check_size(path, (image.shape[0], image.shape[1]), least)
             found[path] = _middle_of(image, multiple, least)
     if not found:
-        raise ValueError(f"No images to validate with, of {len(paths)} files.")
+        raise ValueError(f"None of the {len(paths)} files is an image that serves.")
     _check_apart(list(found), apart_from)
     return list(found.values())
 

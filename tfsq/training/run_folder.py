@@ -296,7 +296,7 @@ def check_start(start: pathlib.Path, settings: TrainingSettings) -> None:
 
     Raises:
       ValueError: if it is neither, or of another network.
-      ModelError: if it is a codec that is damaged.
+      ModelError: if it is a codec whose metadata are damaged.
     """
     before, here = network_of(start), dataclasses.asdict(settings)
     for network in (before, here):
@@ -318,7 +318,7 @@ def network_of(start: pathlib.Path) -> dict:
 
     Raises:
       ValueError: if it is neither, or of an earlier build whose networks see other pixels.
-      ModelError: if it is a codec that is damaged.
+      ModelError: if it is a codec whose metadata are damaged.
     """
     start = pathlib.Path(start)
     found = _settings_of_codec(start) if is_codec(start) else _settings_of_start(start)

@@ -14,6 +14,7 @@ from tfsq.architectures.coders import Estimator
 from tfsq.architectures.distortions import distortion_of
 from tfsq.architectures.hyperprior import HYPER_LATENT, LATENT, AtOnce
 from tfsq.architectures.images import cropped
+from tfsq.codec.image_files import check_image
 from tfsq.layers.checks import check_integer
 
 _LOGGED = ("loss", "bpp", "mse", "psnr")
@@ -55,14 +56,14 @@ class Validation(tf.keras.callbacks.Callback):
       pictures: Number of images that are shown.
 
     Raises:
-      ValueError: if there are no images, or `pictures` is negative; when training starts, if an
-        image is too small for the distortion.
+      ValueError: if there are no images, one is no such array, or `pictures` is negative; when
+        training starts, if an image is too small for the distortion.
       TypeError: when training starts, if the model is not one of `tfsq.architectures`.
     """
 
     def __init__(self, images: Sequence, folder=None, pictures: int = 2):
         super().__init__()
-        self.images = list(images)
+        self.images = [check_image(image, "images") for image in images]
         if not self.images:
             raise ValueError("`images` must be at least one. Received: images=[]")
         self.folder = None if folder is None else pathlib.Path(folder)
