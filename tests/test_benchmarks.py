@@ -201,6 +201,27 @@ def test_study_resumes_from_its_result_files(driver, tmp_path, monkeypatch):
         driver.missing(experiment, runs)
 
 
+def test_arms_go_on_from_starts_that_are_trained_once(driver):
+    experiment = driver.experiment_of("changes")
+    runs = driver.runs_of(experiment)
+    starts = driver.starts_of(experiment, runs)
+    assert [start.seed for start in starts] == experiment["seeds"]
+    assert not {start.folder for start in starts} & {run.folder for run in runs}
+    step = experiment["start"]["step"]
+    before = driver.settings_of(experiment, starts[0])
+    assert 0 < step < before.steps and step % before.steps_per_epoch == 0
+    for run in runs:
+        settings = driver.settings_of(experiment, run)
+        assert settings.steps == before.steps
+        # Nothing falls before the arms part.
+        falls = settings.final_temperature < settings.initial_temperature
+        first = settings.annealing_start * (1 - settings.hard_fraction) * settings.steps
+        assert not falls or round(first) == step
+    earlier = {**experiment, "start": {**experiment["start"], "step": 500}}
+    assert driver.digest_of(earlier, runs[0]) != driver.digest_of(experiment, runs[0])
+    assert driver.starts_of(driver.experiment_of("networks"), runs) == []
+
+
 def test_recipes_of_equal_cost_have_equal_steps(tmp_path, monkeypatch):
     module = load("run", BENCHMARKS / "recipe")
     costs = {module.cost_of(recipe) for recipe in module.recipes.RECIPES}

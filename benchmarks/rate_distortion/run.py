@@ -6,7 +6,9 @@ Every arm of a network, lambda and seed begins with the same weights, and sees t
 same order for the same number of steps. Each run is a process of its own, with one thread, since
 two of them at a time train more steps in an hour than one with two threads. Runs of an experiment
 that names a job of `benchmarks/accelerator` are not trained here but measured alone: they are what
-the job brought back, collected as its README says.
+the job brought back, collected as its README says. Runs of an experiment with a `start` go on from
+that, a run of each network, lambda and seed that stops at a step, so that arms differ in what
+comes after, and in no noise before.
 
 Writes two files to `results/rate_distortion`: `<experiment>.csv` with a row for each image, and
 `<experiment>_runs.csv` with a row for each run; `report.py` makes tables and figures from them. Run
@@ -39,6 +41,8 @@ ONE_THREAD = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 VALIDATION_SIZE = 256
+# In the place of an arm, what all arms go on from.
+START = "start"
 WRITING = threading.Lock()
 
 
@@ -79,7 +83,8 @@ def runs_of(experiment: dict) -> list[Run]:
 def chosen_of(experiment: dict, run: Run) -> dict:
     """The settings of a run that an experiment names: all that matter."""
     axes = {"architecture": run.architecture, "lmbda": run.lmbda, "seed": run.seed}
-    return {**axes, **experiment["shared"], **experiment["arms"][run.arm]}
+    own = experiment[START]["settings"] if run.arm == START else experiment["arms"][run.arm]
+    return {**axes, **experiment["shared"], **own}
 
 
 def settings_of(experiment: dict, run: Run):
@@ -91,7 +96,8 @@ def settings_of(experiment: dict, run: Run):
 
 def digest_of(experiment: dict, run: Run) -> str:
     """What two runs share only if what was chosen for them is the same."""
-    written = json.dumps(chosen_of(experiment, run), sort_keys=True)
+    start = {START: experiment[START]} if START in experiment else {}
+    written = json.dumps({**chosen_of(experiment, run), **start}, sort_keys=True)
     return hashlib.sha256(written.encode()).hexdigest()[:12]
 
 
@@ -118,6 +124,27 @@ def missing(experiment: dict, run_rows: list[dict]) -> list[Run]:
     return found
 
 
+def starts_of(experiment: dict, runs: list[Run]) -> list[Run]:
+    """What some runs go on from, each once."""
+    if START not in experiment:
+        return []
+    return list(dict.fromkeys(dataclasses.replace(run, arm=START) for run in runs))
+
+
+def photographs(data: pathlib.Path, part: str) -> list[pathlib.Path]:
+    """Those of BSDS500 to train on, or to validate with."""
+    return sorted((data / "bsds500" / part).glob("*.jpg"))
+
+
+def train_start(experiment: dict, run: Run, data: pathlib.Path, runs: pathlib.Path) -> dict:
+    """Trains what others go on from."""
+    from tfsq import training
+
+    settings, step = settings_of(experiment, run), experiment[START]["step"]
+    training.train(photographs(data, "train"), runs / run.folder, settings, stop=step)
+    return {}
+
+
 def perform(experiment: dict, run: Run, data: pathlib.Path, runs: pathlib.Path) -> dict:
     """Trains one run to its end, unless a job has, and measures it."""
     from tfsq import training
@@ -127,13 +154,14 @@ def perform(experiment: dict, run: Run, data: pathlib.Path, runs: pathlib.Path) 
     if "job" in experiment:
         model = collected(folder, settings_of(experiment, run))
     else:
-        paths = sorted((data / "bsds500" / "train").glob("*.jpg"))
-        model = training.train(paths, folder, settings_of(experiment, run))
+        settings = settings_of(experiment, run)
+        start = next((runs / found.folder for found in starts_of(experiment, [run])), None)
+        model = training.train(photographs(data, "train"), folder, settings, start=start)
     return {
         "run": dataclasses.asdict(run),
         "settings": digest_of(experiment, run),
         "seconds": round(time.monotonic() - started, 1),
-        **validate(model, sorted((data / "bsds500" / "validation").glob("*.jpg"))),
+        **validate(model, photographs(data, "validation")),
         "images": measure(folder / "codec", sorted((data / "kodak").glob("*.png"))),
     }
 
@@ -208,8 +236,8 @@ def append(name: str, evaluation: dict) -> None:
         tables.write(rows, RESULTS / f"{name}{suffix}.csv")
 
 
-def perform_in_process(run: Run, arguments) -> None:
-    """Runs this script for a single run, and writes down what it found."""
+def in_process(run: Run, arguments) -> str:
+    """Runs this script for a single run; what it printed last."""
     command = [sys.executable, "-m", "benchmarks.rate_distortion.run"]
     command += [arguments.experiment, "--single"]
     command += [json.dumps(dataclasses.asdict(run))]
@@ -225,7 +253,12 @@ def perform_in_process(run: Run, arguments) -> None:
             stderr=log,
             text=True,
         )
-    evaluation = json.loads(done.stdout.splitlines()[-1])
+    return done.stdout.splitlines()[-1]
+
+
+def perform_in_process(run: Run, arguments) -> None:
+    """Performs a run in a process of its own, and writes down what it found."""
+    evaluation = json.loads(in_process(run, arguments))
     with WRITING:
         append(arguments.experiment, evaluation)
     print(f"{evaluation['seconds']:7.0f} s  {run.folder}", flush=True)
@@ -243,11 +276,13 @@ def main() -> None:
     experiment = experiment_of(arguments.experiment)
     if arguments.single:
         run = Run(**json.loads(arguments.single))
-        print(json.dumps(perform(experiment, run, arguments.data, arguments.runs)))
+        perform_one = train_start if run.arm == START else perform
+        print(json.dumps(perform_one(experiment, run, arguments.data, arguments.runs)))
         return
     arguments.runs = arguments.runs / "rate_distortion" / arguments.experiment
     todo = missing(experiment, read(arguments.experiment)[1])
     with concurrent.futures.ThreadPoolExecutor(arguments.workers) as pool:
+        list(pool.map(lambda run: in_process(run, arguments), starts_of(experiment, todo)))
         list(pool.map(lambda run: perform_in_process(run, arguments), todo))
 
 
