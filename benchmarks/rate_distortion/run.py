@@ -13,7 +13,9 @@ comes after, and in no noise before.
 Writes two files to `results/rate_distortion`: `<experiment>.csv` with a row for each image, and
 `<experiment>_runs.csv` with a row for each run; `report.py` makes tables and figures from them. Run
 again to resume, also without the folders of the runs: what is in these files with the same settings
-is not trained again, and a run that was interrupted continues at its last checkpoint.
+is not trained again, and a run that was interrupted continues at its last checkpoint. The arms of a
+`start` belong together: without its folder it is trained anew, and on another processor its weights
+are others.
 """
 
 from __future__ import annotations

@@ -22,7 +22,6 @@ from tfsq.cli.shell import (
     shown,
 )
 from tfsq.cli.training_options import begun_as, with_training_settings
-from tfsq.files import check_not_inside
 
 _SHOWN_WHILE_TRAINING = ("loss", "bpp", "psnr", "temperature")
 _HOW_TO_GO_ON = "the same command continues this run, tfsq export ends it"
@@ -143,7 +142,6 @@ def calibrate(
         training = imported("training")
 
         paths, folder = files_of(images, on_skipped), codec_folder(model)
-        check_not_inside(output, folder)
         with progress() as show:
             found = training.calibrate_codec(folder, paths, output, on_skipped, show)
         table = Table("quality", "loss before", "after", "change (%)")

@@ -10,8 +10,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 
-from tfsq.codec.errors import ModelError
-from tfsq.codec.saved_model import METADATA_FILE
+from tfsq.codec.saved_model import read_metadata, told_of_codec
 from tfsq.files import writing_whole
 
 CARD_FILE = "README.md"
@@ -81,11 +80,9 @@ def model_card(folder, facts: CardFacts | None = None) -> str:
       ModelError: if the folder is not an exported codec.
     """
     folder, facts = pathlib.Path(folder), facts or CardFacts()
-    try:
-        metadata = json.loads((folder / METADATA_FILE).read_text())
+    metadata = read_metadata(folder)
+    with told_of_codec(folder):
         what = _what(metadata, _size_of(folder))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"Not a codec exported by tfsq: {folder} ({error})") from error
     name = folder.resolve().name
     parts = [
         f"# {facts.title or name}",

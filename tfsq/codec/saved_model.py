@@ -185,7 +185,7 @@ def read_metadata(path) -> dict:
       ModelError: if the folder is not an exported codec.
     """
     path = pathlib.Path(path)
-    with _told_of_codec(path):
+    with told_of_codec(path):
         metadata = dict(json.loads((path / METADATA_FILE).read_text()))
         missing = [name for name in _METADATA if name not in metadata]
         if missing:
@@ -197,8 +197,12 @@ def read_metadata(path) -> dict:
 
 
 @contextlib.contextmanager
-def _told_of_codec(path: pathlib.Path) -> Iterator[None]:
-    """Raises what says that a folder is no codec, in the place of what shows it."""
+def told_of_codec(path: pathlib.Path) -> Iterator[None]:
+    """Raises ModelError, that a folder is no codec, in the place of the error that shows it.
+
+    Args:
+      path: The folder.
+    """
     try:
         yield
     except _LOADING_ERRORS as error:
@@ -220,7 +224,7 @@ def load(path) -> Codec:
     """
     path = pathlib.Path(path)
     metadata = read_metadata(path)
-    with _told_of_codec(path):
+    with told_of_codec(path):
         has_coder = metadata.get("coder", "tfc") == range_coder.backend() == "tfc"
         found = (_traced_functions if has_coder else _saved_weights)(path)
         model_hash = _hash_of(found.weights)

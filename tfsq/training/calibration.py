@@ -12,7 +12,7 @@ from tfsq import codec
 from tfsq.architectures import CompressionModel
 from tfsq.architectures.distortions import distortion_of
 from tfsq.codec.progress import ProgressCallback, ignored
-from tfsq.files import checked_empty
+from tfsq.files import check_not_inside, checked_empty
 from tfsq.layers import Gain
 from tfsq.training.data import validation_images
 from tfsq.training.validation import Validation
@@ -183,10 +183,13 @@ def calibrate_codec(
 
     Raises:
       ModelError: if `model` is not an exported codec.
-      ValueError: if it has one rate, the images do not serve, or `output` has something in it.
+      ValueError: if it has one rate, the images do not serve, or `output` has something in it or
+        lies in `model`.
       OSError: if an image or `output` cannot be read or written.
     """
-    output, loaded = checked_empty(output, "output"), codec.load(model)
+    output = checked_empty(output, "output")
+    check_not_inside(output, model)
+    loaded = codec.load(model)
     if not loaded.ladder:
         raise ValueError(f"`model` must be a codec of many rates. Received: {model}, of one")
     network = loaded.network
