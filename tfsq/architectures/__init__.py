@@ -12,7 +12,6 @@ from tfsq.architectures.mean_scale_hyperprior import MeanScaleHyperprior
 from tfsq.architectures.scale_hyperprior import ScaleHyperprior
 from tfsq.architectures.shortcut import DCTShortcut
 
-# The networks by name, simplest first.
 NETWORKS = {
     network.__name__: network
     for network in (
@@ -24,6 +23,7 @@ NETWORKS = {
         ChannelwiseAutoregressive,
     )
 }
+"""The networks by name, simplest first."""
 
 __all__ = [
     "GDN",

@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from tfsq.architectures.exact import exactly, on_grid, settled_scale
 from tfsq.entropy_models import LowerBoundedGaussianConditional
+from tfsq.entropy_models.base import refuse_unless
 from tfsq.layers import Gain
 
 _ALL = slice(None)
@@ -226,8 +227,13 @@ class Encoder(_ExactPredictions):
         return state, gains.from_steps(y_hat, channels, y.dtype)
 
     def finish(self, state, y_hat):
-        """The result is the strings."""
-        return self.entropy_model.finish_encoding(state), y_hat
+        """The result is the strings; raises where the pieces are not all of the latent."""
+        shapes = tf.stack([tf.shape(self.latent), tf.shape(y_hat)])
+        message = "The latent must have the shape of what is predicted of it. Received:"
+        with tf.control_dependencies(
+            refuse_unless(tf.reduce_all(shapes[0] == shapes[1]), message, shapes)
+        ):
+            return self.entropy_model.finish_encoding(state), y_hat
 
 
 class Decoder(_ExactPredictions):

@@ -8,6 +8,7 @@ from tfsq.architectures.base import LATENT, CompressionModel, unchecked
 from tfsq.architectures.coders import Coder, Decoder, Encoder, Estimator
 from tfsq.architectures.exact import check_exact, check_softplus_decides
 from tfsq.architectures.local_statistics import PredictionPath, begin_as_local_statistics
+from tfsq.architectures.strips import Strip, in_strips
 from tfsq.entropy_models import FactorizedEntropyModel, LowerBoundedGaussianConditional
 from tfsq.layers import Quantizer
 from tfsq.layers.checks import check_integer
@@ -206,10 +207,16 @@ class AtOnce(HyperpriorModel):
     A subclass implements `predict_at_once` in the place of `walk`. What is predicted depends on
     the hyper-latent alone, and not on a quality: a search for one predicts once.
 
+    Strings hold the latent row by row, so that large ones are coded strip by strip, and memory does
+    not grow with what is predicted. `hyper_halo` is how far predictions see in the hyper-latent.
+
     Args:
       *args: Those of `HyperpriorModel`.
       **kwargs: Those of `HyperpriorModel`.
     """
+
+    # Two transposed convolutions of 5x5, strides of 2, and a convolution of 3x3.
+    hyper_halo = 2
 
     def predict_at_once(self, coder: Coder, z_hat):
         """Predicts the latent; to be overridden.
@@ -224,7 +231,16 @@ class AtOnce(HyperpriorModel):
         raise NotImplementedError
 
     def walk(self, coder, z_hat):
-        return coder.code_piece(coder.start(), whole, *self.predict_at_once(coder, z_hat))
+        if isinstance(coder, Estimator):
+            return coder.code_piece(coder.start(), whole, *self.predict_at_once(coder, z_hat))
+
+        def code(state, strip):
+            predicted = self._predict_strip(coder, z_hat, strip)
+            state, y_hat = coder.code_piece(state, strip.of_latent, *predicted)
+            return state, [tf.cast(y_hat, self.compute_dtype)]
+
+        state, (y_hat,) = self._in_strips(code, coder.start(), z_hat, [self.compute_dtype])
+        return state, y_hat
 
     def predict_exactly(self, z) -> tuple:
         """Codes the hyper-latent, and predicts the latent as a decoder will.
@@ -249,8 +265,14 @@ class AtOnce(HyperpriorModel):
         Returns:
           (scale, loc): of the latent, float64 and in the dtype of computation.
         """
-        scale, loc = self.predict_at_once(Encoder(self.latent_model, None), z_hat)
-        return scale, tf.zeros_like(scale, self.compute_dtype) if loc is None else loc
+        coder = Encoder(self.latent_model, None)
+
+        def predict(state, strip):
+            scale, loc = self._predict_strip(coder, z_hat, strip)
+            return state, [scale, tf.zeros_like(scale, self.compute_dtype) if loc is None else loc]
+
+        dtypes = [tf.float64, self.compute_dtype]
+        return tuple(self._in_strips(predict, tf.constant(0), z_hat, dtypes)[1])
 
     def encode_predicted(self, y, scale, loc, quality=None) -> tuple:
         """Codes a latent whose prediction is known.
@@ -265,4 +287,21 @@ class AtOnce(HyperpriorModel):
           (strings, y_hat): [batch], and exactly what `decode` will make of them.
         """
         coder = Encoder(self.latent_model, y, self.gains_at(quality))
-        return coder.finish(*coder.code_piece(coder.start(), whole, scale, loc))
+
+        def code(state, strip):
+            predicted = strip.of_latent(scale), strip.of_latent(loc)
+            state, y_hat = coder.code_piece(state, strip.of_latent, *predicted)
+            return state, [y_hat]
+
+        hyper = y[:, ::_HYPER_STRIDE, ::_HYPER_STRIDE]
+        state, (y_hat,) = self._in_strips(code, coder.start(), hyper, [self.compute_dtype])
+        return coder.finish(state, y_hat)
+
+    def _predict_strip(self, coder, z_hat, strip: Strip) -> tuple:
+        scale, loc = self.predict_at_once(coder, strip.seen(z_hat))
+        return strip.of_seen(scale), None if loc is None else strip.of_seen(loc)
+
+    def _in_strips(self, code, state, hyper_latent, dtypes) -> tuple:
+        size = tuple(tf.unstack(tf.shape(hyper_latent)[1:3]))
+        outputs = [(dtype, self.num_latents) for dtype in dtypes]
+        return in_strips(code, state, size, _HYPER_STRIDE, self.hyper_halo, outputs)
