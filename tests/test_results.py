@@ -58,11 +58,15 @@ def test_tables_are_made_from_the_csv_files(folder, script, arguments, tmp_path,
 def test_readme_quotes_the_tables():
     readme = (ROOT / "README.md").read_text()
     for file, first, column in (
-        ("shipped/bd_rates.md", "jpeg", 2),
-        ("shipped/bd_rates.md", "webp", 2),
-        ("shipped/bd_rates.md", "jpeg", 4),
-        ("shipped/bd_rates.md", "webp", 4),
-        ("shipped/published.md", "mbt2018_mean", 2),
+        *(
+            ("shipped/bd_rates.md", reference, column)
+            for reference in ("jpeg", "webp", "jpeg2000", "avif")
+            for column in (2, 4)
+        ),
+        *(
+            ("shipped/published.md", curve, 2)
+            for curve in ("avif", "bpg_444", "mbt2018_mean", "bmshj2018_hyperprior", "elic2022")
+        ),
         ("shipped/refined.md", "500", 3),
         *(("rate_distortion/surrogates_bd_rates.md", f"{LATE} | {other}", 3) for other in ANCHORS),
         *(

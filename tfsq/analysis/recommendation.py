@@ -23,7 +23,7 @@ BOUNDS = tuple(float(f"{bound:.3g}") for bound in np.geomspace(0.01, 1.0, 17))
 _FLAT = 1e-3
 # The default of `LowerBoundedGaussianConditional`, and what TFC's examples have.
 USUAL_BOUND = 0.11
-# The lowest end of annealing, but for rounding, that was measured in networks, `docs/results.md`.
+# Networks gained no more from annealing that ended lower, `docs/results.md`, "Other networks".
 LOWEST_END = 0.05
 
 
@@ -152,9 +152,9 @@ def advice(found: Recommendation) -> str:
     """Returns what follows from a recommendation for training, in plain sentences, and the command.
 
     The temperature is the best at the point of training that the latents are from. Annealing may
-    end there, but no lower than where we measured networks that were trained to their end. Of
-    bounds, the usual one stays unless the nearest one that was tried costs more than a thousandth
-    of a bit. The command names the surrogates without options of theirs.
+    end there, but no lower than 0.05, below which networks that we trained to their end gained no
+    more. Of bounds, the usual one stays unless the nearest one that was tried costs more than a
+    thousandth of a bit. The command names the surrogates without options of theirs.
 
     Args:
       found: What `recommend` returned.

@@ -14,6 +14,7 @@ from tfsq.codec.saved_model import read_metadata, told_of_codec
 from tfsq.files import writing_whole
 
 CARD_FILE = "README.md"
+"""Name of the card in the folder of a codec."""
 # The last line of a card, with the digest of the rest: it tells whether somebody edited the card.
 _SIGNATURE = "<!-- Written by tfsq, {digest}: a card that was edited is kept. -->\n"
 _SIGNED = re.compile(r"(.*)" + re.escape(_SIGNATURE).replace(r"\{digest\}", "([0-9a-f]{64})"), re.S)

@@ -10,6 +10,7 @@ from tfsq._extras import import_extra
 
 # Two would interpolate; four are usual, and keep a single point from deciding the mean.
 MIN_BD_RATE_POINTS = 4
+"""How many points a curve needs for a BD-rate."""
 
 
 def _words(points: np.ndarray) -> str:

@@ -221,6 +221,7 @@ _LIST = (
     ),
 )
 REFERENCES: Mapping[str, Reference] = MappingProxyType({found.name: found for found in _LIST})
+"""Codecs of Pillow to compare with, by name."""
 
 
 def reference(name: str) -> Reference:
