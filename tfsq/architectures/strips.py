@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-# Positions of the hyper-latent in a strip: 4 megapixels. All of 54 megapixels in one piece takes 1.7
-# GB more with 256 latents.
+# Positions of the hyper-latent in a strip: 4 megapixels. In one piece, 54 megapixels take 1.7 GB
+# more with 256 latents.
 POSITIONS = 1024
 
 
