@@ -202,13 +202,14 @@ class HyperpriorModel(CompressionModel):
 
 
 class AtOnce(HyperpriorModel):
-    """Base class of networks that predict the whole latent from the hyper-latent, in one piece.
+    """Base class of networks that predict the latent from the hyper-latent alone.
 
-    A subclass implements `predict_at_once` in the place of `walk`. What is predicted depends on
-    the hyper-latent alone, and not on a quality: a search for one predicts once.
+    A subclass implements `predict_at_once` in the place of `walk`. What is predicted does not
+    depend on a quality, so that a search for one predicts once.
 
-    Strings hold the latent row by row, so that large ones are coded strip by strip, and memory does
-    not grow with what is predicted. `hyper_halo` is how far predictions see in the hyper-latent.
+    A string holds the latent row by row. So a coder goes through a large one strip by strip, and
+    memory does not grow with what is predicted; `hyper_halo` is how many rows of the hyper-latent
+    predictions see above and below their own.
 
     Args:
       *args: Those of `HyperpriorModel`.
@@ -239,7 +240,8 @@ class AtOnce(HyperpriorModel):
             state, y_hat = coder.code_piece(state, strip.of_latent, *predicted)
             return state, [tf.cast(y_hat, self.compute_dtype)]
 
-        state, (y_hat,) = self._in_strips(code, coder.start(), z_hat, [self.compute_dtype])
+        size = tf.shape(z_hat)[1:3]
+        state, (y_hat,) = self._in_strips(code, coder.start(), size, [self.compute_dtype])
         return state, y_hat
 
     def predict_exactly(self, z) -> tuple:
@@ -272,7 +274,7 @@ class AtOnce(HyperpriorModel):
             return state, [scale, tf.zeros_like(scale, self.compute_dtype) if loc is None else loc]
 
         dtypes = [tf.float64, self.compute_dtype]
-        return tuple(self._in_strips(predict, tf.constant(0), z_hat, dtypes)[1])
+        return tuple(self._in_strips(predict, tf.constant(0), tf.shape(z_hat)[1:3], dtypes)[1])
 
     def encode_predicted(self, y, scale, loc, quality=None) -> tuple:
         """Codes a latent whose prediction is known.
@@ -293,15 +295,14 @@ class AtOnce(HyperpriorModel):
             state, y_hat = coder.code_piece(state, strip.of_latent, *predicted)
             return state, [y_hat]
 
-        hyper = y[:, ::_HYPER_STRIDE, ::_HYPER_STRIDE]
-        state, (y_hat,) = self._in_strips(code, coder.start(), hyper, [self.compute_dtype])
+        size = tf.shape(y)[1:3] // _HYPER_STRIDE
+        state, (y_hat,) = self._in_strips(code, coder.start(), size, [self.compute_dtype])
         return coder.finish(state, y_hat)
 
     def _predict_strip(self, coder, z_hat, strip: Strip) -> tuple:
         scale, loc = self.predict_at_once(coder, strip.seen(z_hat))
         return strip.of_seen(scale), None if loc is None else strip.of_seen(loc)
 
-    def _in_strips(self, code, state, hyper_latent, dtypes) -> tuple:
-        size = tuple(tf.unstack(tf.shape(hyper_latent)[1:3]))
+    def _in_strips(self, code, state, hyper_size, dtypes) -> tuple:
         outputs = [(dtype, self.num_latents) for dtype in dtypes]
-        return in_strips(code, state, size, _HYPER_STRIDE, self.hyper_halo, outputs)
+        return in_strips(code, state, hyper_size, _HYPER_STRIDE, self.hyper_halo, outputs)

@@ -57,7 +57,7 @@ class Strip:
 
 
 def in_strips(
-    code: Callable, state, hyper_size: tuple, ratio: int, halo: int, outputs: list[tuple]
+    code: Callable, state, hyper_size, ratio: int, halo: int, outputs: list[tuple]
 ) -> tuple:
     """Goes through the strips of a latent, from top to bottom.
 
@@ -65,7 +65,7 @@ def in_strips(
       code: Function from (state, `Strip`) to (state, tensors), each [batch, rows of the strip in
         the latent, columns, channels].
       state: A tensor, before the first strip.
-      hyper_size: Rows and columns of the hyper-latent, scalar int32 tensors.
+      hyper_size: int32 tensor, rows and columns of the hyper-latent.
       ratio: Rows of the latent for each of the hyper-latent.
       halo: Rows of the hyper-latent on each side of a strip that its predictions see.
       outputs: dtype and number of channels of each of the tensors.
@@ -73,7 +73,7 @@ def in_strips(
     Returns:
       (state, tensors): after the last strip, and the tensors of all of them, one below the other.
     """
-    rows, columns = hyper_size
+    rows, columns = tf.unstack(hyper_size)
     height = tf.maximum(POSITIONS // columns, 1)
     count = (rows + height - 1) // height
 
