@@ -64,10 +64,15 @@ def test_predictions_of_strips_are_those_of_the_whole(model, latents, positions,
         assert found.dtype == expected.dtype
         np.testing.assert_array_equal(found, expected)
     if model.ladder:
-        found, y_hat = model.encode_predicted(latents[LATENT], *whole, **at(model))
+        given = (latents[LATENT], *whole)
+        found, y_hat = model.encode_predicted(*given, **at(model))
         expected, quantized = model.encode(latents, **at(model))
         assert found.numpy().tolist() == expected[LATENT].numpy().tolist()
         np.testing.assert_array_equal(y_hat, quantized[LATENT])
+        bits = model.bits_along(*given, qualities=tf.constant([1.0, 1.7]))
+        monkeypatch.setattr(strips, "POSITIONS", WHOLE)
+        at_once = model.bits_along(*given, qualities=tf.constant([1.0, 1.7]))
+        np.testing.assert_allclose(bits, at_once, rtol=1e-5)
 
 
 def test_a_smaller_halo_would_be_seen(model, latents, monkeypatch):

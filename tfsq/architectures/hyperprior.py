@@ -8,6 +8,7 @@ from tfsq.architectures.base import LATENT, CompressionModel, unchecked
 from tfsq.architectures.coders import Coder, Decoder, Encoder, Estimator
 from tfsq.architectures.exact import check_exact, check_softplus_decides
 from tfsq.architectures.local_statistics import PredictionPath, begin_as_local_statistics
+from tfsq.architectures.rate_curve import bits_along
 from tfsq.architectures.strips import Strip, in_strips
 from tfsq.entropy_models import FactorizedEntropyModel, LowerBoundedGaussianConditional
 from tfsq.layers import Quantizer
@@ -298,6 +299,28 @@ class AtOnce(HyperpriorModel):
         size = tf.shape(y)[1:3] // _HYPER_STRIDE
         state, (y_hat,) = self._in_strips(code, coder.start(), size, [self.compute_dtype])
         return coder.finish(state, y_hat)
+
+    def bits_along(self, y, scale, loc, qualities) -> tf.Tensor:
+        """Returns about what the string of a latent costs at several qualities.
+
+        Args:
+          y: The latent, [batch, rows, columns, num_latents].
+          scale: Its predicted scale.
+          loc: Its predicted mean.
+          qualities: float32 tensor [qualities].
+
+        Returns:
+          float32 tensor [qualities], of all images.
+        """
+        gains = self.gain.gains(qualities)[0]
+
+        def add(bits, strip):
+            predicted = strip.of_latent(scale), strip.of_latent(loc)
+            own = bits_along(self.latent_model, strip.of_latent(y), *predicted, gains)
+            return bits + own, []
+
+        size = tf.shape(y)[1:3] // _HYPER_STRIDE
+        return self._in_strips(add, tf.zeros(tf.shape(qualities)), size, [])[0]
 
     def _predict_strip(self, coder, z_hat, strip: Strip) -> tuple:
         scale, loc = self.predict_at_once(coder, strip.seen(z_hat))

@@ -20,7 +20,7 @@ def bits_along(entropy_model: LowerBoundedGaussianConditional, y, scale, loc, ga
 
     Args:
       entropy_model: What codes the latent.
-      y: Floating-point tensor [rows, columns, channels].
+      y: Floating-point tensor [..., channels].
       scale: Its predicted scale, of the same shape, without a gain.
       loc: Its predicted mean, likewise.
       gains: float32 tensor [qualities, channels].

@@ -11,7 +11,6 @@ from tfsq.architectures import CompressionModel
 from tfsq.architectures.base import LATENT
 from tfsq.architectures.hyperprior import HYPER_LATENT, AtOnce
 from tfsq.architectures.images import padded_size
-from tfsq.architectures.rate_curve import bits_along
 from tfsq.codec.container import FINGERPRINT_BYTES
 from tfsq.entropy_models import FactorizedEntropyModel
 from tfsq.entropy_models.base import refuse_unless
@@ -194,8 +193,8 @@ class Graphs:
         return {"scale": scale[0], "loc": loc[0]}
 
     def bits_along(self, latent, scale, loc, qualities):
-        gains = self.model.gain.gains(qualities)[0]
-        return {"bits": bits_along(self.model.latent_model, latent, scale, loc, gains)}
+        both = (scale[tf.newaxis], loc[tf.newaxis])
+        return {"bits": self.model.bits_along(latent[tf.newaxis], *both, qualities)}
 
     def encode_predicted(self, latent, scale, loc, quality):
         y = tf.cast(latent[tf.newaxis], self.model.compute_dtype)
