@@ -85,6 +85,24 @@ def test_every_public_object_documents_its_arguments(name):
         assert documented, f"{name} does not document {parameter.name}"
 
 
+def anchors_of(page):
+    """Of its headings, as MkDocs and GitHub make them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"\s+", "-", re.sub(r"[^\w\s-]", "", h).strip().lower()) for h in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_of_the_page_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    for link in links:
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        if "://" in link:
+            continue
+        assert target.exists(), link
+        assert not anchor or anchor in anchors_of(target), link
+
+
 def test_code_fits_beside_the_links_of_a_page():
     # Of README.md, which is read elsewhere, nothing is hidden.
     blocks = [
