@@ -87,7 +87,9 @@ def test_every_public_object_documents_its_arguments(name):
 
 def anchors_of(page):
     """Of its headings, as MkDocs and GitHub make them."""
-    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    # A comment of code is no heading.
+    prose = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", prose, re.MULTILINE)
     return {re.sub(r"\s+", "-", re.sub(r"[^\w\s-]", "", h).strip().lower()) for h in headings}
 
 

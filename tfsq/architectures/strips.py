@@ -93,7 +93,7 @@ def in_strips(
         lambda i, *_: i < count,
         code_one,
         (0, state, arrays),
-        # That of a coder's state may change.
+        # A coder's state is a string that grows, or a handle: its shape is not known here.
         (tf.TensorShape([]), tf.TensorShape(None), [tf.TensorShape(None)] * len(arrays)),
         parallel_iterations=1,
     )
