@@ -9,7 +9,7 @@ from tfsq.architectures.coders import Coder, Decoder, Encoder, Estimator
 from tfsq.architectures.exact import check_exact, check_softplus_decides
 from tfsq.architectures.local_statistics import PredictionPath, begin_as_local_statistics
 from tfsq.architectures.rate_curve import bits_along
-from tfsq.architectures.strips import Strip, in_strips
+from tfsq.architectures.strips import Span, in_strips
 from tfsq.entropy_models import FactorizedEntropyModel, LowerBoundedGaussianConditional
 from tfsq.layers import Quantizer
 from tfsq.layers.checks import check_integer
@@ -21,6 +21,11 @@ _LATENT_STRIDE, _HYPER_STRIDE = 16, 4
 def whole(latent):
     """Selects all of a latent, where it is coded in one piece."""
     return latent
+
+
+def _rows(rows: slice):
+    """Selects rows, where a latent is coded strip by strip."""
+    return lambda tensor: tensor[:, rows]
 
 
 class HyperpriorModel(CompressionModel):
@@ -238,7 +243,7 @@ class AtOnce(HyperpriorModel):
 
         def code(state, strip):
             predicted = self._predict_strip(coder, z_hat, strip)
-            state, y_hat = coder.code_piece(state, strip.of_latent, *predicted)
+            state, y_hat = coder.code_piece(state, _rows(strip.own()), *predicted)
             return state, [tf.cast(y_hat, self.compute_dtype)]
 
         size = tf.shape(z_hat)[1:3]
@@ -292,8 +297,8 @@ class AtOnce(HyperpriorModel):
         coder = Encoder(self.latent_model, y, self.gains_at(quality))
 
         def code(state, strip):
-            predicted = strip.of_latent(scale), strip.of_latent(loc)
-            state, y_hat = coder.code_piece(state, strip.of_latent, *predicted)
+            own = _rows(strip.own())
+            state, y_hat = coder.code_piece(state, own, own(scale), own(loc))
             return state, [y_hat]
 
         size = tf.shape(y)[1:3] // _HYPER_STRIDE
@@ -315,16 +320,16 @@ class AtOnce(HyperpriorModel):
         gains = self.gain.gains(qualities)[0]
 
         def add(bits, strip):
-            predicted = strip.of_latent(scale), strip.of_latent(loc)
-            own = bits_along(self.latent_model, strip.of_latent(y), *predicted, gains)
-            return bits + own, []
+            own = _rows(strip.own())
+            return bits + bits_along(self.latent_model, own(y), own(scale), own(loc), gains), []
 
         size = tf.shape(y)[1:3] // _HYPER_STRIDE
         return self._in_strips(add, tf.zeros(tf.shape(qualities)), size, [])[0]
 
-    def _predict_strip(self, coder, z_hat, strip: Strip) -> tuple:
-        scale, loc = self.predict_at_once(coder, strip.seen(z_hat))
-        return strip.of_seen(scale), None if loc is None else strip.of_seen(loc)
+    def _predict_strip(self, coder, z_hat, strip: Span) -> tuple:
+        scale, loc = self.predict_at_once(coder, _rows(strip.seen(_HYPER_STRIDE))(z_hat))
+        own = _rows(strip.inner())
+        return own(scale), None if loc is None else own(loc)
 
     def _in_strips(self, code, state, hyper_size, dtypes) -> tuple:
         outputs = [(dtype, self.num_latents) for dtype in dtypes]

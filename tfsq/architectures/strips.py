@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -13,47 +14,44 @@ POSITIONS = 1024
 
 
 @dataclasses.dataclass(frozen=True)
-class Strip:
-    """Rows of a hyper-latent, and of the latent that is predicted from it.
+class Span:
+    """Rows or columns that are computed together: their own, and those that they see.
 
     Attributes:
-      start: The first row of its own, in the hyper-latent; like the others a scalar int32 tensor.
-      end: The row behind the last one of its own.
-      first: The first row that its predictions see.
-      last: The row behind the last one that they see.
-      ratio: Rows of the latent for each of the hyper-latent.
+      start: The first of its own; like the others an integer or a scalar int32 tensor.
+      end: The one behind the last of its own.
+      first: The first that it sees.
+      last: The one behind the last that it sees.
     """
 
-    start: tf.Tensor
-    end: tf.Tensor
-    first: tf.Tensor
-    last: tf.Tensor
-    ratio: int
+    start: Any
+    end: Any
+    first: Any
+    last: Any
 
-    def seen(self, hyper_latent):
-        """Returns what its predictions see.
-
-        Args:
-          hyper_latent: Tensor [batch, rows, ...], the whole.
-        """
-        return hyper_latent[:, self.first : self.last]
-
-    def of_seen(self, predicted):
-        """Returns its own of what was predicted from `seen`.
+    def own(self, stride: int = 1) -> slice:
+        """Returns its own, in the whole.
 
         Args:
-          predicted: Tensor [batch, ratio * rows that are seen, ...].
+          stride: Rows for each row of what is sliced.
         """
-        start, end = self.start - self.first, self.end - self.first
-        return predicted[:, self.ratio * start : self.ratio * end]
+        return slice(self.start // stride, self.end // stride)
 
-    def of_latent(self, latent):
-        """Returns its own of a latent.
+    def seen(self, stride: int = 1) -> slice:
+        """Returns those that it sees, in the whole.
 
         Args:
-          latent: Tensor [batch, ratio * rows, ...], the whole.
+          stride: As for `own`.
         """
-        return latent[:, self.ratio * self.start : self.ratio * self.end]
+        return slice(self.first // stride, self.last // stride)
+
+    def inner(self, stride: int = 1) -> slice:
+        """Returns its own, among those that it sees.
+
+        Args:
+          stride: As for `own`.
+        """
+        return slice((self.start - self.first) // stride, (self.end - self.first) // stride)
 
 
 def in_strips(
@@ -62,8 +60,8 @@ def in_strips(
     """Goes through the strips of a latent, from top to bottom.
 
     Args:
-      code: Function from (state, `Strip`) to (state, tensors), each [batch, rows of the strip in
-        the latent, columns, channels].
+      code: Function from (state, rows of the latent as a `Span`) to (state, tensors), each [batch,
+        rows of the strip, columns, channels].
       state: A tensor, before the first strip.
       hyper_size: int32 tensor, rows and columns of the hyper-latent.
       ratio: Rows of the latent for each of the hyper-latent.
@@ -80,8 +78,8 @@ def in_strips(
     def code_one(i, state, arrays):
         start = i * height
         end = tf.minimum(start + height, rows)
-        seen = tf.maximum(start - halo, 0), tf.minimum(end + halo, rows)
-        state, found = code(state, Strip(start, end, *seen, ratio))
+        of_hyper = (start, end, tf.maximum(start - halo, 0), tf.minimum(end + halo, rows))
+        state, found = code(state, Span(*(ratio * row for row in of_hyper)))
         written = zip(arrays, found)
         return i + 1, state, [array.write(i, _rows_first(x)) for array, x in written]
 

@@ -6,12 +6,11 @@ the whole image would give there.
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import tensorflow as tf
 
 from tfsq.architectures.images import padded_size
+from tfsq.architectures.strips import Span
 from tfsq.codec.codec import Codec
 from tfsq.codec.progress import Progress, ProgressCallback, ignored
 
@@ -19,37 +18,15 @@ from tfsq.codec.progress import Progress, ProgressCallback, ignored
 TILE = 1024
 
 
-@dataclasses.dataclass(frozen=True)
-class _Span:
-    """Rows or columns of a tile, in pixels: its own, and those that it sees."""
-
-    start: int
-    end: int
-    first: int
-    last: int
-
-    def own(self, stride: int) -> slice:
-        """Its own, in the whole image."""
-        return slice(self.start // stride, self.end // stride)
-
-    def seen(self, stride: int) -> slice:
-        """Those that it sees, in the whole image."""
-        return slice(self.first // stride, self.last // stride)
-
-    def inner(self, stride: int) -> slice:
-        """Its own, among those that it sees."""
-        return slice((self.start - self.first) // stride, (self.end - self.first) // stride)
-
-
-def _spans(size: int, tile: int, halo: int) -> list[_Span]:
+def _spans(size: int, tile: int, halo: int) -> list[Span]:
     return [
-        _Span(start, end, max(0, start - halo), min(size, end + halo))
+        Span(start, end, max(0, start - halo), min(size, end + halo))
         for start in range(0, size, tile)
         for end in (min(size, start + tile),)
     ]
 
 
-def _tiles(sizes: list[int], codec: Codec) -> list[tuple[_Span, _Span]]:
+def _tiles(sizes: list[int], codec: Codec) -> list[tuple[Span, Span]]:
     """Rows and columns of each tile; a single one if the network names no `latent_stride`."""
     tile = TILE if codec.metadata["latent_stride"] else max(sizes)
     rows, columns = (_spans(size, tile, codec.metadata["halo"]) for size in sizes)
