@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import pytest
+from scipy import stats
 
 BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
 FOLDER = BENCHMARKS / "rate_distortion"
@@ -118,12 +119,30 @@ def test_missing_runs_are_not_passed_over(report):
     assert {row["verdict"] for row in report.bd_rates(rows)} == {"one seed"}
 
 
-def test_one_image_without_a_curve_is_left_out_of_the_interval(report):
-    rows = images()
+def test_intervals_are_of_the_statistic(report):
+    values = np.random.default_rng(0).normal(1.0, 0.1, [2, 30])
+    # Of a mean, the textbook's.
+    half = stats.t.ppf(0.975, 29) * stats.sem(values[0])
+    assert report.interval_of(np.mean, values[:1], 1) == pytest.approx(half)
+    # Of a ratio of means, that of its residuals, to first order.
+    ratio = values[0].mean() / values[1].mean()
+    residuals = (values[0] - ratio * values[1]) / values[1].mean()
+    half = stats.t.ppf(0.975, 29) * stats.sem(residuals)
+    found = report.interval_of(lambda v: v[0].mean() / v[1].mean(), values, 1)
+    assert found == pytest.approx(half, rel=0.05)
+    assert report.interval_of(np.mean, values[:1], 0) == math.inf
+
+
+def test_an_image_counts_as_its_loss_does(report):
+    rows = images({"AUN": 1.0, "other": 1.0}, lmbdas=LMBDAS[:1])
     for row in rows:
-        if row["image"] == "b" and row["lmbda"] == 0.03:
-            row["psnr"] -= 2.5
-    assert {row["images"] for row in report.bd_rates(rows)} == {len(IMAGES) - 1}
+        # Nearly all of the loss is that of one image, and the others say nothing.
+        row["bpp"] *= 100.0 if row["image"] == "a" else 1.0
+        row["bpp"] *= 0.9 if (row["image"], row["arm"]) == ("a", "other") else 1.0
+    found = {row["arm"]: row for row in report.losses(rows, runs(rows))}["other"]
+    assert found["loss against AUN (%)"] < -5.0
+    # An interval of a mean over images with equal weights has its center at -2.5 %.
+    assert found["interval over images"] > 2.5
 
 
 def test_differences_between_images_decide_too(report):

@@ -116,7 +116,11 @@ def test_readme_quotes_the_speed():
     ):
         rows = report.grouped(report.read(RESULTS / "speed" / f"{part}.csv"), report.KEYS[part])
         found = rows["MeanScaleHyperprior", case]
-        ratios = " | ".join(f"{float(found[way]['ratio']):.2f}" for way in ("tfc", "compressai"))
+        keys = ("ratio", "ratio_low", "ratio_high")
+        ratios = " | ".join(
+            "{:.2f} ({:.2f} to {:.2f})".format(*(float(found[way][key]) for key in keys))
+            for way in ("tfc", "compressai")
+        )
         assert f"| {line} | {ratios} |" in readme
 
 

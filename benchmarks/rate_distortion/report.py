@@ -7,16 +7,15 @@ Reads `results/rate_distortion/<experiment>.csv` and `<experiment>_runs.csv`; wr
 
 Losses are bits per pixel + lambda * squared error of real files, relative to the arm AUN with the
 same network, lambda, seed and image; BD-rates are against AUN and against mixed AUN/STE, over the
-seeds with which every arm was trained at every lambda. Both have
-two intervals, over seeds and over images, by Student's t; the wider of the two decides whether
-there is a difference. Each interval is one of many: of twenty without a difference, one is expected
-to say that there is.
+seeds with which every arm was trained at every lambda. Both are of means over seeds and images, and
+have two intervals, over seeds and over images, by the jackknife and Student's t; the wider of the
+two decides whether there is a difference. Each interval is one of many: of twenty without a
+difference, one is expected to say that there is.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import itertools
 import math
 import pathlib
@@ -54,12 +53,18 @@ def loss_of(row: dict) -> float:
     return row["bpp"] + row["lmbda"] * 255.0**2 / 10.0 ** (row["psnr"] / 10.0)
 
 
-def interval_of(values) -> float:
-    """Half the width of the interval of a mean, infinite for a single value."""
-    if len(values) < 2:
+def interval_of(statistic, values: np.ndarray, axis: int) -> float:
+    """Half the width of the interval of `statistic(values)` over an axis; infinite for one entry.
+
+    The jackknife leaves out one entry after the other, and so measures the spread of the statistic
+    itself, which need not be a mean over entries (Tukey, 1958).
+    """
+    count = values.shape[axis]
+    if count < 2:
         return math.inf
-    quantile = stats.t.ppf(0.5 + LEVEL / 2, len(values) - 1)
-    return float(quantile * np.std(values, ddof=1) / math.sqrt(len(values)))
+    left_out = [statistic(np.delete(values, i, axis)) for i in range(count)]
+    pseudo = count * statistic(values) - (count - 1) * np.array(left_out)
+    return float(stats.t.ppf(0.5 + LEVEL / 2, count - 1) * stats.sem(pseudo))
 
 
 def verdict(mean: float, half: float) -> str:
@@ -89,8 +94,8 @@ def losses(images: list[dict], runs: list[dict]) -> list[dict]:
             measured, anchor = arms[arm], arms[ANCHORS[0]]
             seeds = sorted({seed for seed, _ in measured} & {seed for seed, _ in anchor})
             pairs = _paired_losses(measured, anchor, seeds, sorted(pictures))
-            halves = [interval_of(_relative(pairs.mean(axis))) for axis in (1, 0)]
-            mean = float(_relative(pairs.mean((0, 1))))
+            halves = [interval_of(_relative, pairs, axis) for axis in (0, 1)]
+            mean = _relative(pairs)
             kept = [row for (seed, _), row in measured.items() if seed in seeds]
             rows.append(
                 {
@@ -127,8 +132,9 @@ def _paired_losses(measured, anchor, seeds, images) -> np.ndarray:
     )
 
 
-def _relative(pairs):
-    return 100.0 * (pairs[..., 0] / pairs[..., 1] - 1.0)
+def _relative(pairs) -> float:
+    arm, anchor = pairs.mean((0, 1))
+    return float(100.0 * (arm / anchor - 1.0))
 
 
 def _mean(function, rows) -> float:
@@ -148,9 +154,9 @@ def bd_rates(images: list[dict]) -> list[dict]:
         for anchor, arm in itertools.product(ANCHORS, arms):
             if arm == anchor or anchor not in cubes or arm == ANCHORS[0]:
                 continue
-            rate = evaluation.bd_rate(_points(cubes[anchor]), _points(cubes[arm]))
-            along = [_rates_along(cubes[anchor], cubes[arm], axis) for axis in (1, 2)]
-            halves = [interval_of(rates) for rates in along]
+            pair = np.stack([cubes[anchor], cubes[arm]])
+            rate = _bd_rate(pair)
+            halves = [interval_of(_bd_rate, pair, axis) for axis in (2, 3)]
             rows.append(
                 {
                     "network": architecture,
@@ -161,7 +167,7 @@ def bd_rates(images: list[dict]) -> list[dict]:
                     "verdict": verdict(rate, max(halves)),
                     "interval over seeds": halves[0],
                     "interval over images": halves[1],
-                    "images": len(along[1]),
+                    "images": len(axes[2]),
                 }
             )
     return rows
@@ -192,15 +198,9 @@ def _points(cube) -> list[tuple[float, float]]:
     return [tuple(point) for point in cube.mean(axis=(1, 2))]
 
 
-def _rates_along(anchor, test, axis) -> list[float]:
-    """The BD-rate of each seed (`axis=1`) or image (`axis=2`) that has one."""
-    rates = []
-    for i in range(anchor.shape[axis]):
-        # The PSNR of a single image need not rise with lambda.
-        with contextlib.suppress(ValueError):
-            curves = (_points(np.take(cube, [i], axis)) for cube in (anchor, test))
-            rates.append(evaluation.bd_rate(*curves))
-    return rates
+def _bd_rate(pair) -> float:
+    """BD-rate of the means of the second of [2, lambda, seed, image, 2] against the first's."""
+    return evaluation.bd_rate(*map(_points, pair))
 
 
 def write_table(rows: list[dict], path: pathlib.Path) -> None:
