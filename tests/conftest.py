@@ -159,6 +159,6 @@ def shipping(tmp_path, monkeypatch):
     sums = [f"{digest}  {name}\n" for name, digest in shipped.sums_of(copy).items()]
     (tmp_path / "saved_models" / shipped.SUMS_FILE).write_text("".join(sums))
     monkeypatch.setattr(shipped, "_PLACES", (tmp_path / "nothing", tmp_path))
-    shipped.shipped_codec.cache_clear()
+    shipped._shipped_codec.cache_clear()
     yield copy
-    shipped.shipped_codec.cache_clear()
+    shipped._shipped_codec.cache_clear()

@@ -102,7 +102,12 @@ def test_what_is_no_argument_stays_as_it_is(image, tmp_path):
         refused(f"Not an image file: {file}\n", "compress", file)
     train = ("train", image, "--output", tmp_path / "run")
     refused("--rate-quantizer is no quantizer: `identifier`", *train, "--rate-quantizer", "none")
-    refused("--steps must be at least 1, and below 2^31. Received: 0\n", *train, "--steps", 0)
+    refused(
+        "--steps must be an integer from 1 to 2147483647. Received: --steps 0\n",
+        *train,
+        "--steps",
+        0,
+    )
     refused("Received: --seed -1\n", *train, "--seed", -1)
     both = ("--lmbda", 0.1, "--lmbdas", "0.1,0.2")
     refused("Received: --lmbda 0.1, --lmbdas [0.1, 0.2]\n", *train, *both)

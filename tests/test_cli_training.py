@@ -9,6 +9,7 @@ from tests import tiny
 from tests.command_line import run
 from tests.photographs import photograph
 from tfsq import codec, evaluation, training
+from tfsq.codec import saved_model
 
 OPTIONS = ("--steps", 4, "--steps-per-epoch", 2, "--batch-size", 2, "--crop-size", 64)
 OPTIONS += ("--num-filters", 3, "--num-latents", 4, "--architecture", tiny.NAME)
@@ -171,7 +172,8 @@ def test_export_puts_on_the_card_what_its_options_say(folders, tiny_network, eag
 def test_facts_that_do_not_serve_are_refused_before_anything_is_written(tmp_path):
     output, file = tmp_path / "run", tmp_path / "file"
     (output / "codec").mkdir(parents=True)
-    (output / "codec" / "tfsq.json").write_text('{"lmbda": 0.5}')
+    told = dict.fromkeys(saved_model._METADATA) | {"parts": [], "config": {}, "lmbda": 0.5}
+    (output / "codec" / "tfsq.json").write_text(json.dumps(told))
     none = f"Received: {tmp_path / 'none'} (No such file or directory)"
     for option, value, written, message in (
         ("--title", "", "", "--title must not be empty. Received: ''"),

@@ -7,7 +7,13 @@ import threading
 import pytest
 import tensorflow as tf
 
-from tfsq.files import check_not_read, name_for_tensorflow, writing_folder, writing_whole
+from tfsq.files import (
+    check_not_read,
+    checked_empty,
+    name_for_tensorflow,
+    writing_folder,
+    writing_whole,
+)
 
 ODD_NAMES = [
     "run [1]",
@@ -120,6 +126,31 @@ def test_what_was_private_stays_so_and_mount_points_stay(tmp_path, monkeypatch):
         assert sorted(os.listdir(folder)) == ["a", "b"]
         assert os.listdir(tmp_path) == ["folder"]
     assert folder.stat().st_ino == inode
+
+
+def test_a_folder_comes_back_if_another_cannot_take_its_name(tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a").write_text("1")
+    rename = pathlib.Path.rename
+
+    def failing(self, target):
+        if target == folder and (self / "a").read_text() == "2":
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(pathlib.Path, "rename", failing)
+    with pytest.raises(OSError, match="Input/output error"), writing_folder(folder) as unfinished:
+        (unfinished / "a").write_text("2")
+    assert contents(folder) == {"a": "1"}
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_a_file_is_no_empty_folder(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="`output` must not exist, or be an empty folder"):
+        checked_empty(tmp_path / "file", "output")
+    assert checked_empty(tmp_path / "none", "output") == tmp_path / "none"
 
 
 def test_errors_of_the_system_name_the_file(tmp_path):

@@ -15,7 +15,7 @@ BELOW = {
     "analysis": {"drawing", "files", "layers"},
     "callbacks": {"layers", "_keras"},
     "entropy_models": {"layers", "range_coder", "surrogates", "_keras"},
-    "architectures": {"entropy_models", "layers", "_keras"},
+    "architectures": {"entropy_models", "layers", "range_coder", "_keras"},
     "codec": {
         "architectures",
         "entropy_models",

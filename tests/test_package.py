@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import pytest
 import tensorflow as tf
 
 import tfsq
@@ -42,6 +43,24 @@ def test_the_command_line_does_not_wait_for_tensorflow():
         )
         assert "Usage" in result.stdout
         assert "tensorflow" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("argv", "original", "is_command_line"),
+    [
+        (["/usr/bin/tfsq", "info"], ["python", "/usr/bin/tfsq", "info"], True),
+        (["-m", "info"], ["python", "-m", "tfsq", "info"], True),
+        (["-m", "a"], ["python", "-Im", "tfsq.codec", "a"], True),
+        (["-m"], ["python", "-X", "dev", "-m", "mine.train", "tfsq"], False),
+        (["-m"], ["python", "-m", "mine", "-m", "tfsq"], False),
+        (["train.py"], ["python", "train.py"], False),
+        ([""], ["python"], False),
+    ],
+)
+def test_what_is_the_command_line(argv, original, is_command_line, monkeypatch):
+    monkeypatch.setattr(sys, "argv", argv)
+    monkeypatch.setattr(sys, "orig_argv", original, raising=False)
+    assert tfsq._is_command_line() == is_command_line
 
 
 def test_version():

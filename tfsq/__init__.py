@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pathlib
+import re
 import sys
 
 from tfsq._version import __version__
@@ -28,7 +29,12 @@ __all__ = ["__version__", *_SUBMODULES]
 def _is_command_line() -> bool:
     """Whether this process is `tfsq` or `python -m tfsq`."""
     started_as = (getattr(sys, "argv", None) or [""])[0]
-    return started_as == "-m" or pathlib.PurePath(started_as).stem == "tfsq"
+    if started_as != "-m":
+        return pathlib.PurePath(started_as).stem == "tfsq"
+    # Python looks for a module, of tfsq or of a package that imports it; 3.9 does not say which.
+    given = getattr(sys, "orig_argv", ["-m", "tfsq"])
+    modules = (name for flag, name in zip(given, given[1:]) if re.fullmatch("-[A-Za-z]*m", flag))
+    return next(modules, "").partition(".")[0] == "tfsq"
 
 
 if not _is_command_line():

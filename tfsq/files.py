@@ -52,12 +52,7 @@ def writing_whole(path) -> Iterator[pathlib.Path]:
         a device.
     """
     path = resolved(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"No such folder: {path.parent}")
-    if path.is_dir():
-        raise IsADirectoryError(f"A folder, not a file to write: {path}")
-    if path.exists() and not path.is_file():
-        raise OSError(f"Not a regular file, which could be replaced: {path}")
+    check_writable(path)
     temporary = _beside(path)
     # The system applies the umask; nothing in a library can ask for it without changing it.
     mode = path.stat().st_mode & 0o777 if path.exists() else None
@@ -85,6 +80,37 @@ def _named(path: pathlib.Path, temporary: pathlib.Path) -> Iterator[None]:
         raise
 
 
+def check_writable(path: pathlib.Path) -> None:
+    """Checks that a name is one of a file that can be written, or replaced.
+
+    Args:
+      path: The file.
+
+    Raises:
+      OSError: if there is no such folder, if it is a folder or a device, or a link that leads to
+        itself.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"No such folder: {path.parent}")
+    if resolved(path).is_dir():
+        raise IsADirectoryError(f"A folder, not a file to write: {path}")
+    if path.exists() and not path.is_file():
+        raise OSError(f"Not a regular file, which could be replaced: {path}")
+
+
+def check_is_no_file(folder: pathlib.Path) -> None:
+    """Checks that a folder to write is not a file.
+
+    Args:
+      folder: The folder, which need not exist.
+
+    Raises:
+      OSError: if it is.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"A file, not a folder to write: {folder}")
+
+
 def is_unfinished(path) -> bool:
     """Returns whether a name is one that files have while they are written.
 
@@ -102,11 +128,11 @@ def checked_empty(path, argument: str) -> pathlib.Path:
       argument: The argument to name in the error.
 
     Raises:
-      ValueError: if the folder has something in it.
+      ValueError: if it is a file, or a folder that has something in it.
     """
     path = pathlib.Path(path)
-    if path.exists() and any(path.iterdir()):
-        raise ValueError(f"`{argument}` must not exist, or be empty. Received: {path}")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ValueError(f"`{argument}` must not exist, or be an empty folder. Received: {path}")
     return path
 
 
@@ -161,7 +187,11 @@ def _put_in_place(unfinished: pathlib.Path, folder: pathlib.Path) -> None:
         # Where something is mounted, as a container's volume is.
         _move_entries(unfinished, folder)
         return
-    unfinished.rename(folder)
+    try:
+        unfinished.rename(folder)
+    except OSError:
+        replaced.rename(folder)
+        raise
     for entry in replaced.iterdir():
         if not (folder / entry.name).exists():
             entry.rename(folder / entry.name)

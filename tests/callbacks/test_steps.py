@@ -228,6 +228,7 @@ def test_what_is_no_keras_model_needs_a_step_alone():
     callbacks.on_epoch_begin(0)
     callbacks.on_train_batch_begin(0)
     assert 0.0 < quantizer.temperature.numpy() < 1.0
+    callbacks.on_train_end()
 
 
 @has_legacy_optimizers

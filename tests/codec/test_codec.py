@@ -215,8 +215,10 @@ def test_latents_of_another_image_are_refused(loaded):
     for size in ((0, 0), (-1, 5), (70.5, 90)):
         with pytest.raises(ValueError, match="`size` must be height and width"):
             codec.compress_latents(latents, size, loaded)
-    with pytest.raises(ValueError, match="`latents` must have the rows and columns .* 70x500"):
-        codec.compress_latents(latents, (500, 70), loaded)
+    # (256, 256) is as much higher as wider: twice the pixels for each position of a latent.
+    for height, width in ((500, 70), (256, 256)):
+        with pytest.raises(ValueError, match=f"rows and columns of an image of {width}x{height}"):
+            codec.compress_latents(latents, (height, width), loaded)
     del latents["latent"]
     with pytest.raises(ValueError, match=r"the parts \['hyper_latent', 'latent'\]. Received"):
         codec.compress_latents(latents, (70, 90), loaded)

@@ -1,5 +1,7 @@
+import concurrent.futures
 import dataclasses
 import shutil
+import time
 
 import pytest
 
@@ -63,3 +65,17 @@ def test_installation_without_models_is_named(monkeypatch, tmp_path):
     with pytest.raises(FileNotFoundError, match="No saved_models in any of"):
         codec.shipped_folder()
     assert not codec.is_shipped(bytes(16))
+
+
+def test_threads_load_the_codec_once(shipping, monkeypatch):
+    loads = []
+
+    def load(folder):
+        loads.append(folder)
+        time.sleep(0.1)
+        return object()
+
+    monkeypatch.setattr(shipped, "load", load)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: codec.shipped_codec(), range(4)))
+    assert len(loads) == len(set(map(id, found))) == 1

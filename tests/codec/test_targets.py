@@ -94,10 +94,28 @@ def test_what_is_out_of_reach_is_refused_with_the_range(found):
             codec.compress(PHOTOGRAPH, found, quality=target)
 
 
+def test_what_is_out_of_reach_is_found_at_the_ends(found, monkeypatch):
+    qualities = []
+    monkeypatch.setattr("tfsq.codec.api.Predicted.of", lambda *_: None)
+    of = Encoded.of
+
+    def counted(latents, codec, quality=None):
+        qualities.append(quality)
+        return of(latents, codec, quality)
+
+    monkeypatch.setattr(Encoded, "of", counted)
+    with pytest.raises(ValueError, match="`size` must be at least"):
+        codec.compress(PHOTOGRAPH, found, quality=Target(size=1))
+    assert sorted(qualities) == [1, len(LMBDAS)]
+
+
 def test_targets_of_none_or_several_are_refused():
     for given in ({}, {"size": 5, "bpp": 1.0}):
         with pytest.raises(ValueError, match="must have one of size, bpp and psnr"):
             Target(**given)
+    for wrong in ("0.5", 10**400, 1e-50, math.nan, True - 1):
+        with pytest.raises(ValueError, match="`bpp` must be positive and finite in float32"):
+            Target(bpp=wrong)
     for name in ("size", "bpp", "psnr"):
         with pytest.raises(ValueError, match=f"`{name}` must be positive and finite"):
             Target(**{name: 0})

@@ -6,6 +6,7 @@ import pytest
 
 from tests.photographs import photograph
 from tfsq import codec, evaluation
+from tfsq.codec import file_coding
 
 
 @pytest.fixture
@@ -51,6 +52,10 @@ def test_what_the_second_process_says_is_passed_on(loaded, image_file, tmp_path)
     nowhere = dataclasses.replace(loaded, folder=tmp_path)
     with pytest.raises(codec.VerificationError, match="cannot decode it: .*Error: Not a codec"):
         codec.compress_file(image_file, tmp_path / "a.tfsq", nowhere, verify=True)
+
+
+def test_what_cannot_be_verified_is_refused_before_it_is_refined(loaded, image_file, monkeypatch):
+    monkeypatch.setattr(file_coding, "encode_image", None)
     in_memory = dataclasses.replace(loaded, folder=None)
-    with pytest.raises(ValueError, match="loaded from a folder"):
-        codec.compress_file(image_file, tmp_path / "a.tfsq", in_memory, verify=True)
+    with pytest.raises(ValueError, match="`verify` needs a codec that was loaded from a folder"):
+        codec.compress_file(image_file, image_file.with_suffix(".tfsq"), in_memory, verify=True)

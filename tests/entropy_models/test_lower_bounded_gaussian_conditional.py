@@ -140,6 +140,30 @@ def test_steps_of_the_table_do_not_depend_on_the_bound(bound):
     assert model.num_scales >= 64
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        # A table that ends before the tails do, and tails that float32 cannot tell from none.
+        {"range_coder_precision": 8},
+        {"tail_mass": 1e-10},
+        {"range_coder_precision": 9, "tail_mass": 2**-9},
+    ],
+)
+@pytest.mark.parametrize(("scale", "distance"), [(256.0, 500), (0.5, 40), (30.0, 2000)])
+def test_bits_of_outliers_are_those_of_strings_where_these_have_fewer(arguments, scale, distance):
+    ste = StraightThroughRounding()
+    model = LowerBoundedGaussianConditional(
+        coding_rank=1, rate_quantizer=ste, compression=True, **arguments
+    )
+    y = tf.fill([1, 400], float(distance))
+    scales = tf.fill([1, 400], scale)
+    ideal = float(model(y, scales, training=True)[1][0])
+    coded = 8 * len(model.compress(y, scales)[0].numpy())
+    # Probabilities of few bits are rounded, the escape's among them.
+    bits = float(model(y, scales, training=False)[1][0])
+    assert bits == pytest.approx(min(ideal, coded), rel=0.1, abs=16)
+
+
 @pytest.mark.parametrize("sources", [0.5, 1.0, 2.0])
 def test_finite_with_finite_gradients_over_the_whole_range(sources):
     model = LowerBoundedGaussianConditional(
@@ -279,13 +303,18 @@ def test_compress_without_tables_is_refused():
     [
         ({"coding_rank": -1}, "`coding_rank` must be an integer"),
         ({"coding_rank": 1.5}, "`coding_rank` must be an integer"),
+        ({"coding_rank": None}, "`coding_rank` must be an integer"),
         ({"scale_lower_bound": 0.0}, "0 < scale_lower_bound < scale_upper_bound"),
         ({"scale_lower_bound": 300.0}, "0 < scale_lower_bound < scale_upper_bound"),
         ({"scale_upper_bound": float("inf")}, "0 < scale_lower_bound < scale_upper_bound"),
-        ({"num_scales": 1}, "`num_scales` must be at least 2"),
+        ({"scale_lower_bound": "small"}, "0 < scale_lower_bound < scale_upper_bound"),
+        ({"num_scales": 1}, "`num_scales` must be an integer of at least 2"),
+        ({"num_scales": 64.7}, "`num_scales` must be an integer of at least 2"),
         ({"stop_gradient": "full"}, "`stop_gradient` must be one of"),
         ({"tail_mass": 1.0}, "`tail_mass` must be in"),
-        ({"range_coder_precision": 17}, "`range_coder_precision` must be in"),
+        ({"tail_mass": "small"}, "`tail_mass` must be in"),
+        ({"range_coder_precision": 17}, "`range_coder_precision` must be an integer from 1 to 16"),
+        ({"range_coder_precision": 12.9}, "`range_coder_precision` must be an integer from 1"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):

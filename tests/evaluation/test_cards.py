@@ -5,6 +5,7 @@ import statistics
 import pytest
 
 from tfsq import codec, evaluation
+from tfsq.codec import saved_model
 
 BPP, PSNR, MS_SSIM = (0.25, 0.5, 0.9), (30.0, 32.5, 31.0), (0.95, None, 0.97)
 
@@ -16,12 +17,18 @@ def measured(name="codec", quality=0.02, psnr=PSNR, ms_ssim=MS_SSIM):
     ]
 
 
+def say(folder, **changed):
+    """Writes what a codec says of itself."""
+    told = dict.fromkeys(saved_model._METADATA) | {"parts": [], "config": {}}
+    (folder / "tfsq.json").write_text(json.dumps(told | changed))
+
+
 @pytest.fixture
 def folder(tmp_path):
     """Of a codec, as far as its figures are concerned."""
     folder = tmp_path / "run" / "codec"
     folder.mkdir(parents=True)
-    (folder / "tfsq.json").write_text(json.dumps({"lmbda": 0.02, "lmbdas": None}))
+    say(folder, lmbda=0.02, lmbdas=None)
     return folder
 
 
@@ -62,7 +69,7 @@ def test_rows_are_those_of_the_codec(folder, table):
 
 
 def test_codec_of_many_rates_has_a_line_for_each(folder, table):
-    (folder / "tfsq.json").write_text(json.dumps({"lmbda": 0.02, "lmbdas": [0.01, 0.02, 0.04]}))
+    say(folder, lmbda=0.02, lmbdas=[0.01, 0.02, 0.04])
     qualities = (1.0, 2.5, 3.0)
     text = evaluation.card_figures(table(*(measured(quality=q) for q in qualities)), folder)
     starts = [line.split(",")[0] for line in text.splitlines()[2:]]
@@ -96,5 +103,5 @@ def test_other_tables_are_refused(folder, tmp_path, text):
 
 
 def test_codec_that_was_not_exported_is_refused(table, tmp_path):
-    with pytest.raises(codec.ModelError, match="`figures` must be of an exported codec. Rec.*none"):
+    with pytest.raises(codec.ModelError, match="Not a codec exported by tfsq: .*none"):
         evaluation.card_figures(table(measured()), tmp_path / "none")

@@ -105,8 +105,19 @@ def test_csv_is_read_as_it_was_written(curves, tmp_path):
         evaluation.Curve(c.name, tuple(m for group in c.groups() for m in group)) for c in curves
     ]
     (tmp_path / "other.csv").write_text("file,rate\na.png,1\n")
-    with pytest.raises(ValueError, match=r"other.csv must have the columns .* \['file', 'rate'\]"):
+    message = r"other.csv is no CSV file of measurements: .* columns .* \['file', 'rate'\]"
+    with pytest.raises(ValueError, match=message):
         evaluation.read_comparison(tmp_path / "other.csv")
+
+
+def test_damaged_tables_are_named(curves, tmp_path):
+    evaluation.write_comparison(curves, tmp_path / "a.csv")
+    header, first, *_ = (tmp_path / "a.csv").read_text().splitlines()
+    cells = first.split(",")
+    for damaged in (cells[:3], [*cells[:2], "high", *cells[3:]]):
+        (tmp_path / "a.csv").write_text(f"{header}\n{','.join(damaged)}\n")
+        with pytest.raises(ValueError, match=r"a\.csv is no CSV file of measurements"):
+            evaluation.read_comparison(tmp_path / "a.csv")
 
 
 def test_figure_has_a_named_line_for_each_curve(curves, tmp_path):

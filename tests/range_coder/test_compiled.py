@@ -81,6 +81,21 @@ def test_plain_python_runs_where_numba_fails(fresh, monkeypatch):
     assert not compiled.loops(1).on_arrays
 
 
+@pytest.mark.parametrize("error", [ImportError("needs an older NumPy"), AttributeError("broken")])
+def test_a_numba_that_cannot_be_imported_is_named(fresh, monkeypatch, error):
+    class Broken:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name == "numba":
+                raise error
+
+    monkeypatch.delitem(sys.modules, "numba", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Broken, *sys.meta_path])
+    with pytest.warns(UserWarning, match=f"runs slowly without it: {error}"):
+        assert not compiled.loops(10 * compiled.WORTH_IMPORTING).on_arrays
+    assert not compiled.loops(1).on_arrays
+
+
 # The package alone: TensorFlow, and the rest of tfsq, would take the time.
 ALONE = """
 import importlib, sys, types

@@ -199,16 +199,20 @@ def test_a_codec_of_one_rate_and_a_folder_in_use_are_refused(files, exported, tm
     written = (exported / "tfsq.json").read_bytes()
     for model, output, message in (
         (single, new, f"--model must be a codec of many rates. Received: {single}, of one"),
-        (exported, single, f"--output must not exist, or be empty. Received: {single}"),
+        (exported, single, f"--output must not exist, or be an empty folder. Received: {single}"),
         (exported, exported / "inside", "one is read, the other written"),
-        (exported, files[0], "Not a directory"),
+        (
+            exported,
+            files[0],
+            f"--output must not exist, or be an empty folder. Received: {files[0]}",
+        ),
         (tmp_path / "none", new, "Not a codec exported by tfsq"),
     ):
         result = run("calibrate", *files, "--model", model, "--output", output)
         assert result.exit_code == 1
         assert message in result.output
         assert not new.exists()
-    with pytest.raises(ValueError, match="`output` must not exist, or be empty"):
+    with pytest.raises(ValueError, match="`output` must not exist, or be an empty folder"):
         training.calibrate_codec(exported, files, exported)
     assert (exported / "tfsq.json").read_bytes() == written
 

@@ -1,6 +1,7 @@
 """Runs that are interrupted, diverge, or are called again."""
 
 import csv
+import fcntl
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from tests.training.small import SMALL, weights_of
 from tfsq import codec, training
+from tfsq.training import run_folder
 from tfsq.training.history import History, forget_epochs
 
 pytestmark = pytest.mark.usefixtures("eagerly")
@@ -184,6 +186,26 @@ def test_a_run_has_one_process(files, tmp_path):
     # One that was killed leaves a file behind, and no lock.
     assert (tmp_path / "run" / ".lock").exists()
     assert training.export_run(tmp_path / "run") == {"step": 2, "steps": 2, "card": True}
+
+
+def test_a_lock_that_was_taken_away_is_none(tmp_path, monkeypatch):
+    lock, removed = tmp_path / "run" / ".lock", []
+    flock = fcntl.flock
+
+    def flock_after_another_process_has_left(opened, operation):
+        if not removed:
+            removed.append(lock.stat().st_ino)
+            lock.unlink()
+        flock(opened, operation)
+
+    monkeypatch.setattr(run_folder.fcntl, "flock", flock_after_another_process_has_left)
+    with run_folder.locked(tmp_path / "run"):
+        assert len(removed) == 1
+        # Whoever comes later meets the file that is locked.
+        with pytest.raises(ValueError, match="Another process"), run_folder.locked(lock.parent):
+            pass
+        (lock.parent / "settings").touch()
+    assert lock.exists()
 
 
 @pytest.mark.slow  # Four exports; `test_cli` has one.

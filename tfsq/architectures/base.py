@@ -8,7 +8,13 @@ import tensorflow as tf
 
 from tfsq.architectures import transforms
 from tfsq.architectures.coders import Gains
-from tfsq.architectures.images import checked_images, cropped, pad_to_multiple, padded_size
+from tfsq.architectures.images import (
+    PIXEL_RANGE,
+    checked_images,
+    cropped,
+    pad_to_multiple,
+    padded_size,
+)
 from tfsq.architectures.rate_distortion_model import RateDistortionModel
 from tfsq.architectures.shortcut import check_shortcut
 from tfsq.entropy_models.base import deserialize_quantizers
@@ -18,7 +24,6 @@ from tfsq.layers.ladder import Ladder
 
 # The part that the synthesis receives.
 LATENT = "latent"
-_PIXEL_RANGE = 255.0
 _INITIAL_LMBDA = 0.01
 
 
@@ -222,7 +227,7 @@ class CompressionModel(RateDistortionModel):
         Returns:
           Tensor [batch, rows, columns, num_latents].
         """
-        return self.analysis(image / _PIXEL_RANGE - self._pixel_offset)
+        return self.analysis(image / PIXEL_RANGE - self._pixel_offset)
 
     def gains_at(self, quality=None, training=False) -> Gains:
         """Returns the gains of the latent; without a ladder, those of a step of 1.
@@ -255,7 +260,7 @@ class CompressionModel(RateDistortionModel):
           y_hat: Tensor [batch, rows, columns, num_latents].
         """
         pixels = tf.cast(self.synthesis(tf.cast(y_hat, self.compute_dtype)), tf.float32)
-        return (pixels + self._pixel_offset) * _PIXEL_RANGE
+        return (pixels + self._pixel_offset) * PIXEL_RANGE
 
     def padded(self, image):
         """Returns images as the methods above take them.

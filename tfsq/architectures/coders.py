@@ -20,8 +20,8 @@ import tensorflow as tf
 
 from tfsq.architectures.exact import exactly, on_grid, settled_scale
 from tfsq.entropy_models import LowerBoundedGaussianConditional
-from tfsq.entropy_models.base import refuse_unless
 from tfsq.layers import Gain
+from tfsq.range_coder.refusals import refuse_unless
 
 _ALL = slice(None)
 

@@ -237,6 +237,28 @@ class AtOnce(HyperpriorModel):
         """
         raise NotImplementedError
 
+    def predicted_in_steps(self, image, gains) -> tuple:
+        """Predicts latents by the layers as they are, and not exactly: nothing can be coded by it.
+
+        Args:
+          image: Tensor [batch, height, width, 3], both sizes multiples of `size_multiple`.
+          gains: What `gains_at` returned, for each image, or for several qualities of a single one.
+
+        Returns:
+          (y, loc, scale): float32 tensors [batch or qualities, height / 16, width / 16,
+          num_latents], in quantization steps; a loc of None is zero. The scale is what the network
+          predicts, before the bound.
+        """
+        latents = self.analyze(image)
+        z_hat = self.hyper_latent_model.quantize(latents[HYPER_LATENT])
+        coder = Estimator(self.latent_model, latents[LATENT], training=True)
+        scale, loc = self.predict_at_once(coder, z_hat)
+
+        def in_steps(tensor):
+            return None if tensor is None else tf.cast(gains.in_steps(tensor), tf.float32)
+
+        return in_steps(latents[LATENT]), in_steps(loc), in_steps(scale)
+
     def walk(self, coder, z_hat):
         if isinstance(coder, Estimator):
             return coder.code_piece(coder.start(), whole, *self.predict_at_once(coder, z_hat))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+# Of uint8, from which networks are given pixels within 1.
+PIXEL_RANGE = 255.0
 # Of images with other channels: what to do.
 _HINTS = {
     1: " Gray images are `tf.image.grayscale_to_rgb(image)`.",

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfsq._keras import saving
 from tfsq.architectures import transforms
-from tfsq.architectures.hyperprior import HYPER_LATENT, LATENT, AtOnce
+from tfsq.architectures.hyperprior import AtOnce
 from tfsq.architectures.local_statistics import PredictionPath
 
 
@@ -58,9 +58,6 @@ class MeanScaleHyperprior(AtOnce):
           (y, loc, scale), float32 tensors [batch, height / 16, width / 16, num_latents], in
           quantization steps; the scale is what the network predicts, before the bound.
         """
-        latents = self.analyze(tf.cast(image, tf.float32))
-        z_hat = self.hyper_latent_model.quantize(latents[HYPER_LATENT])
-        scale, loc = self.scale_and_loc(self.hyper_synthesis(z_hat))
-        gains = self.gains_at(**self.at_quality(quality, 1))
-        found = (gains.in_steps(tensor) for tensor in (latents[LATENT], loc, scale))
-        return tuple(tf.cast(tensor, tf.float32) for tensor in found)
+        image = tf.cast(image, tf.float32)
+        gains = self.gains_at(**self.at_quality(quality, tf.shape(image)[0]))
+        return self.predicted_in_steps(image, gains)

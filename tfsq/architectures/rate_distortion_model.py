@@ -13,7 +13,7 @@ from tfsq.layers import Gain
 from tfsq.layers.checks import check_positive
 from tfsq.layers.ladder import Ladder
 
-_METRICS, _METRICS_OF_A_RUNG = ("loss", "bpp", "mse", "psnr"), ("loss", "bpp", "psnr")
+METRICS, METRICS_OF_A_RUNG = ("loss", "bpp", "mse", "psnr"), ("loss", "bpp", "psnr")
 _NOT_COMPILED = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
@@ -74,13 +74,13 @@ class RateDistortionModel(Model):
         self.distortion = distortion
         # Keras would count metrics in an attribute or a dict among the weights of the model.
         self._means = types.SimpleNamespace(
-            **{name: tf.keras.metrics.Mean(name=name) for name in _METRICS}
+            **{name: tf.keras.metrics.Mean(name=name) for name in METRICS}
         )
         self._means_of_rungs = types.SimpleNamespace(
             **{
                 f"{name}_{rung}": tf.keras.metrics.Mean(name=f"{name}_{rung}")
                 for rung in range(1, len(self.ladder or ()) + 1)
-                for name in _METRICS_OF_A_RUNG
+                for name in METRICS_OF_A_RUNG
             }
         )
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from scipy import fft
 
 from tfsq._keras import saving
+from tfsq.architectures.images import PIXEL_RANGE
 from tfsq.layers.checks import check_integer, check_positive
 
 BLOCK = 16
@@ -19,7 +20,6 @@ COLORS = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]]
 # The energy of photographs falls with the squared frequency; that of a chroma is as low as that of
 # luma at so many times the squared frequency. `benchmarks/shortcut` measures how good a rule it is.
 COLOR_PENALTIES = (1, 20, 70)
-_PIXEL_RANGE = 255.0
 # The lambda for which kernels are as they are; for others they are scaled.
 _REFERENCE_LMBDA = 0.009
 
@@ -147,7 +147,7 @@ class DCTShortcut(tf.keras.layers.Layer):
     def build(self, input_shape):
         reference = quantization_step(_REFERENCE_LMBDA)
         ratio = quantization_step(self.lmbda) / reference
-        step = reference / _PIXEL_RANGE
+        step = reference / PIXEL_RANGE
         value = dct_kernel(self.channels) * (step if self.inverse else 1.0 / step)
         self.kernel = self.add_weight(
             name="kernel", shape=value.shape, initializer=tf.constant_initializer(value)

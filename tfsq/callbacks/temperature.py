@@ -254,5 +254,6 @@ class TemperatureCallback(tf.keras.callbacks.Callback):
         reporting.temperatures[self.name] = getattr(self._annealed[0], self.attribute)
 
     def _stop_reporting(self):
-        if isinstance(self.model.train_function, _ReportingTrainFunction):
-            self.model.train_function = self.model.train_function.train_function
+        reporting = getattr(self.model, "train_function", None)
+        if isinstance(reporting, _ReportingTrainFunction):
+            self.model.train_function = reporting.train_function

@@ -23,7 +23,15 @@ from typing import (
 import typer
 
 from tfsq.cli.shell import imported, reason_of, say, sentence
-from tfsq.files import check_not_inside, check_not_read, is_unfinished, leaving_out, resolved
+from tfsq.files import (
+    check_is_no_file,
+    check_not_inside,
+    check_not_read,
+    check_writable,
+    is_unfinished,
+    leaving_out,
+    resolved,
+)
 
 STANDARD_STREAM = "-"
 STANDARD_OUTPUTS = (STANDARD_STREAM, "/dev/stdout")
@@ -182,12 +190,7 @@ def check_target(
     """
     if file is None:
         return
-    if not file.parent.is_dir():
-        raise FileNotFoundError(f"No such folder: {file.parent}")
-    if resolved(file).is_dir():
-        raise IsADirectoryError(f"A folder, not a file to write: {file}")
-    if file.exists() and not file.is_file():
-        raise OSError(f"Not a regular file, which could be replaced: {file}")
+    check_writable(file)
     check_not_read(file, sources)
     if ending and file.suffix.lower() != ending:
         raise ValueError(
@@ -237,8 +240,7 @@ def targets_of(
       OSError: if a file to write exists, or is none that can be replaced.
       ValueError: if two files would be written to the same one, or there are none.
     """
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"A file, not a folder to write to: {folder}")
+    check_is_no_file(folder)
     found: Dict[Path, str] = {}
     pairs, there = [], 0
     # Two names of one file are two files to write.
@@ -291,7 +293,6 @@ def check_new_folder(folder: Path, force: bool, sources: Iterable):
     """
     for source in sources:
         check_not_inside(source, folder)
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"A file, not a folder to write: {folder}")
+    check_is_no_file(folder)
     if folder.is_dir() and any(folder.iterdir()) and not force:
         raise FileExistsError(f"{folder} is not empty; --force replaces files in it.")

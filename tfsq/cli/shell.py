@@ -195,10 +195,10 @@ def going_on(strict: bool) -> Iterator[Optional[Callable[[str], None]]]:
         raise typer.Exit(1)
 
 
-def console(stderr: bool = False) -> Console:
-    """Where tables and bars are shown."""
-    found = Console(stderr=stderr)
-    return found if found.is_terminal else Console(stderr=stderr, width=_UNLIMITED)
+def console() -> Console:
+    """Where tables are shown."""
+    found = Console()
+    return found if found.is_terminal else Console(width=_UNLIMITED)
 
 
 def cell(name) -> Text:

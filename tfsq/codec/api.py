@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from tfsq.architectures.base import LATENT
+from tfsq.architectures.hyperprior import HYPER_LATENT
 from tfsq.architectures.images import padded_size
 from tfsq.codec import tiling
 from tfsq.codec.codec import Codec
@@ -68,10 +70,14 @@ def _check_latents(latents: dict, size, codec: Codec) -> None:
         )
     multiple = codec.metadata["size_multiple"]
     padded = [padded_size(side, multiple) for side in (height, width)]
+    known = {LATENT: codec.metadata["latent_stride"], HYPER_LATENT: multiple}
     for name, latent in latents.items():
         shape = np.shape(latent)
         strides = [side / rows for side, rows in zip(padded, shape) if rows]
-        if len(shape) != 3 or len(strides) < 2 or strides[0] != strides[1]:
+        # A network of a user's own need not say what its strides are.
+        expected = known.get(name) if known[LATENT] else None
+        is_fitting = len(shape) == 3 and len(strides) >= 2 and strides[0] == strides[1]
+        if not is_fitting or (expected and strides[0] != expected):
             raise ValueError(
                 f"`latents` must have the rows and columns of an image of {width}x{height}. "
                 f"Received: shape {shape} of {name}"

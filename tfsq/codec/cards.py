@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 
-from tfsq.codec.saved_model import read_metadata, told_of_codec
+from tfsq.codec.saved_model import files_of, read_metadata, told_of_codec
 from tfsq.files import writing_whole
 
 CARD_FILE = "README.md"
@@ -136,8 +136,7 @@ def _digest_of(text: str) -> str:
 
 
 def _size_of(folder: pathlib.Path) -> int:
-    files = (file for file in folder.rglob("*") if file.is_file() and file.suffix != ".md")
-    return sum(file.stat().st_size for file in files)
+    return sum(file.stat().st_size for file in files_of(folder))
 
 
 def _header(facts: CardFacts) -> str:

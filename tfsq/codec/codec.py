@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
+import threading
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -46,6 +47,7 @@ class Codec:
       encode_predicted: (latent, scale, loc, quality) -> {"strings", "fingerprints", "y_hat"}, of
         the latent alone.
       folder: Where it was loaded from, None if it was not.
+      lock: For what only one thread at a time may do with its network.
     """
 
     metadata: dict
@@ -63,6 +65,7 @@ class Codec:
     predict: Callable | None = None
     bits_along: Callable | None = None
     encode_predicted: Callable | None = None
+    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock, repr=False)
 
     @functools.cached_property
     def ladder(self) -> Ladder | None:

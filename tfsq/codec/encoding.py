@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import tensorflow as tf
@@ -55,15 +56,14 @@ class Encoded:
         strings, fingerprints = self.strings, self.fingerprints
         return pack(Container(codec.model_id, height, width, strings, fingerprints, self.quality))
 
-    def decoded(self, size, codec: Codec, progress=tiling.ignored) -> np.ndarray:
+    def decoded(self, size, codec: Codec) -> np.ndarray:
         """Returns the pixels that a decoder will give, uint8 [height, width, 3].
 
         Args:
           size: Height and width of the image.
           codec: The codec.
-          progress: Called after every tile.
         """
-        return tiling.synthesize(self.y_hat, size, codec, progress)
+        return tiling.synthesize(self.y_hat, size, codec)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,6 +129,19 @@ def _strings_of(found: dict) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
     """Strings and their fingerprints."""
     fingerprints = tuple(part.tobytes() for part in found["fingerprints"].numpy())
     return tuple(found["strings"].numpy()), fingerprints
+
+
+def psnr(image, decoded) -> float:
+    """Returns the peak signal-to-noise ratio of decoded pixels, in dB; infinite of equal ones.
+
+    Args:
+      image: uint8 array [height, width, 3].
+      decoded: uint8 array of the same shape.
+    """
+    # Squares are exact in float32; in place, since images may be large.
+    error = np.subtract(image, decoded, dtype=np.float32)
+    mse = float(np.mean(np.square(error, out=error), dtype=np.float64))
+    return 10.0 * math.log10(255.0**2 / mse) if mse else math.inf
 
 
 def real_loss(image, encoded: Encoded, codec: Codec) -> float:

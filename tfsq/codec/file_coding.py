@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from tfsq.codec.api import check_quality, decode_container, encode_image, loaded
 from tfsq.codec.container import read
+from tfsq.codec.encoding import psnr
 from tfsq.codec.image_files import check_image, check_image_name, read_image, write_image
 from tfsq.codec.progress import ProgressCallback, ignored
 from tfsq.codec.targets import Target
-from tfsq.codec.verification import check_in_second_process
+from tfsq.codec.verification import check_in_second_process, check_verifiable
 from tfsq.files import check_not_read, writing_whole
 
 
@@ -102,17 +102,19 @@ def compress_file(
     """
     check_not_read(target, [source])
     image, codec = check_image(read_image(source)), loaded(model)
+    if verify:
+        check_verifiable(codec)
     check_quality(quality, codec)
     encoded = encode_image(image, codec, refine_steps, progress, quality)
     height, width = image.shape[:2]
-    data, psnr = encoded.packed((height, width), codec), None
+    data, found = encoded.packed((height, width), codec), None
     with writing_whole(target) as temporary:
         temporary.write_bytes(data)
         if verify:
             own = encoded.decoded((height, width), codec)
             check_in_second_process(temporary, codec, own)
-            psnr = float(tf.image.psnr(*(tf.cast(p, tf.float32) for p in (image, own)), 255.0))
-    return CompressedFile(height, width, len(data), encoded.quality, psnr)
+            found = psnr(image, own)
+    return CompressedFile(height, width, len(data), encoded.quality, found)
 
 
 def decompress_file(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from typing import Any
 
 import tensorflow as tf
@@ -13,8 +14,8 @@ from tfsq.architectures.hyperprior import HYPER_LATENT, AtOnce
 from tfsq.architectures.images import padded_size
 from tfsq.codec.container import FINGERPRINT_BYTES
 from tfsq.entropy_models import FactorizedEntropyModel
-from tfsq.entropy_models.base import refuse_unless
 from tfsq.layers import find
+from tfsq.range_coder.refusals import refuse_unless
 
 TRANSFORMS = ("analysis", "latents_of", "synthesis")
 FUNCTIONS = ("compress", "decompress", *TRANSFORMS, "encode", "decode")
@@ -74,6 +75,7 @@ class Graphs:
         self._names = sorted(model.parts)
         self._at = {"quality": tf.TensorSpec([], tf.float32, "quality")} if model.ladder else {}
         self._found: dict[str, Any] = {}
+        self._tracing = threading.RLock()
         # Here, since a graph that had built them could not be saved under a strategy.
         for part in find(model, FactorizedEntropyModel):
             part.update_tables()
@@ -107,10 +109,11 @@ class Graphs:
         Args:
           name: Which one.
         """
-        if name not in self._found:
-            function = tf.function(getattr(self, name), autograph=False)
-            self._found[name] = function.get_concrete_function(**self._arguments(name))
-        return self._found[name]
+        with self._tracing:
+            if name not in self._found:
+                function = tf.function(getattr(self, name), autograph=False)
+                self._found[name] = function.get_concrete_function(**self._arguments(name))
+            return self._found[name]
 
     def _call(self, name, **given):
         return self.traced(name)(**given)

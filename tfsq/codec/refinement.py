@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 
@@ -55,7 +56,8 @@ def annealed_layer(surrogate) -> AnnealedQuantizer:
 def gradients_of(codec: Codec, surrogate) -> Callable:
     """Returns the function that differentiates the loss of an image's latents.
 
-    Kept with the codec for the next image, since it takes seconds to trace.
+    Kept with the codec for the next image, since it takes seconds to trace. Several threads may
+    call it: one waits for the other, as layer and network are the same for all.
 
     Args:
       codec: The codec.
@@ -72,9 +74,15 @@ def gradients_of(codec: Codec, surrogate) -> Callable:
     layer = annealed_layer(surrogate)
     config = {key: value for key, value in layer.get_config().items() if key != "name"}
     key = ("gradients", type(layer), json.dumps(config, sort_keys=True))
-    if key not in codec.traced:
-        codec.traced[key] = _gradients_through(layer, codec.network)
-    return codec.traced[key]
+    with codec.lock:
+        if key not in codec.traced:
+            codec.traced[key] = _gradients_through(layer, codec.network)
+    return functools.partial(_one_at_a_time, codec.lock, codec.traced[key])
+
+
+def _one_at_a_time(lock, function, *args):
+    with lock:
+        return function(*args)
 
 
 def _gradients_through(layer, model) -> Callable:

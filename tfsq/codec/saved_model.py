@@ -8,6 +8,7 @@ import hashlib
 import json
 import pathlib
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ from tfsq.architectures import NETWORKS, CompressionModel
 from tfsq.codec.codec import Codec
 from tfsq.codec.errors import ModelError
 from tfsq.codec.graphs import FUNCTIONS, OF_SEARCHES, Graphs
-from tfsq.files import name_for_tensorflow, writing_folder
+from tfsq.files import check_is_no_file, name_for_tensorflow, writing_folder
 
 METADATA_FILE = "tfsq.json"
 # Of a variable in a checkpoint.
@@ -40,6 +41,7 @@ _LOADING_ERRORS = (
     ValueError,
     tf.errors.OpError,
 )
+_silent = threading.Lock()
 
 
 def _values_of(model) -> list[np.ndarray]:
@@ -58,12 +60,14 @@ def _hash_of(values) -> str:
 @contextlib.contextmanager
 def _without_gradient_warnings():
     """Silences TensorFlow's warning that `export` saved no gradients."""
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
+    # The verbosity is the process's: threads that load at once would restore each other's.
+    with _silent:
+        verbosity = logging.get_verbosity()
+        logging.set_verbosity(logging.ERROR)
+        try:
+            yield
+        finally:
+            logging.set_verbosity(verbosity)
 
 
 def _check(model) -> None:
@@ -149,8 +153,7 @@ def export(model: CompressionModel, path) -> dict:
 
 
 def _check_replaceable(path: pathlib.Path) -> None:
-    if path.exists() and not path.is_dir():
-        raise NotADirectoryError(f"A file, not a folder to write: {path}")
+    check_is_no_file(path)
     if path.is_dir() and any(path.iterdir()) and not (path / METADATA_FILE).exists():
         raise FileExistsError(f"Neither empty nor a codec, which would be replaced: {path}")
 
@@ -170,6 +173,15 @@ def _export(model, path: pathlib.Path) -> dict:
         tf.saved_model.save(module, str(folder), signatures=signatures, options=options)
     (path / METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n")
     return metadata
+
+
+def files_of(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the files of a codec, sorted, without the card that lies beside them.
+
+    Args:
+      folder: Folder of the codec.
+    """
+    return sorted(file for file in folder.rglob("*") if file.is_file() and file.suffix != ".md")
 
 
 def read_metadata(path) -> dict:

@@ -6,10 +6,11 @@ import functools
 import hashlib
 import json
 import pathlib
+import threading
 
 from tfsq.codec.codec import Codec
 from tfsq.codec.errors import ModelError
-from tfsq.codec.saved_model import METADATA_FILE, load
+from tfsq.codec.saved_model import METADATA_FILE, files_of, load
 
 SUMS_FILE = "SHA256SUMS"
 _NAME = "photographs"
@@ -23,6 +24,9 @@ _EARLIER = {
 }
 # Wheels hold it inside of the package, a clone beside it.
 _PLACES = (pathlib.Path(__file__).parents[1], pathlib.Path(__file__).parents[2])
+
+# Threads that ask at once wait for the one that loads.
+_loading = threading.Lock()
 
 
 def shipped_folder() -> pathlib.Path:
@@ -51,14 +55,21 @@ def shipped_model() -> pathlib.Path:
     return folder
 
 
-@functools.lru_cache(maxsize=1)
 def shipped_codec() -> Codec:
     """Loads the codec that comes with tfsq, of many rates: quality 1 has the smallest files.
+
+    It is loaded once, and kept.
 
     Raises:
       FileNotFoundError: as `shipped_model`.
       ModelError: as `shipped_model`.
     """
+    with _loading:
+        return _shipped_codec()
+
+
+@functools.lru_cache(maxsize=1)
+def _shipped_codec() -> Codec:
     return load(shipped_model())
 
 
@@ -68,12 +79,11 @@ def sums_of(folder: pathlib.Path) -> dict[str, str]:
     Args:
       folder: The folder.
     """
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.suffix != ".md")
     return {
         f"{folder.name}/{file.relative_to(folder).as_posix()}": hashlib.sha256(
             file.read_bytes()
         ).hexdigest()
-        for file in files
+        for file in files_of(folder)
     }
 
 

@@ -9,12 +9,11 @@ import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import tensorflow as tf
 from scipy import interpolate
 
 from tfsq.codec.codec import Codec
 from tfsq.codec.container import QUALITY_PARTS
-from tfsq.codec.encoding import Encoded, Predicted
+from tfsq.codec.encoding import Encoded, Predicted, psnr
 from tfsq.layers.checks import check_positive
 
 # Of a rate: a file that has at least so much of what it may have is near enough.
@@ -114,9 +113,7 @@ class _Search:
         return math.log(self._bytes(code))
 
     def _psnr(self, code: int) -> float:
-        both = (self._image, self.encoded(code).decoded(self._size, self._codec))
-        a, b = (tf.cast(pixels, tf.float32) for pixels in both)
-        return float(tf.image.psnr(a, b, 255.0))
+        return psnr(self._image, self.encoded(code).decoded(self._size, self._codec))
 
     def for_rate(self, target: Target) -> Encoded:
         limit = target.bytes_for(*self._size)
@@ -135,9 +132,9 @@ class _Search:
             raise self._out_of_reach(target)
         if highest <= goal:
             return self.encoded(self.high)
-        below, _ = crossing(self._log_bytes, goal, self.low, self.high, is_near)
-        if self._log_bytes(below) > goal:
+        if self._log_bytes(self.low) > goal:
             raise self._out_of_reach(target)
+        below, _ = crossing(self._log_bytes, goal, self.low, self.high, is_near)
         return self.encoded(below)
 
     def _guesses(self, aim: float) -> Iterator[int]:

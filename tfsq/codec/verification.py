@@ -14,20 +14,33 @@ from tfsq.codec.errors import VerificationError
 from tfsq.codec.image_files import read_image
 
 
+def check_verifiable(codec: Codec) -> None:
+    """Checks that a second process can load a codec.
+
+    Args:
+      codec: The codec.
+
+    Raises:
+      ValueError: if it was not loaded from a folder.
+    """
+    if codec.folder is None:
+        raise ValueError(
+            "`verify` needs a codec that was loaded from a folder, for the second process to "
+            "load. Received: model without a folder"
+        )
+
+
 def check_in_second_process(file: pathlib.Path, codec: Codec, expected: np.ndarray) -> None:
     """Decodes a file in a second process and compares the pixels.
 
     Args:
       file: `.tfsq` file.
-      codec: What made it.
+      codec: What made it, from a folder.
       expected: uint8 array [height, width, 3], the pixels.
 
     Raises:
-      ValueError: if `codec` was not loaded from a folder.
       VerificationError: if the pixels are others, or if there are none.
     """
-    if codec.folder is None:
-        raise ValueError("`verify` needs a codec that was loaded from a folder.")
     with tempfile.TemporaryDirectory() as folder:
         decoded = pathlib.Path(folder, "decoded.png")
         command = [sys.executable, "-m", "tfsq.codec", str(file), str(decoded), str(codec.folder)]

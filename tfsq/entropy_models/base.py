@@ -9,7 +9,9 @@ import tensorflow as tf
 from tfsq._keras import Layer
 from tfsq.layers import AdditiveUniformNoise, Quantizer, StraightThroughRounding
 from tfsq.layers.base import deserialize_layers
+from tfsq.layers.checks import as_number, check_integer
 from tfsq.layers.zero_center_quantization import ZeroCenterQuantization
+from tfsq.range_coder.refusals import refuse_unless
 
 # The range coder is given int32 symbols minus an offset; half that range leaves room for both.
 _LARGEST_SYMBOL = 2.0**30
@@ -30,6 +32,8 @@ class EntropyModel(Layer):
       **kwargs: passed to `tf.keras.layers.Layer`.
     """
 
+    _least_rank = 0
+
     def __init__(
         self,
         coding_rank: int,
@@ -41,22 +45,14 @@ class EntropyModel(Layer):
         range_coder_precision: int,
         **kwargs,
     ):
-        if int(coding_rank) != coding_rank or coding_rank < 0:
-            raise ValueError(
-                f"`coding_rank` must be an integer of at least 0. Received: {coding_rank}"
-            )
-        if not 0.0 < tail_mass < 1.0:
-            raise ValueError(f"`tail_mass` must be in (0, 1). Received: tail_mass={tail_mass}")
-        if not 1 <= range_coder_precision <= 16:
-            raise ValueError(
-                "`range_coder_precision` must be in [1, 16]. "
-                f"Received: range_coder_precision={range_coder_precision}"
-            )
+        coding_rank = check_integer("coding_rank", coding_rank, self._least_rank)
+        precision = check_integer("range_coder_precision", range_coder_precision, 1, 16)
+        if not 0.0 < as_number(tail_mass) < 1.0:
+            raise ValueError(f"`tail_mass` must be in (0, 1). Received: tail_mass={tail_mass!r}")
         super().__init__(autocast=False, **kwargs)
-        self.coding_rank = int(coding_rank)
+        self.coding_rank, self.range_coder_precision = coding_rank, precision
         self.compression = bool(compression)
         self.tail_mass = float(tail_mass)
-        self.range_coder_precision = int(range_coder_precision)
         if rate_quantizer is None:
             rate_quantizer = AdditiveUniformNoise()
         if reconstruction_quantizer is None:
@@ -135,27 +131,6 @@ class EntropyModel(Layer):
         )
         with tf.control_dependencies(check):
             return tf.cast(symbols, tf.int32)
-
-
-def refuse_unless(condition, message: str, received) -> list:
-    """Raises if `condition` is false, now if eager, when it runs if traced.
-
-    Args:
-      condition: Boolean scalar tensor.
-      message: What is required.
-      received: Scalar tensor, what was received instead.
-
-    Returns:
-      A list of control dependencies, empty if eager.
-
-    Raises:
-      tf.errors.InvalidArgumentError: if `condition` is false.
-    """
-    if not tf.executing_eagerly():
-        return [tf.debugging.Assert(condition, [message, received])]
-    if not condition:
-        raise tf.errors.InvalidArgumentError(None, None, f"{message} {received.numpy()}")
-    return []
 
 
 def deserialize_quantizers(config: dict) -> dict:

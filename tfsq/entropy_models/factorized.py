@@ -8,11 +8,12 @@ import tensorflow as tf
 
 from tfsq import range_coder
 from tfsq._keras import NO_AUTOCAST, saving
-from tfsq.entropy_models.base import EntropyModel, refuse_unless
+from tfsq.entropy_models.base import EntropyModel
 from tfsq.entropy_models.coding_tables import density_tables
 from tfsq.entropy_models.deep_factorized import DeepFactorized, shapes_and_initial_values
 from tfsq.layers import Quantizer
-from tfsq.layers.checks import checked_latent
+from tfsq.layers.checks import check_integer, check_positive, checked_latent
+from tfsq.range_coder.refusals import refuse_unless
 from tfsq.surrogates._numerics import widen
 from tfsq.surrogates.straight_through_rounding import straight_through_rounding
 
@@ -63,6 +64,8 @@ class FactorizedEntropyModel(EntropyModel):
       ValueError: if an argument is out of its range.
     """
 
+    _least_rank = 1
+
     def __init__(
         self,
         coding_rank: int,
@@ -76,10 +79,8 @@ class FactorizedEntropyModel(EntropyModel):
         range_coder_precision: int = 16,
         **kwargs,
     ):
-        if coding_rank < 1:
-            raise ValueError(f"`coding_rank` must be at least 1. Received: {coding_rank}")
-        if not init_scale > 0:
-            raise ValueError(f"`init_scale` must be above 0. Received: init_scale={init_scale}")
+        init_scale = check_positive("init_scale", init_scale)
+        widths = tuple(check_integer("num_filters", width, 1) for width in num_filters)
         super().__init__(
             coding_rank,
             rate_quantizer,
@@ -90,8 +91,7 @@ class FactorizedEntropyModel(EntropyModel):
             range_coder_precision,
             **kwargs,
         )
-        self.num_filters = tuple(num_filters)
-        self.init_scale = float(init_scale)
+        self.num_filters, self.init_scale = widths, init_scale
 
     def build(self, input_shape):
         channels = tf.TensorShape(input_shape)[-1]

@@ -6,6 +6,7 @@ import math
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from scipy import special
 
 _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 _SQRT_HALF_PI = math.sqrt(0.5 * math.pi)
@@ -128,9 +129,9 @@ def coded_gaussian_bits(residual, scale, tail_mass: float, precision: int) -> tf
     """Code length of a rounded residual, no more than the range coder spends on an outlier.
 
     That of `gaussian_bits`, unless the coder is cheaper, as it is where the model is wrong. In the
-    table of a scale, K = ceil(scale Phi^-1(1 - tail_mass / 2)) to either side of zero, no symbol
-    costs more than `precision` bits. Outside, it costs the escape symbol, a sign and an Elias
-    gamma code of |r| - K:
+    table of a scale, K = min(ceil(scale Phi^-1(1 - tail_mass / 2)), 2^(precision - 1) - 1) to
+    either side of zero, no symbol costs more than `precision` bits. Outside, it costs the escape
+    symbol, a sign and an Elias gamma code of |r| - K:
 
         -log2 max(P(|r| > K), 2^-precision) + 2 + 2 floor(log2(|r| - K))
 
@@ -149,7 +150,9 @@ def coded_gaussian_bits(residual, scale, tail_mass: float, precision: int) -> tf
     ideal = gaussian_bits(residual, scale)
     scale = tf.cast(scale, tf.float32)
     distance = tf.abs(tf.cast(residual, tf.float32))
-    last = tf.math.ceil(scale * tf.math.ndtri(tf.constant(1.0 - tail_mass / 2.0)))
+    # In float64: float32 has no such small masses below one.
+    last = tf.math.ceil(scale * float(-special.ndtri(tail_mass / 2.0)))
+    last = tf.minimum(last, 2.0 ** (precision - 1) - 1.0)
     outside = tf.maximum(tf.math.erfc((last + 0.5) / scale * _SQRT_HALF), 2.0**-precision)
     gamma = 2.0 + 2.0 * tf.floor(_log2(tf.maximum(distance - last, 1.0)))
     most = tf.where(distance <= last, float(precision), gamma - _log2(outside))

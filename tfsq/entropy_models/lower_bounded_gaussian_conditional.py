@@ -6,12 +6,13 @@ import tensorflow as tf
 
 from tfsq import range_coder
 from tfsq._keras import saving
-from tfsq.entropy_models.base import EntropyModel, refuse_unless
+from tfsq.entropy_models.base import EntropyModel
 from tfsq.entropy_models.coding_tables import gaussian_tables
 from tfsq.entropy_models.gaussian_bits import coded_gaussian_bits, gaussian_bits
 from tfsq.entropy_models.scale_table import ScaleTable
 from tfsq.layers import Quantizer
 from tfsq.layers.checks import checked_latent
+from tfsq.range_coder.refusals import refuse_unless
 from tfsq.surrogates._numerics import widen
 from tfsq.surrogates.straight_through_rounding import straight_through_rounding
 
@@ -56,9 +57,6 @@ class LowerBoundedGaussianConditional(EntropyModel):
       tail_mass: Probability that is left to the escape code of the range coder.
       range_coder_precision: Bits of the quantized probabilities, 1 to 16.
       **kwargs: passed to `tf.keras.layers.Layer`.
-
-    Attributes:
-      scale_thresholds: float64 array [number of scales - 1], where the table entry changes.
 
     Call arguments:
       bottleneck: Floating-point tensor [..., coding unit], the latent.
@@ -125,7 +123,7 @@ class LowerBoundedGaussianConditional(EntropyModel):
         """Rounds to integers away from `loc`, with the straight-through gradient.
 
         Args:
-          bottleneck: Floating-point tensor of any shape.
+          bottleneck: Floating-point tensor of at least `coding_rank` dimensions.
           loc: Tensor of the shape and dtype of `bottleneck`; None is zero.
 
         Returns:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfsq.entropy_models.bounds import lower_bound, upper_bound
+from tfsq.layers.checks import as_number, check_integer
 
 # Steps of the table in log scale. A scale is then at most e = 0.065 from the nearest entry, which
 # costs a Gaussian e^2 nats: less than 0.007 bit a symbol.
@@ -31,17 +32,16 @@ class ScaleTable:
     """
 
     def __init__(self, lower_bound: float, upper_bound: float, num_scales: int):
-        if not 0.0 < lower_bound < upper_bound < math.inf:
+        if not 0.0 < as_number(lower_bound) < as_number(upper_bound) < math.inf:
             raise ValueError(
                 "`scale_lower_bound` and `scale_upper_bound` must satisfy "
                 "0 < scale_lower_bound < scale_upper_bound < inf. Received: "
                 f"scale_lower_bound={lower_bound}, scale_upper_bound={upper_bound}"
             )
-        if num_scales < 2:
-            raise ValueError(f"`num_scales` must be at least 2. Received: num_scales={num_scales}")
+        num_scales = check_integer("num_scales", num_scales, 2)
         self.lower_bound, self.upper_bound = float(lower_bound), float(upper_bound)
         log_range = math.log(self.upper_bound / self.lower_bound)
-        self.num_scales = max(int(num_scales), math.ceil(log_range / _LARGEST_LOG_STEP) + 1)
+        self.num_scales = max(num_scales, math.ceil(log_range / _LARGEST_LOG_STEP) + 1)
         self._log_step = log_range / (self.num_scales - 1)
         steps = np.arange(self.num_scales)
         self.scales = self.lower_bound * np.exp(steps * self._log_step)

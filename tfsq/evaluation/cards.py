@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import pathlib
 import statistics
 from collections.abc import Iterator, Sequence
 
-from tfsq.codec import ModelError
-from tfsq.codec.saved_model import METADATA_FILE
+from tfsq.codec.saved_model import read_metadata
 from tfsq.evaluation.comparison import Curve, Measurement, read_comparison
 from tfsq.files import resolved
 
@@ -62,13 +59,8 @@ def card_figures(figures, folder) -> str:
       ModelError: if the folder is not an exported codec.
     """
     figures, folder = pathlib.Path(figures), pathlib.Path(folder)
-    try:
-        metadata = json.loads((folder / METADATA_FILE).read_text())
-        rungs, lmbda = len(metadata.get("lmbdas") or ()), metadata["lmbda"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(
-            f"`figures` must be of an exported codec. Received: {folder} ({error})"
-        ) from error
+    metadata = read_metadata(folder)
+    rungs, lmbda = len(metadata.get("lmbdas") or ()), metadata["lmbda"]
     groups = list(_groups_of(figures))
     fitting = [
         group
@@ -91,7 +83,7 @@ def _groups_of(figures: pathlib.Path) -> Iterator[list[Measurement]]:
     """The measurements of each model and quality that means are over."""
     try:
         curves = read_comparison(figures)
-    except (ValueError, TypeError, csv.Error) as error:
+    except ValueError as error:
         raise ValueError(
             f"`figures` must be a CSV file of `tfsq evaluate`. Received: {figures} ({error})"
         ) from error

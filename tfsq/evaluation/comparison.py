@@ -279,23 +279,30 @@ def read_comparison(path: str | os.PathLike) -> list[Curve]:
 
     Raises:
       OSError: if the file cannot be read.
-      ValueError: if it has other columns.
+      ValueError: if it has other columns, or a row that is none of a measurement.
     """
-    found: list[Measurement] = []
-    with pathlib.Path(path).open(newline="", **_ENCODING) as file:
-        reader = csv.DictReader(file)
-        if not set(_COLUMNS) <= set(reader.fieldnames or ()):
-            raise ValueError(
-                f"{path} must have the columns {_COLUMNS}. Received: {reader.fieldnames}"
-            )
-        for _, group in itertools.groupby(reader, lambda r: (r["codec"], r["quality"])):
-            rows = list(group)
-            # The last one is their mean; a file may be called so, too.
-            found += map(_measurement_of_row, rows[:-1] if rows[-1]["file"] == _MEAN else rows)
+    try:
+        found = [_measurement_of_row(row) for row in _rows_in(path)]
+    except (TypeError, ValueError, csv.Error) as error:
+        raise ValueError(f"{path} is no CSV file of measurements: {error}") from error
     rates = {(m.codec, m.quality) for m in found}
     # What a file does not say of a model of many rates that was measured at one.
     names = [name for name, _ in rates]
     return _curves(found, {name for name in names if names.count(name) > 1})
+
+
+def _rows_in(path) -> list[dict[str, str]]:
+    """The rows of single files."""
+    found: list[dict] = []
+    with pathlib.Path(path).open(newline="", **_ENCODING) as file:
+        reader = csv.DictReader(file)
+        if not set(_COLUMNS) <= set(reader.fieldnames or ()):
+            raise ValueError(f"it must have the columns {_COLUMNS}. Received: {reader.fieldnames}")
+        for _, group in itertools.groupby(reader, lambda r: (r["codec"], r["quality"])):
+            rows = list(group)
+            # The last one is their mean; a file may be called so, too.
+            found += rows[:-1] if rows[-1]["file"] == _MEAN else rows
+    return found
 
 
 def _measurement_of_row(row: dict[str, str]) -> Measurement:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfsq import codec as codecs
 from tfsq.architectures.ms_ssim import SMALLEST_SIZE, ms_ssim
 from tfsq.codec import Codec, tiling
+from tfsq.codec.encoding import psnr
 from tfsq.codec.image_files import check_image
 
 
@@ -68,7 +69,6 @@ def figures_of(image, data: bytes, decoded) -> Figures:
       data: The bytes of the file.
       decoded: uint8 array of the same shape, what a decoder made of `data`.
     """
-    mse = np.mean(np.square(image.astype(np.float64) - decoded))
     height, width = image.shape[:2]
     similarity = None
     if min(height, width) >= SMALLEST_SIZE:
@@ -76,7 +76,7 @@ def figures_of(image, data: bytes, decoded) -> Figures:
         similarity = float(ms_ssim(*both)[0])
     return Figures(
         bpp=8 * len(data) / (height * width),
-        psnr=float(10 * np.log10(255**2 / mse)) if mse else float("inf"),
+        psnr=psnr(image, decoded),
         ms_ssim=similarity,
         file_bytes=len(data),
     )

@@ -8,22 +8,22 @@ import numpy as np
 import tensorflow as tf
 
 
-def check_integer(name: str, value, least: int) -> int:
+def check_integer(name: str, value, least: int, most: int | None = None) -> int:
     """Returns `value` as an integer.
 
     Args:
       name: The argument to name in the error.
       value: A number.
       least: Its smallest value.
+      most: Its largest value; None if there is none.
 
     Raises:
-      ValueError: if `value` is not an integer of at least `least`.
+      ValueError: if `value` is not an integer from `least` to `most`.
     """
     is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not is_integer or value < least:
-        raise ValueError(
-            f"`{name}` must be an integer of at least {least}. Received: {name}={value!r}"
-        )
+    if not is_integer or value < least or (most is not None and value > most):
+        wanted = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise ValueError(f"`{name}` must be an integer {wanted}. Received: {name}={value!r}")
     return int(value)
 
 
@@ -38,7 +38,8 @@ def check_positive(name: str, value) -> float:
       ValueError: if `value` is not positive and finite in float32.
     """
     number = as_number(value)
-    if not 0.0 < number <= tf.float32.max:
+    # Also what float32 turns into zero.
+    if not (number <= tf.float32.max and np.float32(number) > 0.0):
         raise ValueError(
             f"`{name}` must be positive and finite in float32. Received: {name}={value!r}"
         )
@@ -63,10 +64,12 @@ def check_temperature(value, name: str = "temperature") -> float:
 
 
 def as_number(value) -> float:
-    """Returns `value` as a float, NaN if it is not a number."""
+    """Returns `value` as a float, NaN if it is not a number, or is a text that reads as one."""
+    if isinstance(value, (str, bytes)):
+        return math.nan
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.nan
 
 

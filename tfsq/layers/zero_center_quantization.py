@@ -58,11 +58,7 @@ class ZeroCenterQuantization(tf.keras.layers.Layer):
         rate_quantizer: Quantizer | None = None,
         **kwargs,
     ):
-        if stop_gradient not in _STOP_GRADIENTS:
-            raise ValueError(
-                f"`stop_gradient` must be one of {_STOP_GRADIENTS}. "
-                f"Received: stop_gradient={stop_gradient!r}"
-            )
+        check_stop_gradient(stop_gradient)
         for name, layer in (("quantizer", quantizer), ("rate_quantizer", rate_quantizer)):
             if not isinstance(layer, Quantizer) and not (layer is None and name != "quantizer"):
                 raise TypeError(f"`{name}` must be a tfsq quantizer layer. Received: {layer!r}")
@@ -108,6 +104,22 @@ class ZeroCenterQuantization(tf.keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         return cls(**deserialize_layers(config, ("quantizer", "rate_quantizer")))
+
+
+def check_stop_gradient(stop_gradient) -> None:
+    """Checks the argument of that name.
+
+    Args:
+      stop_gradient: What was given.
+
+    Raises:
+      ValueError: if it is neither "partial" nor "none".
+    """
+    if stop_gradient not in _STOP_GRADIENTS:
+        raise ValueError(
+            f"`stop_gradient` must be one of {_STOP_GRADIENTS}. "
+            f"Received: stop_gradient={stop_gradient!r}"
+        )
 
 
 @contextlib.contextmanager

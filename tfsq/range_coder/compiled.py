@@ -79,21 +79,24 @@ def _load() -> None:
         if _compiled is not None or _failure is not None:
             return
         try:
-            import numba
-        except ImportError as error:
+            _compiled = _imported_and_compiled()
+        except Exception as error:
             _failure = str(error)
-            return
-        try:
-            _compiled = _compile(numba, cache=True)
-        except Exception:  # no folder that it can write to, or a damaged file in it
-            try:
-                _compiled = _compile(numba, cache=False)
-            except Exception as error:
-                _failure = str(error)
-                warnings.warn(
-                    f"numba cannot compile the range coder, which runs slowly without it: {error}",
-                    stacklevel=2,
-                )
+            if isinstance(error, ModuleNotFoundError) and error.name == "numba":
+                return  # not installed
+            warnings.warn(
+                f"numba cannot compile the range coder, which runs slowly without it: {error}",
+                stacklevel=2,
+            )
+
+
+def _imported_and_compiled() -> Loops:
+    import numba
+
+    try:
+        return _compile(numba, cache=True)
+    except Exception:  # no folder that it can write to, or a damaged file in it
+        return _compile(numba, cache=False)
 
 
 def _compile(numba: Any, cache: bool) -> Loops:

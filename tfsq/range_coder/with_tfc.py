@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfsq.range_coder.kernels import LARGEST
+from tfsq.range_coder.refusals import refuse_unless
 
 # Either has the ops; the latter has nothing else, and is for later versions of TensorFlow.
 PACKAGES = ("tensorflow_compression", "tensorflow_compression_ops")
@@ -38,7 +39,7 @@ def start_encoding(batch_shape, table):
     """As `tfsq.range_coder.start_encoding`, like all functions of this module."""
     # Here TFC does not raise, as its other ops do, but crash.
     some = tf.reduce_prod(batch_shape) > 0
-    check = _refuse_unless(some, "TFC does not code an empty batch. Received: shape=", batch_shape)
+    check = refuse_unless(some, "TFC does not code an empty batch. Received: shape=", batch_shape)
     with tf.control_dependencies(check):
         return ops().create_range_encoder(batch_shape, table)
 
@@ -48,7 +49,7 @@ def encode(state, table, indexes, symbols):
     # TFC never returns when it is given a symbol that is much further out. The two reductions are
     # quicker than one of comparisons.
     least, most = tf.reduce_min(symbols), tf.reduce_max(symbols)
-    check = _refuse_unless(
+    check = refuse_unless(
         (tf.size(symbols) == 0) | ((least >= -LARGEST) & (most <= LARGEST)),
         f"`symbols` must be in [{-LARGEST}, {LARGEST}]. Received symbols from and to:",
         tf.stack([least, most]),
@@ -95,12 +96,3 @@ def decode(state, table, indexes):
 def finish_decoding(state, strings):
     """Checks the ends of the strings."""
     return tf.equal(ops().entropy_encode_finalize(state[1]), strings)
-
-
-def _refuse_unless(condition: tf.Tensor, message: str, received: tf.Tensor) -> list:
-    """Raises InvalidArgumentError, now or by the control dependencies that it returns."""
-    if not tf.executing_eagerly():
-        return [tf.debugging.Assert(condition, [message, received])]
-    if not condition:
-        raise tf.errors.InvalidArgumentError(None, None, f"{message} {received.numpy()}")
-    return []

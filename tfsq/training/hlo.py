@@ -8,9 +8,9 @@ import re
 
 import tensorflow as tf
 
+from tfsq.architectures.rate_distortion_model import METRICS
 from tfsq.training.settings import TrainingSettings
 
-METRICS = ("loss", "bpp", "mse", "psnr")
 # HLO's names.
 _DTYPES = {
     "bf16": "bfloat16",

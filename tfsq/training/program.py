@@ -16,14 +16,16 @@ import numpy as np
 import tensorflow as tf
 
 from tfsq import layers
+from tfsq._keras import saving
 from tfsq._version import __version__
 from tfsq.architectures import DCTShortcut
+from tfsq.architectures.rate_distortion_model import METRICS
 from tfsq.files import checked_empty, writing_folder
 from tfsq.layers.base import AnnealedQuantizer, StochasticQuantizer
 from tfsq.layers.seeded import Seeded
 from tfsq.training import run_folder, state_files
 from tfsq.training.data import crops_dataset, training_images
-from tfsq.training.hlo import METRICS, export_step
+from tfsq.training.hlo import export_step
 from tfsq.training.program_images import IMAGES, packed_images, size_of, write_images
 from tfsq.training.settings import (
     TrainingSettings,
@@ -189,8 +191,9 @@ def _seeded_model(settings):
 def _seeded(identifier, *entropy):
     layer = layers.get(identifier)
     if not isinstance(layer, StochasticQuantizer) or layer.generator is not None:
-        return layer
-    return type(layer).from_config({**layer.get_config(), "seed": _seed_of(*entropy)})
+        return identifier
+    seeded = type(layer).from_config({**layer.get_config(), "seed": _seed_of(*entropy)})
+    return saving.serialize_keras_object(seeded)
 
 
 def _seed_of(*entropy) -> int:

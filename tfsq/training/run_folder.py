@@ -7,6 +7,7 @@ import dataclasses
 import fcntl
 import json
 import math
+import os
 import pathlib
 from collections.abc import Iterator, Sequence
 
@@ -157,13 +158,8 @@ def locked(output: pathlib.Path) -> Iterator[None]:
         raise NotADirectoryError(f"A file, not the folder of a run: {output}")
     _check_is_run(output)
     is_new = not output.exists()
-    output.mkdir(parents=True, exist_ok=True)
     lock = output / _LOCK
-    with lock.open("a") as opened:
-        try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(f"Another process works on the run in {output}.") from error
+    with _locked_file(lock, output):
         try:
             yield
         finally:
@@ -171,6 +167,22 @@ def locked(output: pathlib.Path) -> Iterator[None]:
                 lock.unlink()
                 if is_new:
                     output.rmdir()
+
+
+def _locked_file(lock: pathlib.Path, output: pathlib.Path):
+    """Opens and locks the file of that name, and none that another process has taken away."""
+    while True:
+        output.mkdir(parents=True, exist_ok=True)
+        opened = lock.open("a")
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(opened.fileno()), lock.stat()):
+                    return opened
+        except BlockingIOError as error:
+            opened.close()
+            raise ValueError(f"Another process works on the run in {output}.") from error
+        opened.close()
 
 
 def _check_is_run(output: pathlib.Path) -> None:

@@ -15,15 +15,18 @@ from tfsq.architectures.distortions import distortion_of
 from tfsq.architectures.shortcut import check_shortcut
 from tfsq.callbacks import SoftThenHard, TemperatureCallback
 from tfsq.layers.base import AnnealedQuantizer
-from tfsq.layers.checks import check_positive, check_temperature
+from tfsq.layers.checks import check_integer, check_positive, check_temperature
 from tfsq.layers.ladder import Ladder
+from tfsq.layers.zero_center_quantization import check_stop_gradient
 from tfsq.training.muon import Muon
 
 # What CompressAI weighs 1 - MS-SSIM with, over what it weighs the squared error with for the same
 # rate: 1220 to 1330, from one quality to the next.
 _MS_SSIM_LMBDA = 1270.0
 # What TensorFlow counts with in places.
-_LARGEST_COUNT = 2**31
+_LARGEST_COUNT = 2**31 - 1
+_LARGEST_SEED = 2**32 - 1
+_COUNTS = ("steps", "steps_per_epoch", "batch_size", "crop_size", "num_filters", "num_latents")
 _LMBDA = 0.01
 _POLICIES = ("float32", "mixed_bfloat16")
 _OF_HYPERPRIORS = ("scale_lower_bound", "hyper_width")
@@ -68,7 +71,7 @@ class TrainingSettings:
         every crop.
       learning_rate: Of `Muon` at the start; it falls to zero along a cosine. 4e-3 is a little
         better for a few thousand steps, and far worse for tens of thousands.
-      seed: Seeds weights, crops and noise; in [0, 2^32).
+      seed: Seeds weights, crops and noise; from 0 to 2^32 - 1.
       policy: Keras dtype policy of the network, "float32" or "mixed_bfloat16".
 
     Raises:
@@ -102,11 +105,7 @@ class TrainingSettings:
 
     def __post_init__(self):
         self._settle_lmbdas()
-        for name in ("steps", "steps_per_epoch", "batch_size", "crop_size"):
-            if not 1 <= getattr(self, name) < _LARGEST_COUNT:
-                raise ValueError(
-                    f"`{name}` must be at least 1, and below 2^31. Received: {getattr(self, name)}"
-                )
+        self._check_integers()
         network = NETWORKS.get(self.architecture)
         if network is None:
             raise ValueError(
@@ -120,8 +119,9 @@ class TrainingSettings:
                     f"`{name}` must be None for {self.architecture}, which has no hyperprior. "
                     f"Received: {name}={value}"
                 )
-        if self.hyper_width is not None and self.hyper_width < 1:
-            raise ValueError(f"`hyper_width` must be at least 1. Received: {self.hyper_width}")
+        if self.scale_lower_bound is not None:
+            check_positive("scale_lower_bound", self.scale_lower_bound)
+        check_stop_gradient(self.stop_gradient)
         check_shortcut(self.shortcut)
         if self.crop_size % network.size_multiple:
             raise ValueError(
@@ -134,14 +134,9 @@ class TrainingSettings:
                 raise ValueError(
                     f"`{name}` must be in [0, 1). Received: {name}={getattr(self, name)}"
                 )
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"`seed` must be in [0, 2^32). Received: seed={self.seed}")
-        for name in ("reconstruction_quantizer", "rate_quantizer"):
-            if getattr(self, name) is not None:
-                try:
-                    layers.get(getattr(self, name))
-                except (TypeError, ValueError) as error:
-                    raise ValueError(f"`{name}` is no quantizer: {error}") from error
+        _check_quantizer("reconstruction_quantizer", self.reconstruction_quantizer)
+        if self.rate_quantizer is not None:
+            _check_quantizer("rate_quantizer", self.rate_quantizer)
         for name in ("initial_temperature", "final_temperature"):
             check_temperature(getattr(self, name), name)
         if not self.final_temperature <= self.initial_temperature:
@@ -156,10 +151,15 @@ class TrainingSettings:
                 "`least_detail` must be finite and not negative. "
                 f"Received: least_detail={self.least_detail}"
             )
-        if not 0.0 < self.learning_rate < math.inf:
-            raise ValueError(
-                f"`learning_rate` must be positive and finite. Received: {self.learning_rate}"
-            )
+        check_positive("learning_rate", self.learning_rate)
+
+    def _check_integers(self):
+        """Writes them as Python's, as JSON has them."""
+        counts = _COUNTS if self.hyper_width is None else (*_COUNTS, "hyper_width")
+        for name in counts:
+            value = check_integer(name, getattr(self, name), 1, _LARGEST_COUNT)
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "seed", check_integer("seed", self.seed, 0, _LARGEST_SEED))
 
     def _settle_lmbdas(self):
         """Writes what None stands for, and a list in the place of another sequence, as JSON has."""
@@ -176,6 +176,15 @@ class TrainingSettings:
                 f"`lmbda` must be None, or the middle of `lmbdas`, {expected:g}. "
                 f"Received: lmbda={self.lmbda}, lmbdas={self.lmbdas}"
             )
+
+
+def _check_quantizer(name: str, identifier) -> None:
+    if not isinstance(identifier, (str, dict)):
+        raise ValueError(f"`{name}` must be a name or a config. Received: {name}={identifier!r}")
+    try:
+        layers.get(identifier)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`{name}` is no quantizer: {error}") from error
 
 
 def _lmbda_of_squared_error(settings) -> float:

@@ -10,15 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfsq.architectures import CompressionModel
-from tfsq.architectures.coders import Estimator
 from tfsq.architectures.distortions import distortion_of
-from tfsq.architectures.hyperprior import HYPER_LATENT, LATENT, AtOnce
+from tfsq.architectures.hyperprior import AtOnce
 from tfsq.architectures.images import cropped
+from tfsq.architectures.rate_distortion_model import METRICS, METRICS_OF_A_RUNG
 from tfsq.codec.image_files import check_image
 from tfsq.layers.checks import check_integer
 
-_LOGGED = ("loss", "bpp", "mse", "psnr")
-_OF_RUNGS = ("loss", "bpp", "psnr")
 # Epochs of a run that have pictures, and images whose latents make the histograms.
 _MOST_EPOCHS, _MOST_IMAGES = 32, 16
 _SIDE = 512  # Of pictures, at most.
@@ -86,7 +84,7 @@ class Validation(tf.keras.callbacks.Callback):
             self._predict = tf.function(self._predicted, input_signature=signature)
 
     def on_epoch_end(self, epoch, logs=None):
-        found: dict[str, list] = {name: [] for name in _LOGGED}
+        found: dict[str, list] = {name: [] for name in METRICS}
         pictures = []
         for number, image in enumerate(self.images):
             values, reconstruction = self._code(image[np.newaxis])
@@ -112,7 +110,7 @@ class Validation(tf.keras.callbacks.Callback):
     def _figures(self, found: dict[str, np.ndarray]) -> dict[str, float]:
         """What is logged, of arrays [images, rungs]."""
         figures = {f"val_{name}": float(rows.mean()) for name, rows in found.items()}
-        for name in _OF_RUNGS:
+        for name in METRICS_OF_A_RUNG:
             means = found[name].mean(axis=0)
             figures |= {f"val_{name}{rung}": float(m) for rung, m in zip(self._rungs(), means)}
         return figures
@@ -142,20 +140,14 @@ class Validation(tf.keras.callbacks.Callback):
         lmbda = model.ladder.lmbdas_at(**at) if model.ladder else model.lmbda
         values = model.loss_of(original, reconstruction, bits, lmbda)
         pixels = tf.saturate_cast(tf.round(reconstruction), tf.uint8)
-        return {name: values[name] for name in _LOGGED}, pixels
+        return {name: values[name] for name in METRICS}, pixels
 
     def _predicted(self, image):
         """The predicted scales of an image and its residuals, in steps, [rungs, ...]."""
-        model, at = self.model, self._at_rungs()
-        latents = model.analyze(model.padded(image))
-        z_hat = model.hyper_latent_model.quantize(latents[HYPER_LATENT])
-        # By the layers as they are: nothing is coded by it.
-        coder = Estimator(model.latent_model, latents[LATENT], training=True)
-        scale, loc = model.predict_at_once(coder, z_hat)
-        residual = latents[LATENT] if loc is None else latents[LATENT] - loc
-        gains = model.gains_at(**at)
-        found = (gains.in_steps(tensor) for tensor in (scale, residual))
-        return tuple(tf.cast(tensor, tf.float32) for tensor in found)
+        model = self.model
+        gains = model.gains_at(**self._at_rungs())
+        y, loc, scale = model.predicted_in_steps(model.padded(image), gains)
+        return scale, y if loc is None else y - loc
 
     def _write(self, epoch: int, pictures: list) -> None:
         if self._writer is None:

@@ -100,7 +100,7 @@ def test_results_of_other_programs_and_full_folders_are_refused(exported, result
         training.collect(other, result, tmp_path / "run")
     with pytest.raises(ValueError, match=r"`run` must name one of the runs .*'one'.*run='two'"):
         training.collect(exported, result, tmp_path / "run", "two")
-    with pytest.raises(ValueError, match="`output` must not exist, or be empty"):
+    with pytest.raises(ValueError, match="`output` must not exist, or be an empty folder"):
         training.collect(exported, result, other)
 
 

@@ -154,7 +154,7 @@ def test_largest_size_is_kept_and_what_is_left_out_is_named(files, tmp_path):
 
 def test_folder_of_something_else_is_not_replaced(files, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(ValueError, match="`folder` must not exist, or be empty"):
+    with pytest.raises(ValueError, match="`folder` must not exist, or be an empty folder"):
         training.export_program(files, tmp_path, settings_of())
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
