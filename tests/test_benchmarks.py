@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks.accelerator import prepare
+
 BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
 FOLDER = BENCHMARKS / "rate_distortion"
 
@@ -274,6 +276,14 @@ def test_recipes_begin_where_they_say():
     assert np.isfinite(found["stages"][1]).all()
 
 
+@pytest.mark.slow  # A network for each beginning.
+def test_all_beginnings_of_recipes_can_be_built():
+    recipes = load("recipes", BENCHMARKS / "recipe")
+    for recipe in {recipe.beginning: recipe for recipe in recipes.RECIPES}.values():
+        model = recipes.network(recipe, 0.003)
+        assert np.isfinite(model.transform(np.zeros([1, 64, 64, 3], "f"))).all(), recipe.beginning
+
+
 @pytest.fixture
 def refinement(tmp_path, monkeypatch):
     module = load("run", BENCHMARKS / "refinement")
@@ -306,3 +316,13 @@ def test_refinement_is_reported_from_the_csv_file_alone(refinement, tmp_path, mo
     assert "| SGA | 500 | 10 | -6 | -6 | -6 | 4 |" in (tmp_path / "bd_rates.md").read_text()
     assert (tmp_path / "gain.png").stat().st_size > 100
     assert (tmp_path / "table.md").stat().st_size > 100
+
+
+def test_the_two_calls_of_a_study_have_its_arms_between_them():
+    for lmbda in (0.0018, 0.013):
+        calls = [
+            re.findall(rf"--run (\S+):{lmbda}:/tmp/result/start", command)
+            for command in prepare.study_commands(lmbda)
+        ]
+        assert [len(names) for names in calls] == [4, 3]
+        assert len({*calls[0], *calls[1]}) == len(prepare.STUDY["arms"]) == 7

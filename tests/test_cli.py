@@ -19,7 +19,8 @@ from PIL import Image
 from tests import tiny
 from tests.command_line import run
 from tests.photographs import photograph
-from tfsq import codec, evaluation
+from tfsq import codec, evaluation, training
+from tfsq.cli import coding
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
 
@@ -379,3 +380,25 @@ def test_train_interrupted_and_resumed(tiny_network, eagerly, tmp_path):
     other = run(*arguments, "--lmbda", 0.5)
     assert other.exit_code == 1
     assert "holds a run with other settings: --lmbda 0.01, now 0.5" in other.output
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("60000", 60_000), ("60kB", 60_000), ("2 MB", 2_000_000), ("3KiB", 3072), ("1.5MiB", 1572864)],
+)
+def test_sizes_have_units(text, size):
+    assert coding._bytes(text) == size
+
+
+def test_options_of_programs_reach_them(tmp_path, monkeypatch):
+    signature, seen = inspect.signature(training.export_program), {}
+
+    def export_program(*given):
+        seen.update(signature.bind(*given).arguments)
+        return {"left_out": [], "bytes": 0, "images": 1}
+
+    monkeypatch.setattr(training, "export_program", export_program)
+    codec.write_image(photograph()[:64, :64], tmp_path / "a.png")
+    given = ("program", tmp_path / "a.png", "--output", tmp_path / "p", "--half", "--max-size", 3)
+    assert run(*given).exit_code == 0
+    assert (seen["half"], seen["max_size"], seen["start"]) == (True, 3.0, None)

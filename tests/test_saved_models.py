@@ -7,6 +7,7 @@ import pytest
 from benchmarks.shipped import make
 from tests.photographs import photograph
 from tfsq import codec, evaluation
+from tfsq.codec.saved_model import read_metadata
 
 QUALITIES = (1, 2, 3, 4, 5, 6, 7)
 IMAGE = photograph()[50:242, 100:356]
@@ -56,6 +57,7 @@ def test_card_is_that_which_results_and_folder_give():
     assert "../" not in text
     authors = [line for line in AUTHORS.read_text().splitlines() if line.startswith("- ")]
     assert authors and all(line in text for line in authors)
+    assert (make.RESULTS / make.WEIGHTS).read_text() == f"{read_metadata(folder)['model_hash']}\n"
     curve = evaluation.read_comparison(make.RESULTS / "kodak.csv")[0]
     assert [len(group) for group in curve.groups()] == [24] * len(QUALITIES)
     for mean in curve.means():

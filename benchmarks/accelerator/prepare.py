@@ -140,7 +140,9 @@ def study_commands(lmbda: float) -> tuple[str, ...]:
     start = f"{run} --seconds 215 --stop {STUDY_START} --run start:{lmbda} --anneal start:1:1:0"
     commands = []
     for part, seconds in STUDY_CALLS:
-        arms = {pathlib.Path(r.folder).name: STUDY["arms"][r.arm] for r in STUDY_RUNS[part]}
+        # Folders of runs say which arm they are of; the first runs have all arms.
+        runs = STUDY_RUNS[: len(STUDY["arms"])][part]
+        arms = {pathlib.Path(run.folder).name: STUDY["arms"][run.arm] for run in runs}
         chosen = " ".join(
             f"--run {name}:{lmbda}:/tmp/result/start --anneal {name}:{annealing_of(arm)}"
             for name, arm in arms.items()

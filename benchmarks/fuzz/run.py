@@ -64,7 +64,10 @@ def set_size(data, rng, others):
 
 def set_length(data, rng, others):
     """The length of a string, to anything."""
-    struct.pack_into("<I", data, 31 + 4 * rng.integers(2), rng.integers(2 ** rng.integers(1, 33)))
+    # Behind the header, which a quality makes longer.
+    start = 33 if data[4] == 3 else 31
+    place = start + 4 * rng.integers(2)
+    struct.pack_into("<I", data, place, rng.integers(2 ** rng.integers(1, 33)))
 
 
 def set_quality(data, rng, others):

@@ -136,6 +136,8 @@ def main() -> None:
     parser.add_argument("--data", type=pathlib.Path, help="Has bsds500/ and kodak/.")
     parser.add_argument("--runs", type=pathlib.Path, help="Folder of the codec.")
     arguments = parser.parse_args()
+    if (arguments.data is None) != (arguments.runs is None):
+        parser.error("--data and --runs go together.")
     if arguments.data:
         measure(arguments.data, trained(arguments.data, arguments.runs / "codec"))
     (RESULTS / "files.md").write_text(summary())

@@ -3,8 +3,8 @@
     python -m benchmarks.matrix.run
 
 Every setting writes a file of every codec, and decodes those that all settings have written, each
-in a process of its own; of codecs of many rates files of 50 random qualities. Symbols are the same
-if a file decodes at all: it holds their fingerprints.
+in a process of its own; of codecs of many rates files of 25 random qualities of each image. Symbols
+are the same if a file decodes at all: it holds their fingerprints.
 """
 
 from __future__ import annotations

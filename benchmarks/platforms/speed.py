@@ -1,6 +1,6 @@
 """Times of the platforms, each in a process of its own, in turns.
 
-    python -m benchmarks.platforms.speed --python 3.13=PATH
+    python -m benchmarks.platforms.speed --python PATH
 
 A mean-scale hyperprior of 128/192: a training step of 8 crops of 128x128, and the coding of a
 photograph of 768x512, with latents that have as many symbols as trained ones have. `PATH` is a
@@ -105,7 +105,7 @@ def table(rows: list[dict]) -> str:
 def main() -> None:
     """Measures if it is given a Python, and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--python", metavar="VERSION=COMMAND")
+    parser.add_argument("--python", metavar="COMMAND", help="Of the environment of 3.13.")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--without-numba", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -113,7 +113,7 @@ def main() -> None:
         print(_CALLED + json.dumps(measure(not arguments.without_numba)))
         return
     if arguments.python:
-        newer = arguments.python.split("=", 1)[1]
+        newer = arguments.python
         rows = []
         for turn in range(ROUNDS):
             for platform, call in (

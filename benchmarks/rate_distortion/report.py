@@ -82,10 +82,10 @@ def losses(images: list[dict], runs: list[dict]) -> list[dict]:
     found = defaultdict(lambda: defaultdict(dict))
     for row in images:
         found[row["architecture"], row["lmbda"]][row["arm"]][row["seed"], row["image"]] = row
-    gap_of = defaultdict(list)
+    gap_of = {}
     for row in runs:
         gap = row["hard_loss"] / row["surrogate_loss"] - 1.0
-        gap_of[row["architecture"], row["lmbda"], row["arm"]].append(100.0 * gap)
+        gap_of[row["architecture"], row["lmbda"], row["arm"], row["seed"]] = 100.0 * gap
     rows = []
     for (architecture, lmbda), arms in sorted(found.items()):
         if ANCHORS[0] not in arms:
@@ -97,6 +97,7 @@ def losses(images: list[dict], runs: list[dict]) -> list[dict]:
             halves = [interval_of(_relative, pairs, axis) for axis in (0, 1)]
             mean = _relative(pairs)
             kept = [row for (seed, _), row in measured.items() if seed in seeds]
+            gaps = [gap_of[architecture, lmbda, arm, seed] for seed in seeds]
             rows.append(
                 {
                     "network": architecture,
@@ -109,7 +110,7 @@ def losses(images: list[dict], runs: list[dict]) -> list[dict]:
                     "interval over images": halves[1],
                     "bpp": _mean(lambda row: row["bpp"], kept),
                     "PSNR (dB)": _mean(lambda row: row["psnr"], kept),
-                    "train-test gap (%)": float(np.mean(gap_of[architecture, lmbda, arm])),
+                    "train-test gap (%)": float(np.mean(gaps)),
                 }
             )
     return rows

@@ -45,10 +45,8 @@ def jobs(seeds) -> list[dict]:
 
 def table(rows: list[run.Row]) -> str:
     """Mean loss over seeds and its range, and against the recipe of before after 4000 steps."""
-    before = {r.lmbda: [] for r in rows}
-    for row in rows:
-        if (row.recipe, row.steps) == (BEFORE, STEPS):
-            before[row.lmbda].append(row.loss)
+    of_before = [row for row in rows if (row.recipe, row.steps) == (BEFORE, STEPS)]
+    before = {(row.lmbda, row.seed): row.loss for row in of_before}
     lines = []
     for lmbda, steps in dict.fromkeys((row.lmbda, row.steps) for row in sorted(rows, key=_order)):
         for name in dict.fromkeys(row.recipe for row in rows):
@@ -59,6 +57,8 @@ def table(rows: list[run.Row]) -> str:
             mean = float(np.mean(losses))
             spread = 100.0 * (max(losses) - min(losses)) / mean
             at = [row.start for row in found]
+            # Of the same seeds.
+            others = [before[key] for r in found if (key := (r.lmbda, r.seed)) in before]
             lines.append(
                 [
                     f"{lmbda:g}",
@@ -68,7 +68,9 @@ def table(rows: list[run.Row]) -> str:
                     f"{np.mean(at):.2f}",
                     f"{mean:.4f}",
                     f"{spread:.1f}" if len(found) > 1 else "",
-                    f"{100 * (mean / np.mean(before[lmbda]) - 1):+.1f}" if before[lmbda] else "",
+                    f"{100 * (mean / np.mean(others) - 1):+.1f}"
+                    if len(others) == len(found)
+                    else "",
                 ]
             )
     columns = ["lambda", "steps", "recipe", "seeds", "loss at step 0", "loss", "spread (%)"]

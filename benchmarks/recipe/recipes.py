@@ -38,8 +38,6 @@ class Recipe:
     average: float | None = None
     policy: str = "float32"
     beginning: str = "as shipped"
-    num_latents: int = 48
-    hyper_width: int | None = None
 
 
 RECIPES = (
@@ -73,8 +71,7 @@ def network(recipe: Recipe, lmbda: float) -> MeanScaleHyperprior:
     """A new network as the recipe has it."""
     model = SUBCLASSES.get(recipe.beginning, MeanScaleHyperprior)(
         32,
-        recipe.num_latents,
-        hyper_width=recipe.hyper_width,
+        48,
         rate_quantizer=AdditiveUniformNoise(),
         reconstruction_quantizer=StraightThroughRounding(),
         shortcut=recipe.shortcut,
@@ -142,7 +139,7 @@ def _with_weak_gdn(model):
     for transform in _beside(model):
         for layer in transform.layers:
             if "gdn" in layer.name:
-                _scale(layer.gamma_parameter.variable, 0.3)
+                _scale(layer.reparam_gamma, 0.3)
 
 
 class _EqualMagnitude(MeanScaleHyperprior):

@@ -131,25 +131,23 @@ def write(rows: list, file: pathlib.Path) -> None:
     tables.write([dataclasses.asdict(row) for row in rows], file)
 
 
-def perform(job: dict, data: pathlib.Path, kind=Row, driver: str = "run"):
-    """Trains one run in a process of its own, by a driver of this folder; its row."""
-    command = [sys.executable, "-m", f"benchmarks.recipe.{driver}", "--data", str(data)]
+def perform(job: dict, data: pathlib.Path) -> Row:
+    """Trains one run in a process of its own; its row."""
+    command = [sys.executable, "-m", "benchmarks.recipe.run", "--data", str(data)]
     command += ["--single", json.dumps(job)]
     environment = {**os.environ, **ONE_THREAD}
     done = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True)
-    return kind(**json.loads(done.stdout.splitlines()[-1]))
+    return Row(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def perform_missing(
-    jobs: list[dict], file: pathlib.Path, data: pathlib.Path, workers: int, kind=Row, driver="run"
-) -> None:
+def perform_missing(jobs: list[dict], file: pathlib.Path, data: pathlib.Path, workers: int) -> None:
     """Trains what is not in the CSV file, and adds a row for each when it is done."""
-    rows = read(file, kind)
+    rows = read(file)
     done = {(row.recipe, row.lmbda, row.seed, row.steps) for row in rows}
     todo = [j for j in jobs if (j["name"], j["lmbda"], j["seed"], j["steps"]) not in done]
 
     def run(job):
-        row = perform(job, data, kind, driver)
+        row = perform(job, data)
         with WRITING:
             rows.append(row)
             write(rows, file)

@@ -120,7 +120,7 @@ class ScalarCodecs(tf.keras.Model):
         # The step of high rate theory, off by what a seed decides.
         steps = np.sqrt(6 / (self.lmbda.numpy() * np.log(2)))
         slopes = np.array([np.exp(rng.normal(scale=0.2)) for rng in rngs]) / steps
-        # The same bends for every number of seeds.
+        # The same for all arms.
         shared = np.random.default_rng(10)
         self.analysis, self.synthesis = Bend(slopes, shared), Bend(1 / slopes, shared)
         self.prior = tfc.NoisyDeepFactorized(batch_shape=(len(self.cases),), init_scale=4.0)
@@ -382,13 +382,7 @@ def main(
     file = output / "codecs.csv"
     done = arms_of(file, seeds, steps) if file.exists() else set()
     for arm in track([arm for arm in ARMS if arm.name not in done and only in arm.name]):
-        rows = list(train(arm, seeds, steps))
-        is_new = not file.exists()
-        with file.open("a", newline="") as opened:
-            writer = csv.DictWriter(opened, rows[0])
-            if is_new:
-                writer.writeheader()
-            writer.writerows(rows)
+        tables.write([*tables.read(file), *train(arm, seeds, steps)], file)
     summarize(file, output / "summary.csv")
     write_table(file, output / "table.md")
     draw(file, output / "gaps.png")

@@ -1,6 +1,6 @@
 """Measures what exact predictions cost, and how near strings come to the ideal code length.
 
-    python -m benchmarks.shipped.exactness --data ../shared/data --runs ../runs/shipped
+    python -m benchmarks.shipped.exactness --data ../shared/data
 
 For every quality and image of Kodak: the bits of the strings, the ideal code length with
 exact and with float predictions, and the bytes of the container. Writes
@@ -46,19 +46,18 @@ def float_bits(model, latents, quality: float) -> float:
     return float(y_bits[0] + z_bits[0])
 
 
-def measure(arguments) -> list[dict]:
+def measure(data: pathlib.Path) -> list[dict]:
     """A row for every quality and image."""
     rows, found = [], codec.shipped_codec()
-    model = tf.keras.models.load_model(arguments.runs / "calibrated" / "model.keras")
-    for path in sorted((arguments.data / "kodak").glob("*.png")):
+    for path in sorted((data / "kodak").glob("*.png")):
         image = codec.read_image(path)
         latents = tiling.analyze(image, found)
         for quality in range(1, len(found.ladder) + 1):
-            data = codec.compress(image, found, quality=quality)
-            payload = codec.unpack(data).payload_bytes
+            coded = codec.compress(image, found, quality=quality)
+            payload = codec.unpack(coded).payload_bytes
             exact = float(tf.reduce_sum(found.estimate(**latents, **found.at(quality))["bits"]))
             values = (quality, path.stem, 8 * payload, exact)
-            values += (float_bits(model, latents, quality), len(data) - payload)
+            values += (float_bits(found.network, latents, quality), len(coded) - payload)
             rows.append(dict(zip(COLUMNS, values)))
     return rows
 
@@ -67,9 +66,7 @@ def main() -> None:
     """Measures all qualities on all images."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=pathlib.Path, required=True, help="kodak/.")
-    parser.add_argument("--runs", type=pathlib.Path, required=True, help="As of make.py.")
-    rows = measure(parser.parse_args())
-    tables.write(rows, RESULTS / "exactness.csv")
+    tables.write(measure(parser.parse_args().data), RESULTS / "exactness.csv")
 
 
 if __name__ == "__main__":

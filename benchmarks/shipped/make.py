@@ -27,6 +27,7 @@ import tensorflow as tf
 from benchmarks import rows
 from benchmarks.shipped import calibrate, pictures, train
 from tfsq import codec, evaluation
+from tfsq.codec.saved_model import read_metadata
 from tfsq.codec.shipped import SUMS_FILE, sums_of
 
 COMMANDS = (
@@ -42,6 +43,8 @@ REFERENCES = ("jpeg", "webp", "jpeg2000", "avif")
 # Those that are also measured at the bytes of each file.
 AT_EQUAL_BYTES = pictures.REFERENCES
 EQUAL_BYTES = "equal_bytes.csv"
+# The hash of the weights that all results are of, but for those of `refined.py`.
+WEIGHTS = "weights.txt"
 
 
 def place(run: pathlib.Path | None) -> None:
@@ -180,6 +183,8 @@ def main() -> None:
     parser.add_argument("--runs", type=pathlib.Path, help="Where runs are kept.")
     arguments = parser.parse_args()
     if arguments.data is not None:
+        # Results beside other weights than they are of are found by it.
+        (RESULTS / WEIGHTS).unlink(missing_ok=True)
         place(arguments.runs and arguments.runs / "calibrated")
         sums = [f"{digest}  {name}\n" for name, digest in sums_of(FOLDER).items()]
         (MODELS / SUMS_FILE).write_text("".join(sums))
@@ -187,6 +192,7 @@ def main() -> None:
         measure(sorted((arguments.data / "kodak").glob("*.png")))
         shutil.copyfile(arguments.data / "published_kodak24.csv", RESULTS / "published.csv")
         pictures.main()
+        (RESULTS / WEIGHTS).write_text(read_metadata(FOLDER)["model_hash"] + "\n")
     write_card()
 
 

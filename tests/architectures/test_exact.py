@@ -6,7 +6,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfsq.architectures import MeanScaleHyperprior, transforms
+from tests.architectures.networks import make_model
+from tfsq.architectures import NETWORKS, MeanScaleHyperprior, transforms
 from tfsq.architectures.exact import check_exact, check_softplus_decides, exactly, on_grid
 from tfsq.architectures.upsampling import Conv2DTranspose
 from tfsq.entropy_models import LowerBoundedGaussianConditional
@@ -141,3 +142,18 @@ def test_no_tanh_of_the_grid_is_near_the_middle_of_two_multiples():
     raw = np.arange(-30 * 2**12, 30 * 2**12) / 2**12
     steps = 0.5 * np.tanh(raw) * 2**12
     assert np.abs(steps - np.floor(steps) - 0.5).min() > 5e-9
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "FactorizedPrior"])
+def test_every_predictor_is_checked(name):
+    model = make_model(name)
+    free = (*model.encoder, "synthesis", "latent_model", "hyper_latent_model")
+    predictors = [layer for layer in model.layers if layer.name not in free]
+    assert predictors
+    for layer in predictors:
+        before = layer.weights[0].numpy()
+        layer.weights[0].assign(before + 1000.0)
+        with pytest.raises(ValueError, match="must be small enough"):
+            model.check_codable()
+        layer.weights[0].assign(before)
+    model.check_codable()

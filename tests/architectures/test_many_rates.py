@@ -9,6 +9,7 @@ from tests.photographs import crops
 from tests.tiny import Tiny
 from tfsq import codec, evaluation
 from tfsq.architectures import NETWORKS
+from tfsq.architectures.coders import Gains
 from tfsq.architectures.exact import settled_scale
 from tfsq.callbacks import SoftThenHard, TrainTestGap
 
@@ -183,3 +184,18 @@ def test_scales_are_rounded_alike_wherever_softplus_is_computed():
     assert np.abs(np.abs(steps - np.floor(steps)) - 0.5).min() > 1e-5
     found = settled_scale(tf.nn.softplus(tf.constant(grid)))
     assert np.array_equal(found * 2**16, np.round(steps))
+
+
+def test_scales_are_in_steps_while_training_too():
+    gains = Gains((tf.constant([[[[2.0, 0.5]]]]), tf.constant([[[[0.5, 2.0]]]])))
+    for exactly in (False, True):
+        found = gains.scale_in_steps(tf.constant([[[[1.0, 3.0]]]]), exactly=exactly)
+        np.testing.assert_allclose(found, [[[[2.0, 1.5]]]], rtol=1e-4)
+
+
+def test_another_lambda_moves_the_whole_ladder():
+    values = tiny().rate_distortion(
+        crops(3), False, lmbda=2 * LMBDAS[1], quality=tf.constant([1.0, 2.0, 3.0])
+    )
+    expected = values["bpp"] + 2 * np.array(LMBDAS) * values["distortion"]
+    np.testing.assert_allclose(values["loss"], expected, rtol=1e-5)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.strategies import two_replicas
 from tfsq.callbacks import SoftThenHard, TemperatureCallback, TrainTestGap
 from tfsq.layers import StochasticUniformAnnealing
 
@@ -98,6 +99,19 @@ def test_variance_of_the_gradient_is_that_of_the_noise():
         assert norm2[epoch] == pytest.approx(2.2**2, rel=0.05)
     assert np.isnan([variance[1], norm2[1]]).all()
     assert "gradient_variance" not in fit(NoisyGradient(), TrainTestGap(tf.fill([1], 0.1)))
+
+
+def test_replicas_are_averaged():
+    with two_replicas().scope():
+        model = NoisyGradient()
+    callback = TrainTestGap(tf.fill([1], 0.1), gradient_draws=2000)
+    logs: dict = {}
+    callback.set_model(model)
+    callback.on_train_begin()
+    callback.on_epoch_end(0, logs)
+    # Each draws noise of its own.
+    assert logs["gradient_variance"] == pytest.approx(4 / 12 / 2, rel=0.1)
+    assert logs["gradient_norm2"] == pytest.approx(2.2**2, rel=0.05)
 
 
 def test_hard_quantizers_have_no_variance():

@@ -60,7 +60,7 @@ def test_transparency_is_refused_by_name(tmp_path):
 )
 def test_what_rgb_does_not_hold_is_refused_by_name(tmp_path, mode, ending, message):
     path = save(Image.new(mode, (4, 4)), tmp_path / f"image.{ending}")
-    with pytest.raises(ValueError, match=rf"image\.{ending} .*{message}|{message}"):
+    with pytest.raises(ValueError, match=rf"image\.{ending} .*{message}"):
         read_image(path)
 
 

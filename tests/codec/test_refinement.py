@@ -80,6 +80,14 @@ def test_gradient_is_that_of_the_surrogate_loss(model):
         # What float32 resolves.
         assert slope > 1e-3 * float(found["loss"])
         assert float(losses[0] - losses[1]) / 0.02 == pytest.approx(slope, rel=0.05)
+    cold = gradients(*settings[:2], tf.constant(0.05), settings[3], latents, of.at())
+    assert float(cold["loss"]) != float(found["loss"])
+    noisy = gradients_of(of, "unsr")
+    seeds = (tf.constant(seed, tf.int64) for seed in (0, 1, 0))
+    first, other, again = (
+        float(noisy(*settings[:3], seed, latents, of.at())["loss"]) for seed in seeds
+    )
+    assert first == again != other
 
 
 @pytest.mark.slow  # Refines an image twice.

@@ -94,6 +94,11 @@ def test_what_is_out_of_reach_is_refused_with_the_range(found):
             codec.compress(PHOTOGRAPH, found, quality=target)
 
 
+def test_lambda_is_that_of_the_quality(found):
+    lmbdas = [found.lmbda_at(quality) for quality in range(1, len(LMBDAS) + 1)]
+    assert lmbdas == pytest.approx(list(LMBDAS))
+
+
 def test_what_is_out_of_reach_is_found_at_the_ends(found, monkeypatch):
     qualities = []
     monkeypatch.setattr("tfsq.codec.api.Predicted.of", lambda *_: None)

@@ -9,6 +9,7 @@ from tests.keras_versions import has_format
 from tests.layers.harness import check_functional_model_files, latents, run_layer_test
 from tests.strategies import two_replicas
 from tests.surrogate_table import ROWS
+from tfsq import layers, surrogates
 from tfsq.layers import AdditiveUniformNoise
 
 
@@ -226,3 +227,23 @@ def test_temperature_is_one_under_a_strategy(row):
     layer.temperature = 0.125
     read = tf.function(lambda: strategy.run(lambda: tf.identity(layer.temperature)))
     assert [float(value) for value in strategy.experimental_local_results(read())] == [0.125] * 2
+
+
+@pytest.mark.parametrize(
+    ("layer", "function"),
+    [
+        (
+            layers.StochasticGumbelAnnealing(0.5, "sigmoid", sharpness=1.0),
+            lambda y, n: surrogates.stochastic_gumbel_annealing(y, n, 0.5, "sigmoid", 1.0),
+        ),
+        (
+            layers.KumaraswamySoftRounding(0.5, shape=1.25),
+            lambda y, n: surrogates.kumaraswamy_soft_rounding(y, n, 0.5, 1.25),
+        ),
+    ],
+)
+def test_arguments_reach_the_function_and_the_config(layer, function):
+    y = latents((100,))
+    for made in (layer, type(layer).from_config(layer.get_config())):
+        noise = made.draw_noise(y)
+        np.testing.assert_array_equal(made(y, training=True, noise=noise), function(y, noise))

@@ -83,3 +83,28 @@ def test_taken_name_is_refused():
         @tfsq.layers.register("sua")
         class Other(layers.Quantizer):
             pass
+
+
+def test_class_names_are_taken_too_and_a_class_may_be_defined_again(monkeypatch):
+    monkeypatch.setattr(layers.registry, "_QUANTIZERS", layers.names())
+    for _ in range(2):
+        layers.register("mine", "tests")(type("Mine", (layers.Quantizer,), {}))
+    with pytest.raises(ValueError, match="is taken by StraightThroughRounding"):
+        layers.register("other", "tests")(type("StraightThroughRounding", (layers.Quantizer,), {}))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: layers.get("aun", hard=1), ValueError, "`hard` must be True or False"),
+        (lambda: layers.get("aun").seed_noise(1), ValueError, "has no generator"),
+        (
+            lambda: layers.ZeroCenterQuantization(layers.get("aun"), rate_quantizer="aun"),
+            TypeError,
+            "`rate_quantizer` must be a tfsq quantizer layer. Received: 'aun'",
+        ),
+    ],
+)
+def test_what_no_layer_can_be_made_of_is_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

@@ -104,3 +104,9 @@ def test_tables_have_a_row_for_each_pmf(escape):
     assert ok
     with pytest.raises(ValueError, match="`pmfs` must have at least one entry"):
         make_table([], 12, escape)
+
+
+def test_a_row_of_an_escape_alone_is_refused():
+    # TFC would decode it for ever.
+    with pytest.raises(ValueError, match="must have two entries each"):
+        make_table([[1.0]], 12)

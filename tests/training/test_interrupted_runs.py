@@ -188,6 +188,20 @@ def test_a_run_has_one_process(files, tmp_path):
     assert training.export_run(tmp_path / "run") == {"step": 2, "steps": 2, "card": True}
 
 
+def test_noise_without_a_seed_does_not_repeat_when_a_run_goes_on(files, tmp_path):
+    drawn = []
+
+    class Draw(tf.keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            drawn.append(tf.random.uniform([100]).numpy())
+
+    settings = training.TrainingSettings(**SMALL)
+    for stop in (2, 4):
+        training.train(files, tmp_path / "run", settings, callbacks=[Draw()], stop=stop)
+    assert len(drawn) == 2
+    assert not set(drawn[0]) & set(drawn[1])
+
+
 def test_a_lock_that_was_taken_away_is_none(tmp_path, monkeypatch):
     lock, removed = tmp_path / "run" / ".lock", []
     flock = fcntl.flock

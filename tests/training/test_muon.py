@@ -161,3 +161,17 @@ def test_bad_arguments_are_named(arguments):
     (name,) = arguments
     with pytest.raises(ValueError, match=f"`{name}` must be .* Received"):
         training.Muon(**arguments)
+
+
+def test_updates_follow_both_means():
+    kernel = tf.Variable(tf.zeros((3, 3, 4, 5)), name="kernel")
+    optimizer, rng = training.Muon(0.5, momentum=0.8, rms_rate=0.2), np.random.default_rng(3)
+    mean, expected = np.zeros(kernel.shape), np.zeros(kernel.shape)
+    for _ in range(3):
+        gradient = rng.normal(size=kernel.shape)
+        optimizer.apply_gradients([(tf.constant(gradient, tf.float32), kernel)])
+        mean = 0.8 * mean + 0.2 * gradient
+        ahead = tf.constant((0.8 * mean + 0.2 * gradient).reshape(-1, 5), tf.float32)
+        # A learning rate of 0.5 times 0.2, and the root of the larger side.
+        expected -= 0.5 * 0.2 * 6 * orthogonalize(ahead).numpy().reshape(kernel.shape)
+    np.testing.assert_allclose(kernel, expected, atol=1e-3)

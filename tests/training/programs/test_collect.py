@@ -11,8 +11,8 @@ import tensorflow as tf
 from tests.photographs import photograph
 from tests.training.programs.small import description, settings_of
 from tfsq import codec, training
+from tfsq.training import collecting, state_files
 from tfsq.training import program as program_module
-from tfsq.training import state_files
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +138,9 @@ def test_damaged_descriptions_are_refused(exported, result, tmp_path):
     (broken / "one" / "result.json").write_text(json.dumps(written))
     with pytest.raises(ValueError, match=r"result.json is damaged: it lacks \['step'\]"):
         training.collect(exported, broken, tmp_path / "run")
+
+
+def test_a_ladder_goes_with_the_lambda_of_its_middle():
+    scaled = collecting._scaled({"lmbda": 0.02, "lmbdas": [0.01, 0.04]}, {"lmbda": 0.04})
+    assert scaled == {"lmbdas": [0.02, 0.08]}
+    assert collecting._scaled({"lmbda": 0.02, "lmbdas": None}, {"lmbda": 0.04}) == {}
