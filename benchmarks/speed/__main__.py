@@ -57,6 +57,13 @@ def machine() -> str:
     )
 
 
+def _keep_compressai(folder: pathlib.Path, parts: list[str], parser) -> None:
+    """Refuses to write tables without it over some that have it."""
+    for file in (folder / f"{part}.csv" for part in parts):
+        if any(row.get("way") == "compressai" for row in tables.read(file)):
+            parser.error(f"{file} has CompressAI: name its Python, or another --output.")
+
+
 def main() -> None:
     """Measures the parts that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -66,6 +73,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     if not arguments.compressai:
+        _keep_compressai(arguments.output, arguments.part or list(PARTS), parser)
         print("CompressAI is left out: no Python that has it was named.")
     compressai = CompressAI(arguments.compressai)
     for part in arguments.part or PARTS:

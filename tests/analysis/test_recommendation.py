@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tfsq import layers
-from tfsq.analysis import Gaussian, LatentBatch, SquaredError, advice, recommend
+from tfsq.analysis import Gaussian, LatentBatch, SquaredError, advice, rate_mismatch, recommend
 
 TEMPERATURES = (1.0, 0.5, 0.25, 0.1, 0.03)
 
@@ -114,6 +114,38 @@ def test_batch_gives_what_its_source_gives():
     count = latents.size
     bias = -0.197 * count
     assert of_batch.temperature_curve[0].risk == pytest.approx(bias**2, rel=0.25)
+
+
+def test_risk_of_a_batch_has_the_variance_of_all_channels():
+    zeros = np.zeros((1, 20, 20, 16))
+    real = LatentBatch(zeros, zeros, zeros + 1.0, lambda y_hat: tf.reduce_sum(y_hat**2))
+    (point,) = recommend("sua", real, temperatures=(1.0,)).temperature_curve
+    # Of each latent 4 Var(u), and no bias.
+    assert point.risk == pytest.approx(zeros.size / 3, rel=0.4)
+
+
+def test_hard_gradients_are_of_channels_around_their_means():
+    given = batch(scale=0.5, channels=2)
+    latents = given.residuals
+    assert given.hard_gradients.shape == (2,)
+    for channel, found in enumerate(given.hard_gradients):
+        shift = 0.1 * np.eye(2)[channel]
+        up, down = (
+            float(given.loss(tf.constant(np.round(latents + s) + given.locs, tf.float32)))
+            for s in (shift, -shift)
+        )
+        assert found == pytest.approx((up - down) / 0.2)
+
+
+def test_rate_is_measured_at_the_temperature_that_is_found():
+    source = Gaussian(scale=0.3)
+    result = recommend("sua", source, temperatures=(1.0, 0.5), weight=0.0)
+    assert result.temperature == 0.5
+    point = result.bound_curve[0]
+    expected = rate_mismatch("sua", 0.5, source, 0.3, point.bound)
+    assert point.training_rate == pytest.approx(expected.training_rate)
+    other = rate_mismatch("sua", 1.0, source, 0.3, point.bound)
+    assert abs(other.training_rate / expected.training_rate - 1) > 0.01
 
 
 def test_rate_may_have_a_surrogate_of_its_own():
