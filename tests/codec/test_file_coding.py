@@ -76,16 +76,3 @@ def test_folders_to_write_to_are_made_or_named(pairs, loaded, tmp_path):
     outcomes = {o.target: o for o in codec.compress_files(found, loaded)}
     assert targets[0].stat().st_size == outcomes[targets[0]].result.file_bytes
     assert isinstance(outcomes[targets[1]].error, OSError)
-
-
-def test_images_are_refined_at_once_as_one_after_another(pairs, loaded):
-    alone = {}
-    pairs = [pairs[0], pairs[3]]
-    for source, target in pairs:
-        codec.compress_file(source, target, loaded, refine_steps=4)
-        alone[source] = target.read_bytes()
-        target.unlink()
-    # The first call of a layer traces it: here several threads make one.
-    loaded.traced.clear()
-    outcomes = list(codec.compress_files(pairs, loaded, jobs=2, refine_steps=4))
-    assert {o.source: o.target.read_bytes() for o in outcomes} == alone

@@ -1,4 +1,6 @@
+import concurrent.futures
 import dataclasses
+import time
 
 import numpy as np
 import pytest
@@ -88,6 +90,32 @@ def test_gradient_is_that_of_the_surrogate_loss(model):
         float(noisy(*settings[:3], seed, latents, of.at())["loss"]) for seed in seeds
     )
     assert first == again != other
+
+
+class Slow(layers.NoisySoftRounding):
+    """Waits before it looks at its temperature, as a thread may have to."""
+
+    def call(self, y, training=None, noise=None):
+        waited = tf.py_function(lambda: time.sleep(0.01), [], [])
+        with tf.control_dependencies([waited]):
+            return super().call(y, training=training, noise=noise)
+
+
+def test_threads_have_temperatures_and_noise_of_their_own(loaded):
+    gradients = gradients_of(loaded, Slow())
+    latents = {name: tf.constant(value) for name, value in analyze(IMAGE, loaded).items()}
+
+    def losses(case):
+        temperature, seed = case
+        settings = tf.constant(IMAGE), tf.constant(1.0), tf.constant(temperature)
+        found = (gradients(*settings, tf.constant(seed, tf.int64), latents, {}) for _ in range(5))
+        return {float(one["loss"]) for one in found}
+
+    cases = [(1.0, 0), (0.1, 1), (1.0, 2), (0.1, 3)]
+    alone = [losses(case) for case in cases]
+    assert all(len(one) == 1 for one in alone)
+    with concurrent.futures.ThreadPoolExecutor(len(cases)) as pool:
+        assert list(pool.map(losses, cases)) == alone
 
 
 @pytest.mark.slow  # Refines an image twice.
