@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import pathlib
+from collections.abc import Sequence
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -96,6 +97,14 @@ def widened(narrow: np.ndarray, wide: np.ndarray, places: np.ndarray) -> np.ndar
     return value
 
 
+def pairs_of(narrow: Sequence, wide: Sequence) -> list[tuple]:
+    """What is copied from one network to the other, part by part."""
+    # `zip` checks it itself from Python 3.10 on.
+    if len(narrow) != len(wide):
+        raise ValueError(f"The networks differ in their parts: {len(narrow)} and {len(wide)}.")
+    return list(zip(narrow, wide))
+
+
 def widen(narrow: CompressionModel, wide: CompressionModel, crops: tf.data.Dataset) -> None:
     """Makes a mean-scale hyperprior with more latents, and a ladder, begin as a narrower one.
 
@@ -107,14 +116,14 @@ def widen(narrow: CompressionModel, wide: CompressionModel, crops: tf.data.Datas
     places = places_of(narrow.num_latents, wide.num_latents)
     for layer in ("analysis", "synthesis", "hyper_analysis", "hyper_synthesis"):
         old, new = (getattr(model, layer).trainable_variables for model in (narrow, wide))
-        for before, after in zip(old, new, strict=True):
+        for before, after in pairs_of(old, new):
             # The kernels of a shortcut are the only ones with 16 rows.
             others = after.numpy() if after.shape[0] == 16 else np.zeros(after.shape, np.float32)
             after.assign(widened(before.numpy(), others, places))
-    for before, after in zip(find(narrow, DCTShortcut), find(wide, DCTShortcut), strict=True):
+    for before, after in pairs_of(find(narrow, DCTShortcut), find(wide, DCTShortcut)):
         after.scale.assign(before.scale)
     priors = (model.hyper_latent_model.trainable_variables for model in (narrow, wide))
-    for before, after in zip(*priors, strict=True):
+    for before, after in pairs_of(*priors):
         after.assign(before)
     logs = 0.5 * np.log2(np.array(wide.ladder.lmbdas) / narrow.lmbda)
     logs = np.tile(logs[:, np.newaxis], (1, wide.num_latents))

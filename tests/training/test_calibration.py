@@ -114,7 +114,7 @@ def check_calibration(model, images):
     before = [w.numpy() for w in others]
     events = []
     found = training.calibrate(model, images, events.append)
-    for weight, value in zip(others, before, strict=True):
+    for weight, value in zip(others, before):
         np.testing.assert_array_equal(weight, value)
     assert (found.after < found.before).all()
     np.testing.assert_allclose(calibration.losses_of(model, images)(), found.after, rtol=1e-6)
