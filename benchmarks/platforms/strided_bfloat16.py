@@ -2,8 +2,8 @@
 
     python -m benchmarks.platforms.strided_bfloat16
 
-Compares each with the same one in float32, for inputs of many heights and widths. Writes `results/platforms/strided_bfloat16.txt`; with `TF_ENABLE_ONEDNN_OPTS=0`, oneDNN
-takes no part.
+Compares each with the same one in float32, for inputs of many heights and widths. Writes
+`results/platforms/strided_bfloat16.txt`. With `TF_ENABLE_ONEDNN_OPTS=0`, oneDNN takes no part.
 """
 
 from __future__ import annotations
