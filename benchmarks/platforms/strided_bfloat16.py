@@ -2,8 +2,9 @@
 
     python -m benchmarks.platforms.strided_bfloat16
 
-Compares each with the same one in float32, for inputs of many heights and widths. Writes
-`results/platforms/strided_bfloat16.txt`. With `TF_ENABLE_ONEDNN_OPTS=0`, oneDNN takes no part.
+Compares each with the same one in float32, for inputs of many heights and widths. Adds a line for
+this TensorFlow to `results/platforms/strided_bfloat16.csv`; with `TF_ENABLE_ONEDNN_OPTS=0`, oneDNN
+takes no part.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
-RESULT = pathlib.Path("results/platforms/strided_bfloat16.txt")
+from benchmarks import rows as tables
+
+RESULT = pathlib.Path("results/platforms/strided_bfloat16.csv")
 HEIGHTS, WIDTHS = (1, 2, 4, 6, 8, 14, 16, 32, 64), (1, 2, 3, 4, 8, 16, 32)
 CHANNELS, KERNELS, STRIDES = 32, (3, 5), 2
 # Bfloat16 has 8 bits, and sums here are of a few hundred products.
@@ -38,17 +41,20 @@ def is_right(height: int, width: int, size: int) -> bool:
 
 def main() -> None:
     """Tries all sizes, and writes those that are wrong."""
-    onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1")
-    lines = [
-        f"TensorFlow {tf.__version__}, TF_ENABLE_ONEDNN_OPTS={onednn}, stride {STRIDES}, inputs of "
-        f"heights {HEIGHTS} and widths {WIDTHS}"
-    ]
+    setting = {
+        "tensorflow": tf.__version__,
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
+        "amx": str("amx_bf16" in pathlib.Path("/proc/cpuinfo").read_text()),
+    }
+    others = [row for row in tables.read(RESULT) if not setting.items() <= row.items()]
+    found = []
     for size in KERNELS:
         sizes = list(itertools.product(HEIGHTS, WIDTHS))
         wrong = [f"{h}x{w}" for h, w in sizes if not is_right(h, w, size)]
-        lines.append(f"{size}x{size}: {len(wrong)} of {len(sizes)} wrong {' '.join(wrong)}".strip())
-    RESULT.write_text("\n".join(lines) + "\n")
-    print(RESULT.read_text(), end="")
+        counts = {"kernel": size, "tried": len(sizes), "wrong": len(wrong)}
+        found.append({**setting, **counts, "heights_and_widths": " ".join(wrong)})
+    tables.write([*others, *found], RESULT)
+    print(*found, sep="\n")
 
 
 if __name__ == "__main__":
