@@ -74,6 +74,12 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
+# Also what a fixture makes for a whole module, whatever ran before.
+@pytest.fixture(scope="module", autouse=True)
+def _reproducible_fixtures():
+    tf.keras.utils.set_random_seed(20231)
+
+
 @pytest.fixture(autouse=True)
 def _reproducible():
     tf.keras.utils.set_random_seed(20231)

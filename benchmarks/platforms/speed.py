@@ -17,11 +17,11 @@ import os
 import pathlib
 import subprocess
 import sys
-import time
 
 import numpy as np
 
 from benchmarks import rows as tables
+from benchmarks.speed.timing import seconds_of
 
 RESULTS = pathlib.Path("results/platforms")
 ROUNDS, REPEATS = 3, 5
@@ -32,12 +32,7 @@ _CALLED, _STEP = "measured: ", "training step"
 def timed(function) -> float:
     """Median seconds of a few calls, after one that traces."""
     function()
-    seconds = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        function()
-        seconds.append(time.perf_counter() - start)
-    return float(np.median(seconds))
+    return float(np.median([seconds_of(function) for _ in range(REPEATS)]))
 
 
 def measure(with_numba: bool) -> dict[str, float]:

@@ -12,7 +12,6 @@ import argparse
 import os
 import pathlib
 import statistics
-import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -20,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import rows as tables
+from benchmarks.speed.timing import seconds_of
 from tfsq import codec
 from tfsq.analysis import markdown
 from tfsq.architectures import MeanScaleHyperprior
@@ -72,14 +72,6 @@ def decoders(models):
 def steppers(models):
     """Functions that make one training step."""
     return [stepper(model) for model in models]
-
-
-def seconds_of(function, count: int) -> float:
-    """Mean time of a call."""
-    start = time.perf_counter()
-    for _ in range(count):
-        function()
-    return (time.perf_counter() - start) / count
 
 
 def in_turns(key: tuple, functions: list, count: int) -> list[dict]:

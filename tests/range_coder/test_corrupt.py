@@ -22,6 +22,8 @@ from tests.range_coder.sources import (
 from tfsq.range_coder import decode, finish_decoding, start_decoding
 
 BACKENDS = ["plain", "tfc"]
+# Of the processor, so that other processes do not count.
+MOST_SECONDS = 5
 TABLE, SIZES = table(rows=16)
 # Wide intervals and few escapes, so that random strings decode to what an encoder could be given.
 PLAIN, PLAIN_SIZES = joined([[8, 0, 100, 200, 256], [-16, 0, 30000, 65535, 65536], [1, 0, 1, 2]])
@@ -74,9 +76,9 @@ def test_escapes_that_never_end_are_corrupt(name, tail):
     # Without its padding, TFC's op would never return.
     table_of_escapes = [-1, 0, 1, 2]
     with coder(name):
-        began = time.perf_counter()
+        began = time.process_time()
         _, ok = from_strings(table_of_escapes, b"\x80" + tail, np.zeros(1000, np.int32))
-        assert time.perf_counter() - began < 5
+        assert time.process_time() - began < MOST_SECONDS
     assert not ok
 
 
@@ -129,9 +131,9 @@ def test_gammas_too_long_for_a_symbol_are_corrupt(kernels):
 def test_strings_are_read_past_their_ends(kernels, string):
     indexes = integers(1, 20_000, len(SIZES))
     with coder(kernels):
-        began = time.perf_counter()
+        began = time.process_time()
         decoded, ok = from_strings(TABLE, string, indexes)
-        assert time.perf_counter() - began < 5
+        assert time.process_time() - began < MOST_SECONDS
     assert decoded.shape == (20_000,)
     assert not ok
 
