@@ -33,6 +33,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("tfsq")
 
 _SMALL_CODEC = pathlib.Path(__file__).parent / "golden" / "version_3" / "codec"
+_SEED = 20231
 # Two devices, so that strategies with two replicas can run.
 _CPU = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(_CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -74,15 +75,15 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
-# Also what a fixture makes for a whole module, whatever ran before.
-@pytest.fixture(scope="module", autouse=True)
-def _reproducible_fixtures():
-    tf.keras.utils.set_random_seed(20231)
+def pytest_fixture_setup(fixturedef):
+    """Seeds what a fixture makes for more than one test, whatever ran before."""
+    if fixturedef.scope != "function":
+        tf.keras.utils.set_random_seed(_SEED)
 
 
 @pytest.fixture(autouse=True)
 def _reproducible():
-    tf.keras.utils.set_random_seed(20231)
+    tf.keras.utils.set_random_seed(_SEED)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import pathlib
 
 import pytest
 
+from benchmarks import rows as tables
 from benchmarks.shipped import make
 from tests.photographs import photograph
 from tfsq import codec, evaluation
@@ -57,7 +58,10 @@ def test_card_is_that_which_results_and_folder_give():
     assert "../" not in text
     authors = [line for line in AUTHORS.read_text().splitlines() if line.startswith("- ")]
     assert authors and all(line in text for line in authors)
-    assert (make.RESULTS / make.WEIGHTS).read_text() == f"{read_metadata(folder)['model_hash']}\n"
+    weights = read_metadata(folder)["model_hash"]
+    assert (make.RESULTS / make.WEIGHTS).read_text() == f"{weights}\n"
+    exactness = tables.read(make.RESULTS / "exactness.csv")
+    assert {row["model"] for row in exactness} == {weights[:8]}
     curve = evaluation.read_comparison(make.RESULTS / "kodak.csv")[0]
     assert [len(group) for group in curve.groups()] == [24] * len(QUALITIES)
     for mean in curve.means():

@@ -33,7 +33,9 @@ def _is_command_line() -> bool:
         return pathlib.PurePath(started_as).stem == "tfsq"
     # Python looks for a module, of tfsq or of a package that imports it; 3.9 does not say which.
     given = getattr(sys, "orig_argv", ["-m", "tfsq"])
-    modules = (name for flag, name in zip(given, given[1:]) if re.fullmatch("-[A-Za-z]*m", flag))
+    # `-m tfsq`, or `-mtfsq`, perhaps behind other flags without an argument.
+    found = (re.fullmatch("-[bBdEiIOPqsSuvx]*m(.*)", flag) for flag in given)
+    modules = (match[1] or after for match, after in zip(found, [*given[1:], ""]) if match)
     return next(modules, "").partition(".")[0] == "tfsq"
 
 

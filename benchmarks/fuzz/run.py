@@ -4,8 +4,9 @@
 
 Mutations are seeded by their number. Half of them get a valid checksum again, so that decoders see
 them. Who has the model can also forge files whose fingerprints are valid: of long and thin images
-with any latents, which must decode, and of many long strings, which must be refused. Decoding
-happens in this process: if one takes it down, the file is found in `current.tfsq`.
+with any latents, which must decode, and of many long strings or of another quality, which must be
+refused. Decoding happens in this process: if one takes it down, the file is found in
+`current.tfsq`.
 """
 
 from __future__ import annotations

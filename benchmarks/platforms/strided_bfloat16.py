@@ -2,9 +2,9 @@
 
     python -m benchmarks.platforms.strided_bfloat16
 
-Compares each with the same one in float32, for inputs of many heights and widths. Adds a line for
-this TensorFlow to `results/platforms/strided_bfloat16.csv`; with `TF_ENABLE_ONEDNN_OPTS=0`, oneDNN
-takes no part.
+Compares each with the same one in float32, for inputs of many heights and widths. Writes a row
+for each kernel to `results/platforms/strided_bfloat16.csv`, in the place of those of the same
+TensorFlow and setting; with `TF_ENABLE_ONEDNN_OPTS=0`, oneDNN takes no part.
 """
 
 from __future__ import annotations

@@ -69,7 +69,9 @@ def interval_of(statistic, values: np.ndarray, axis: int) -> float:
 
 def verdict(mean: float, half: float) -> str:
     """What a difference in percent says."""
-    if not math.isfinite(half):
+    if math.isnan(half):
+        return "no interval"
+    if math.isinf(half):
         return "one seed"
     if abs(mean) <= half:
         return "no difference"
@@ -96,6 +98,9 @@ def losses(images: list[dict], runs: list[dict]) -> list[dict]:
             pairs = _paired_losses(measured, anchor, seeds, sorted(pictures))
             halves = [interval_of(_relative, pairs, axis) for axis in (0, 1)]
             mean = _relative(pairs)
+            unknown = [seed for seed in seeds if (architecture, lmbda, arm, seed) not in gap_of]
+            if unknown:
+                raise ValueError(f"Runs are missing: {arm} at {lmbda} lacks seeds {unknown}.")
             kept = [row for (seed, _), row in measured.items() if seed in seeds]
             gaps = [gap_of[architecture, lmbda, arm, seed] for seed in seeds]
             rows.append(
@@ -157,7 +162,7 @@ def bd_rates(images: list[dict]) -> list[dict]:
                 continue
             pair = np.stack([cubes[anchor], cubes[arm]])
             rate = _bd_rate(pair)
-            halves = [interval_of(_bd_rate, pair, axis) for axis in (2, 3)]
+            halves = [_bd_interval(pair, axis) for axis in (2, 3)]
             rows.append(
                 {
                     "network": architecture,
@@ -165,7 +170,7 @@ def bd_rates(images: list[dict]) -> list[dict]:
                     "against": anchor,
                     "seeds": len(axes[1]),
                     "BD-rate (%)": rate,
-                    "verdict": verdict(rate, max(halves)),
+                    "verdict": verdict(rate, float(np.max(halves))),
                     "interval over seeds": halves[0],
                     "interval over images": halves[1],
                     "images": len(axes[2]),
@@ -202,6 +207,14 @@ def _points(cube) -> list[tuple[float, float]]:
 def _bd_rate(pair) -> float:
     """BD-rate of the means of the second of [2, lambda, seed, image, 2] against the first's."""
     return evaluation.bd_rate(*map(_points, pair))
+
+
+def _bd_interval(pair, axis: int) -> float:
+    """The half of its interval, NaN where it is not defined without one entry of the axis."""
+    try:
+        return interval_of(_bd_rate, pair, axis)
+    except ValueError:
+        return math.nan
 
 
 def write_table(rows: list[dict], path: pathlib.Path) -> None:

@@ -3,12 +3,12 @@
     python -m benchmarks.rate_distortion.run surrogates --data ../shared/data --runs ../runs
 
 Every arm of a network, lambda and seed begins with the same weights, and sees the same crops in the
-same order for the same number of steps. Each run is a process of its own, with one thread, since
-two of them at a time train more steps in an hour than one with two threads. Runs of an experiment
-that names a job of `benchmarks/accelerator` are not trained here but measured alone: they are what
-the job brought back, collected as its README says. Runs of an experiment with a `start` go on from
-that, a run of each network, lambda and seed that stops at a step, so that arms differ in what
-comes after, and in no noise before.
+same order for the same number of steps. Each run is a process of its own, with one thread; we
+suppose that two of them at a time train more steps in an hour than one with two threads. Runs of an
+experiment that names a job of `benchmarks/accelerator` are not trained here but measured alone:
+they are what the job brought back, collected as its README says. Runs of an experiment with a
+`start` go on from that, a run of each network, lambda and seed that stops at a step, so that arms
+differ in what comes after, and in no noise before.
 
 Writes two files to `results/rate_distortion`: `<experiment>.csv` with a row for each image, and
 `<experiment>_runs.csv` with a row for each run; `report.py` makes tables and figures from them. Run

@@ -1,4 +1,4 @@
-"""Compares training recipes at equal time on the processor it runs on: two lambdas, three seeds.
+"""Compares training recipes at equal time on the processor it runs on: two lambdas, some seeds.
 
 Times a step of every recipe in turns, on one thread; gives each recipe the steps that the reference
 does in the same time, trains it, and measures rate + lambda * squared error of rounded latents on
@@ -33,6 +33,7 @@ import tensorflow as tf
 
 from benchmarks import rows as tables
 from benchmarks.recipe import recipes
+from benchmarks.speed.timing import seconds_of
 from tfsq import codec
 from tfsq.analysis import markdown
 from tfsq.training import crops_dataset, training_images
@@ -83,10 +84,7 @@ def step_times(paths, rounds: int = 7) -> dict:
     times: dict = {cost: [] for cost in steppers}
     for _ in range(rounds):
         for cost, step in steppers.items():
-            start = time.perf_counter()
-            for _ in range(4):
-                step()
-            times[cost].append((time.perf_counter() - start) / 4)
+            times[cost].append(seconds_of(step, 4))
     return {cost: 1e3 * float(np.median(values)) for cost, values in times.items()}
 
 

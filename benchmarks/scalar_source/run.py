@@ -6,10 +6,10 @@ Reported is how far it stays above the entropy-constrained optimum, in percent o
 
     python -m benchmarks.scalar_source.run
 
-The codecs of all sources, lambdas and seeds train side by side, as the channels of one model: an
-arm takes about a minute. A seed is the same initial weights and the same samples in all arms. Arms
-that are in `codecs.csv` already are not trained again. `summary.csv`, `table.md` and `gaps.png` are
-made from `codecs.csv` alone.
+The codecs of all sources, lambdas and seeds train side by side, as the channels of one model. A
+seed is the same initial weights and the same samples in all arms. Arms that are in `codecs.csv`
+already are not trained again. `summary.csv`, `table.md` and `gaps.png` are made from `codecs.csv`
+alone.
 """
 
 import collections
@@ -382,7 +382,9 @@ def main(
     file = output / "codecs.csv"
     done = arms_of(file, seeds, steps) if file.exists() else set()
     for arm in track([arm for arm in ARMS if arm.name not in done and only in arm.name]):
-        tables.write([*tables.read(file), *train(arm, seeds, steps)], file)
+        trained = list(train(arm, seeds, steps))
+        # Read afterwards: another process may have added arms.
+        tables.write([*tables.read(file), *trained], file)
     summarize(file, output / "summary.csv")
     write_table(file, output / "table.md")
     draw(file, output / "gaps.png")

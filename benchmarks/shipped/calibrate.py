@@ -2,7 +2,7 @@
 
     python -m benchmarks.shipped.calibrate --data ../shared/data --runs ../runs/shipped
 
-Training ends with quantization steps that are too fine, most of all at low rates; we suppose that
+Training does not end with the best quantization steps, least of all at low rates; we suppose that
 noise in the place of rounding takes small latents for more bits than they are. The search of
 `tfsq.training.calibrate` mends them. Writes the run `calibrated` from the run `ladder`, and the
 losses before and after, also of photographs kept apart, to `results/shipped/calibration.csv`.

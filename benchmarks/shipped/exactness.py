@@ -18,6 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 
 from benchmarks import rows as tables
+from benchmarks.refinement.run import name_of
 from tfsq import codec
 from tfsq.architectures.base import LATENT
 from tfsq.architectures.coders import Estimator
@@ -25,7 +26,15 @@ from tfsq.architectures.hyperprior import HYPER_LATENT
 from tfsq.codec import tiling
 
 RESULTS = pathlib.Path("results/shipped")
-COLUMNS = ("quality", "image", "string_bits", "exact_bits", "float_bits", "container_bytes")
+COLUMNS = (
+    "model",
+    "quality",
+    "image",
+    "string_bits",
+    "exact_bits",
+    "float_bits",
+    "container_bytes",
+)
 
 
 class FloatEstimator(Estimator):
@@ -56,7 +65,7 @@ def measure(data: pathlib.Path) -> list[dict]:
             coded = codec.compress(image, found, quality=quality)
             payload = codec.unpack(coded).payload_bytes
             exact = float(tf.reduce_sum(found.estimate(**latents, **found.at(quality))["bits"]))
-            values = (quality, path.stem, 8 * payload, exact)
+            values = (name_of(found), quality, path.stem, 8 * payload, exact)
             values += (float_bits(found.network, latents, quality), len(coded) - payload)
             rows.append(dict(zip(COLUMNS, values)))
     return rows

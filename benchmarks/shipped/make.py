@@ -43,7 +43,7 @@ REFERENCES = ("jpeg", "webp", "jpeg2000", "avif")
 # Those that are also measured at the bytes of each file.
 AT_EQUAL_BYTES = pictures.REFERENCES
 EQUAL_BYTES = "equal_bytes.csv"
-# The hash of the weights that all results are of, but for those of `refined.py`.
+# The hash of the weights that are measured here; `exactness.csv` and `refined.csv` name theirs.
 WEIGHTS = "weights.txt"
 
 

@@ -102,7 +102,7 @@ def exactness(rows: list[dict]) -> list[list[str]]:
     lines = []
     for name in dict.fromkeys(row["quality"] for row in rows):
         found = [
-            {key: float(value) for key, value in row.items() if key not in ("quality", "image")}
+            {key: float(value) for key, value in row.items() if key.endswith(("_bits", "_bytes"))}
             for row in rows
             if row["quality"] == name
         ]

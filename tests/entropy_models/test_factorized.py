@@ -151,7 +151,8 @@ def test_compress_refuses_what_the_coder_would_hang_on(fitted, bad):
 def test_bad_arguments_are_refused():
     for arguments, message in (
         ({"coding_rank": 0}, "`coding_rank` must be an integer of at least 1"),
-        ({"coding_rank": 1, "num_filters": (0,)}, "`num_filters` must be an integer of at least 1"),
+        ({"coding_rank": 1, "num_filters": (0,)}, "must be a sequence of integers .*=\\(0,\\)"),
+        ({"coding_rank": 1, "num_filters": 3}, "must be a sequence of integers .*=3"),
         ({"coding_rank": 1, "init_scale": np.inf}, "`init_scale` must be positive and finite"),
         (
             {"coding_rank": 1, "init_scale": 0.0},

@@ -114,9 +114,14 @@ def test_damaged_tables_are_named(curves, tmp_path):
     evaluation.write_comparison(curves, tmp_path / "a.csv")
     header, first, *_ = (tmp_path / "a.csv").read_text().splitlines()
     cells = first.split(",")
-    for damaged in (cells[:3], [*cells[:2], "high", *cells[3:]]):
+    for damaged, received in (
+        (cells[:3], "bpp=None"),
+        (cells[:5], "ms_ssim=None"),
+        ([*cells[:2], "high", *cells[3:]], "quality='high'"),
+    ):
         (tmp_path / "a.csv").write_text(f"{header}\n{','.join(damaged)}\n")
-        with pytest.raises(ValueError, match=r"a\.csv is no CSV file of measurements"):
+        message = rf"a\.csv is no CSV file of measurements: .*{cells[0]}.* Received: {received}"
+        with pytest.raises(ValueError, match=message):
             evaluation.read_comparison(tmp_path / "a.csv")
 
 

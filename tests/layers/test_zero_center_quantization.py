@@ -1,3 +1,6 @@
+import concurrent.futures
+import time
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,6 +12,7 @@ from tfsq.layers import (
     StraightThroughRounding,
     ZeroCenterQuantization,
 )
+from tfsq.layers.zero_center_quantization import quantizing_with
 
 SLOPE_ONE = {
     "aun": AdditiveUniformNoise,
@@ -122,6 +126,20 @@ def test_temperature_survives_a_keras_file(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = tf.keras.models.load_model(tmp_path / "model.keras")
     assert float(loaded.layers[-1].quantizer.temperature) == 0.25
+
+
+def test_threads_replace_quantizers_one_after_the_other():
+    layer = ZeroCenterQuantization(AdditiveUniformNoise())
+    model, before = tf.keras.Sequential([layer]), layer.quantizer
+
+    def is_its_own(quantizer):
+        with quantizing_with(model, quantizer):
+            time.sleep(0.01)
+            return layer.quantizer is quantizer
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(is_its_own, [StraightThroughRounding() for _ in range(4)]))
+    assert layer.quantizer is before
 
 
 def test_bad_arguments_are_refused():

@@ -3,6 +3,8 @@
 import csv
 import fcntl
 import json
+import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -202,24 +204,51 @@ def test_noise_without_a_seed_does_not_repeat_when_a_run_goes_on(files, tmp_path
     assert not set(drawn[0]) & set(drawn[1])
 
 
-def test_a_lock_that_was_taken_away_is_none(tmp_path, monkeypatch):
+@pytest.mark.parametrize("comes_another", [False, True])
+def test_a_lock_that_was_taken_away_is_none(comes_another, tmp_path, monkeypatch):
     lock, removed = tmp_path / "run" / ".lock", []
     flock = fcntl.flock
 
     def flock_after_another_process_has_left(opened, operation):
         if not removed:
-            removed.append(lock.stat().st_ino)
+            removed.append(lock)
             lock.unlink()
+            if comes_another:
+                lock.touch()
         flock(opened, operation)
 
     monkeypatch.setattr(run_folder.fcntl, "flock", flock_after_another_process_has_left)
     with run_folder.locked(tmp_path / "run"):
-        assert len(removed) == 1
+        assert removed
         # Whoever comes later meets the file that is locked.
         with pytest.raises(ValueError, match="Another process"), run_folder.locked(lock.parent):
             pass
         (lock.parent / "settings").touch()
     assert lock.exists()
+
+
+def test_folders_that_other_processes_take_or_take_away_are_no_errors(tmp_path, monkeypatch):
+    run, path_open, removed = tmp_path / "run", pathlib.Path.open, []
+
+    def open_after_another_process_has_left(path, *args):
+        if not removed:
+            removed.append(path)
+            run.rmdir()
+        return path_open(path, *args)
+
+    monkeypatch.setattr(pathlib.Path, "open", open_after_another_process_has_left)
+    with run_folder.locked(run):
+        assert removed == [run / ".lock"]
+    assert not run.exists()
+
+    def unlink_before_another_process_comes(path):
+        os.unlink(path)
+        path.touch()
+
+    monkeypatch.setattr(pathlib.Path, "unlink", unlink_before_another_process_comes)
+    with run_folder.locked(run):
+        pass
+    assert (run / ".lock").exists()
 
 
 @pytest.mark.slow  # Four exports; `test_cli` has one.
@@ -268,7 +297,7 @@ def test_damaged_histories_and_files_in_place_of_runs_are_refused(files, tmp_pat
     history.write_text("epoch,loss\n0,1\n1,2\n2,")
     forget_epochs(history, 1)
     assert history.read_text() == "epoch,loss\n0,1\n"
-    with pytest.raises(OSError, match="A file, not the folder of a run"):
+    with pytest.raises(OSError, match="A file, not a folder to write"):
         training.train(files, history, training.TrainingSettings(**SMALL))
 
 

@@ -12,6 +12,7 @@ from scipy.stats import qmc
 
 from tfsq.analysis.sources import Source
 from tfsq.layers import AnnealedQuantizer, Quantizer, StochasticQuantizer, get
+from tfsq.layers.checks import check_integer
 
 # Independent scramblings of a Sobol sequence, from whose scatter the standard error comes.
 REPLICATES = 8
@@ -155,14 +156,10 @@ def estimate(
       (values, standard errors), arrays with one element for each statistic.
 
     Raises:
-      ValueError: if `log2_points` is not an integer in [1, 30] or `seed` is negative.
+      ValueError: if `log2_points` is not an integer from 1 to 30, or `seed` not one of at least 0.
     """
-    if log2_points not in range(1, 31):
-        raise ValueError(
-            f"`log2_points` must be an integer in [1, 30]. Received: log2_points={log2_points}"
-        )
-    if seed < 0:
-        raise ValueError(f"`seed` must be at least 0. Received: seed={seed}")
+    check_integer("log2_points", log2_points, 1, 30)
+    check_integer("seed", seed, 0)
     y, v = _points(source, 1 + noise_dimensions(layer), seed, log2_points)
     values = np.stack(statistics(y, noise_of(layer, v)))
     return values.mean(1), values.std(1, ddof=1) / np.sqrt(REPLICATES)

@@ -12,7 +12,7 @@ from tfsq.entropy_models.base import EntropyModel
 from tfsq.entropy_models.coding_tables import density_tables
 from tfsq.entropy_models.deep_factorized import DeepFactorized, shapes_and_initial_values
 from tfsq.layers import Quantizer
-from tfsq.layers.checks import check_integer, check_positive, checked_latent
+from tfsq.layers.checks import check_integers, check_positive, checked_latent
 from tfsq.range_coder.refusals import refuse_unless
 from tfsq.surrogates._numerics import widen
 from tfsq.surrogates.straight_through_rounding import straight_through_rounding
@@ -80,7 +80,7 @@ class FactorizedEntropyModel(EntropyModel):
         **kwargs,
     ):
         init_scale = check_positive("init_scale", init_scale)
-        widths = tuple(check_integer("num_filters", width, 1) for width in num_filters)
+        widths = check_integers("num_filters", num_filters, 1)
         super().__init__(
             coding_rank,
             rate_quantizer,

@@ -9,7 +9,7 @@ from tfsq._keras import saving
 from tfsq.entropy_models.base import EntropyModel
 from tfsq.entropy_models.coding_tables import gaussian_tables
 from tfsq.entropy_models.gaussian_bits import coded_gaussian_bits, gaussian_bits
-from tfsq.entropy_models.scale_table import ScaleTable
+from tfsq.entropy_models.scale_table import LARGEST_SCALE, ScaleTable
 from tfsq.layers import Quantizer
 from tfsq.layers.checks import checked_latent
 from tfsq.range_coder.refusals import refuse_unless
@@ -78,7 +78,7 @@ class LowerBoundedGaussianConditional(EntropyModel):
         self,
         coding_rank: int,
         scale_lower_bound: float = 0.11,
-        scale_upper_bound: float = 256.0,
+        scale_upper_bound: float = LARGEST_SCALE,
         num_scales: int = 64,
         rate_quantizer: Quantizer | None = None,
         reconstruction_quantizer: Quantizer | None = None,

@@ -8,11 +8,32 @@ import numpy as np
 import tensorflow as tf
 
 from tfsq.entropy_models.bounds import lower_bound, upper_bound
-from tfsq.layers.checks import as_number, check_integer
+from tfsq.layers.checks import as_number, check_integer, is_positive
 
 # Steps of the table in log scale. A scale is then at most e = 0.065 from the nearest entry, which
 # costs a Gaussian e^2 nats: less than 0.007 bit a symbol.
 _LARGEST_LOG_STEP = 0.13
+
+LARGEST_SCALE = 256.0
+
+
+def check_scale_bounds(lower_bound, upper_bound=LARGEST_SCALE) -> None:
+    """Checks the bounds of a table of scales.
+
+    Args:
+      lower_bound: Smallest scale.
+      upper_bound: Largest scale.
+
+    Raises:
+      ValueError: if they are not positive and finite in float32, or not in this order.
+    """
+    lower, upper = as_number(lower_bound), as_number(upper_bound)
+    if not (is_positive(lower) and is_positive(upper) and lower < upper):
+        raise ValueError(
+            "`scale_lower_bound` and `scale_upper_bound` must satisfy "
+            "0 < scale_lower_bound < scale_upper_bound < inf in float32. Received: "
+            f"scale_lower_bound={lower_bound!r}, scale_upper_bound={upper_bound!r}"
+        )
 
 
 class ScaleTable:
@@ -32,12 +53,7 @@ class ScaleTable:
     """
 
     def __init__(self, lower_bound: float, upper_bound: float, num_scales: int):
-        if not 0.0 < as_number(lower_bound) < as_number(upper_bound) < math.inf:
-            raise ValueError(
-                "`scale_lower_bound` and `scale_upper_bound` must satisfy "
-                "0 < scale_lower_bound < scale_upper_bound < inf. Received: "
-                f"scale_lower_bound={lower_bound}, scale_upper_bound={upper_bound}"
-            )
+        check_scale_bounds(lower_bound, upper_bound)
         num_scales = check_integer("num_scales", num_scales, 2)
         self.lower_bound, self.upper_bound = float(lower_bound), float(upper_bound)
         log_range = math.log(self.upper_bound / self.lower_bound)

@@ -7,7 +7,7 @@ import pathlib
 import statistics
 from collections.abc import Iterator, Sequence
 
-from tfsq.codec.saved_model import read_metadata
+from tfsq.codec.saved_model import read_metadata, told_of_codec
 from tfsq.evaluation.comparison import Curve, Measurement, read_comparison
 from tfsq.files import resolved
 
@@ -60,7 +60,8 @@ def card_figures(figures, folder) -> str:
     """
     figures, folder = pathlib.Path(figures), pathlib.Path(folder)
     metadata = read_metadata(folder)
-    rungs, lmbda = len(metadata.get("lmbdas") or ()), metadata["lmbda"]
+    with told_of_codec(folder):
+        rungs, lmbda = len(metadata.get("lmbdas") or ()), metadata["lmbda"]
     groups = list(_groups_of(figures))
     fitting = [
         group

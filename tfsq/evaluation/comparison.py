@@ -283,7 +283,7 @@ def read_comparison(path: str | os.PathLike) -> list[Curve]:
     """
     try:
         found = [_measurement_of_row(row) for row in _rows_in(path)]
-    except (TypeError, ValueError, csv.Error) as error:
+    except (ValueError, csv.Error) as error:
         raise ValueError(f"{path} is no CSV file of measurements: {error}") from error
     rates = {(m.codec, m.quality) for m in found}
     # What a file does not say of a model of many rates that was measured at one.
@@ -306,9 +306,18 @@ def _rows_in(path) -> list[dict[str, str]]:
 
 
 def _measurement_of_row(row: dict[str, str]) -> Measurement:
-    quality, bpp, psnr = (float(row[name]) for name in ("quality", "bpp", "psnr"))
-    ms_ssim = float(row["ms_ssim"]) if row["ms_ssim"] else None
+    quality, bpp, psnr = (_number_in(row, name) for name in ("quality", "bpp", "psnr"))
+    ms_ssim = None if row["ms_ssim"] == "" else _number_in(row, "ms_ssim")
     return Measurement(row["file"], row["codec"], quality, bpp, psnr, ms_ssim)
+
+
+def _number_in(row: dict[str, str], name: str) -> float:
+    try:
+        return float(row[name])
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"`{name}` of {row['file']!r} must be a number. Received: {name}={row[name]!r}"
+        ) from None
 
 
 def write_comparison(curves: Sequence[Curve], path: str | os.PathLike) -> None:

@@ -27,6 +27,26 @@ def check_integer(name: str, value, least: int, most: int | None = None) -> int:
     return int(value)
 
 
+def check_integers(name: str, values, least: int) -> tuple[int, ...]:
+    """Returns `values` as integers.
+
+    Args:
+      name: The argument to name in the error.
+      values: A sequence of numbers.
+      least: Their smallest value.
+
+    Raises:
+      ValueError: if `values` is no sequence of integers of at least `least`.
+    """
+    try:
+        return tuple(check_integer(name, value, least) for value in values)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"`{name}` must be a sequence of integers of at least {least}. "
+            f"Received: {name}={values!r}"
+        ) from None
+
+
 def check_positive(name: str, value) -> float:
     """Returns `value` as a float.
 
@@ -38,8 +58,7 @@ def check_positive(name: str, value) -> float:
       ValueError: if `value` is not positive and finite in float32.
     """
     number = as_number(value)
-    # Also what float32 turns into zero.
-    if not (number <= tf.float32.max and np.float32(number) > 0.0):
+    if not is_positive(number):
         raise ValueError(
             f"`{name}` must be positive and finite in float32. Received: {name}={value!r}"
         )
@@ -57,10 +76,14 @@ def check_temperature(value, name: str = "temperature") -> float:
       ValueError: if `value` is not in (0, 1].
     """
     number = as_number(value)
-    # Also what float32, the dtype of the temperature, turns into zero.
-    if not (number <= 1.0 and np.float32(number) > 0.0):
-        raise ValueError(f"`{name}` must be in (0, 1]. Received: {name}={value}")
+    if not (is_positive(number) and number <= 1.0):
+        raise ValueError(f"`{name}` must be in (0, 1]. Received: {name}={value!r}")
     return number
+
+
+def is_positive(number: float) -> bool:
+    """Whether float32 makes a positive and finite number of it, not a zero."""
+    return 0.0 < number <= tf.float32.max and bool(np.float32(number) > 0.0)
 
 
 def as_number(value) -> float:

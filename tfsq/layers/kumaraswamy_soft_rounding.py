@@ -17,7 +17,9 @@ _LARGEST_SHAPE = 16.0
 def _check_shape(value, name):
     number = as_number(value)
     if not 1.0 <= number <= _LARGEST_SHAPE:
-        raise ValueError(f"`{name}` must be in [1, {_LARGEST_SHAPE:.0f}]. Received: {name}={value}")
+        raise ValueError(
+            f"`{name}` must be in [1, {_LARGEST_SHAPE:.0f}]. Received: {name}={value!r}"
+        )
     return number
 
 

@@ -75,10 +75,7 @@ class Seeded(Layer):
 
 
 def _check_seed(seed) -> int:
-    seed = check_integer("seed", seed, -(2**63))
-    if seed >= 2**63:
-        raise ValueError(f"`seed` must be less than 2^63. Received: seed={seed}")
-    return seed
+    return check_integer("seed", seed, -(2**63), 2**63 - 1)
 
 
 def _stream(seed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -14,6 +15,7 @@ from tfsq.layers.finding import find
 from tfsq.surrogates._numerics import widen
 
 _STOP_GRADIENTS = ("partial", "none")
+_replacing = threading.RLock()
 
 
 @saving.register_keras_serializable(package="tfsq")
@@ -128,6 +130,8 @@ def quantizing_with(
 ) -> Iterator[None]:
     """Puts another quantizer in the place of all that a model has, for what is called inside.
 
+    One thread at a time is inside, since two would restore each other's quantizers.
+
     Args:
       module: A model, or any part of one.
       quantizer: Quantizer layer for both paths of every `ZeroCenterQuantization`, with one noise
@@ -137,12 +141,13 @@ def quantizing_with(
     """
     layers = find(module, ZeroCenterQuantization)
     inside = {"quantizer": quantizer, "rate_quantizer": quantizer, "stop_gradient": stop_gradient}
-    before = [{name: getattr(layer, name) for name in inside} for layer in layers]
-    try:
-        for layer in layers:
-            # Past Keras' own assignment, which would change the order of the model's weights.
-            layer.__dict__.update(inside)
-        yield
-    finally:
-        for layer, attributes in zip(layers, before):
-            layer.__dict__.update(attributes)
+    with _replacing:
+        before = [{name: getattr(layer, name) for name in inside} for layer in layers]
+        try:
+            for layer in layers:
+                # Past Keras' own assignment, which would change the order of the model's weights.
+                layer.__dict__.update(inside)
+            yield
+        finally:
+            for layer, attributes in zip(layers, before):
+                layer.__dict__.update(attributes)

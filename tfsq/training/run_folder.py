@@ -17,7 +17,7 @@ import tensorflow as tf
 from tfsq import codec, layers
 from tfsq.architectures import CompressionModel, DCTShortcut
 from tfsq.codec.saved_model import METADATA_FILE, read_metadata
-from tfsq.files import name_for_tensorflow, writing_whole
+from tfsq.files import check_is_no_file, name_for_tensorflow, writing_whole
 from tfsq.training.data import digest_of
 from tfsq.training.settings import TrainingSettings
 
@@ -154,8 +154,7 @@ def locked(output: pathlib.Path) -> Iterator[None]:
       OSError: if it is a file.
       ValueError: if another process has it, or it holds what is not of a run.
     """
-    if output.exists() and not output.is_dir():
-        raise NotADirectoryError(f"A file, not the folder of a run: {output}")
+    check_is_no_file(output)
     _check_is_run(output)
     is_new = not output.exists()
     lock = output / _LOCK
@@ -166,23 +165,25 @@ def locked(output: pathlib.Path) -> Iterator[None]:
             if list(output.iterdir()) == [lock]:
                 lock.unlink()
                 if is_new:
-                    output.rmdir()
+                    # Unless another process has it by now.
+                    with contextlib.suppress(OSError):
+                        output.rmdir()
 
 
 def _locked_file(lock: pathlib.Path, output: pathlib.Path):
     """Opens and locks the file of that name, and none that another process has taken away."""
     while True:
-        output.mkdir(parents=True, exist_ok=True)
-        opened = lock.open("a")
-        try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(opened.fileno()), lock.stat()):
-                    return opened
-        except BlockingIOError as error:
-            opened.close()
-            raise ValueError(f"Another process works on the run in {output}.") from error
-        opened.close()
+        # Whoever leaves takes file and folder away, at any moment in between.
+        with contextlib.suppress(FileNotFoundError), contextlib.ExitStack() as stack:
+            output.mkdir(parents=True, exist_ok=True)
+            opened = stack.enter_context(lock.open("a"))
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ValueError(f"Another process works on the run in {output}.") from error
+            if os.path.samestat(os.fstat(opened.fileno()), lock.stat()):
+                stack.pop_all()
+                return opened
 
 
 def _check_is_run(output: pathlib.Path) -> None:

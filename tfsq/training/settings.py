@@ -14,6 +14,7 @@ from tfsq.architectures import NETWORKS, CompressionModel, HyperpriorModel
 from tfsq.architectures.distortions import distortion_of
 from tfsq.architectures.shortcut import check_shortcut
 from tfsq.callbacks import SoftThenHard, TemperatureCallback
+from tfsq.entropy_models.scale_table import check_scale_bounds
 from tfsq.layers.base import AnnealedQuantizer
 from tfsq.layers.checks import check_integer, check_positive, check_temperature
 from tfsq.layers.ladder import Ladder
@@ -120,7 +121,7 @@ class TrainingSettings:
                     f"Received: {name}={value}"
                 )
         if self.scale_lower_bound is not None:
-            check_positive("scale_lower_bound", self.scale_lower_bound)
+            check_scale_bounds(self.scale_lower_bound)
         check_stop_gradient(self.stop_gradient)
         check_shortcut(self.shortcut)
         if self.crop_size % network.size_multiple:

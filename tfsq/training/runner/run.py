@@ -5,8 +5,8 @@
 
 Needs what `requirements.txt` beside it names, no TensorFlow and no tfsq. Each run gets a folder in
 RESULT, with its weights, its history and what it goes on from: the same command resumes. It writes
-them every minute, at the end, after S seconds, and when it is interrupted. `tfsq collect` makes a
-run folder of it.
+them every 45 seconds, at the end, after S seconds, and when it is interrupted. `tfsq collect` makes
+a run folder of it.
 """
 
 from __future__ import annotations
