@@ -1,6 +1,7 @@
 """What the results page quotes is what its CSV files say."""
 
 import json
+import math
 import re
 import shutil
 import sys
@@ -104,6 +105,8 @@ def test_what_is_said_of_equal_bytes_is_what_the_table_says():
     quoted = f"above WebP's on {min(webp[:5])} to {max(webp[:5])} of them up to quality 5, "
     quoted += f"on {webp[5]} at quality 6, and on {webp[6]} at quality 7."
     assert quoted in readme
+    more = max(map(float, re.findall(r"^\| \d \| \w+ \| ([\d.]+) \|", table, re.M)))
+    assert f"have as many bytes, or at most {math.ceil(more)} % more on average" in readme
 
 
 def test_readme_quotes_the_speed():
