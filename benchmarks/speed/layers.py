@@ -69,16 +69,16 @@ def layer_of(name: str):
 
 
 def step_of(function, y):
-    """Forward and backward of a surrogate."""
+    """Forward and backward, to the input and to weights, where the function has any."""
 
     @tf.function
     def step(y):
         with tf.GradientTape() as tape:
             tape.watch(y)
             loss = tf.reduce_sum(tf.square(function(y)))
-        return tape.gradient(loss, y)
+        return tape.gradient(loss, [y, *tape.watched_variables()])
 
-    return lambda: step(y).numpy()[:1]
+    return lambda: step(y)[0].numpy()[:1]
 
 
 def measure(_) -> list[dict]:

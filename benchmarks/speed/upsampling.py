@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from benchmarks.speed.layers import step_of
 from benchmarks.speed.timing import in_turns, rows_of, timed
 from tfsq.architectures.upsampling import Conv2DTranspose
 
@@ -22,19 +23,6 @@ def forward_of(layer, x):
     """The layer alone, as a decoder has it."""
     call = tf.function(layer)
     return lambda: call(x)[:1, :1, :1].numpy()
-
-
-def step_of(layer, x):
-    """Forward and backward, to the input and to the weights, as training has it."""
-
-    @tf.function
-    def step(x):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            loss = tf.reduce_sum(tf.square(layer(x)))
-        return tape.gradient(loss, [x, *layer.trainable_variables])
-
-    return lambda: step(x)[0][:1, :1, :1].numpy()
 
 
 def measure(_) -> list[dict]:

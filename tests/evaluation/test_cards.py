@@ -105,3 +105,9 @@ def test_other_tables_are_refused(folder, tmp_path, text):
 def test_codec_that_was_not_exported_is_refused(table, tmp_path):
     with pytest.raises(codec.ModelError, match="Not a codec exported by tfsq: .*none"):
         evaluation.card_figures(table(measured()), tmp_path / "none")
+
+
+def test_codec_that_is_damaged_is_refused(folder, table):
+    say(folder, lmbda=0.02, lmbdas=5)
+    with pytest.raises(codec.ModelError, match="Not a codec exported by tfsq: .*codec"):
+        evaluation.card_figures(table(measured()), folder)

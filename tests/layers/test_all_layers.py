@@ -1,5 +1,7 @@
 """Properties that every quantizer layer has, over the rows of the table."""
 
+import re
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -179,9 +181,13 @@ def test_replicas_draw_different_noise(row, seed):
 
 
 @annealed_rows
-@pytest.mark.parametrize("temperature", [0.0, -0.1, 1.5, 1e-60, float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "temperature", [0.0, -0.1, 1.5, 1e-60, -1e300, float("nan"), float("inf"), "0.5"]
+)
 def test_temperature_outside_of_its_domain_is_refused(row, temperature):
-    message = r"`temperature` must be in \(0, 1\]. Received: temperature="
+    message = (
+        rf"`temperature` must be in \(0, 1\]. Received: temperature={re.escape(repr(temperature))}"
+    )
     with pytest.raises(ValueError, match=message):
         row.make_layer(temperature=temperature)
     layer = row.make_layer(temperature=0.5)

@@ -241,6 +241,10 @@ def test_folders_that_other_processes_take_or_take_away_are_no_errors(tmp_path, 
         assert removed == [run / ".lock"]
     assert not run.exists()
 
+    # A system of files that has no folders of ours must not be asked again and again.
+    with pytest.raises(FileNotFoundError), run_folder.locked(pathlib.Path("/proc/run")):
+        pass
+
     def unlink_before_another_process_comes(path):
         os.unlink(path)
         path.touch()

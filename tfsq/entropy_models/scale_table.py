@@ -13,7 +13,6 @@ from tfsq.layers.checks import as_number, check_integer, is_positive
 # Steps of the table in log scale. A scale is then at most e = 0.065 from the nearest entry, which
 # costs a Gaussian e^2 nats: less than 0.007 bit a symbol.
 _LARGEST_LOG_STEP = 0.13
-
 LARGEST_SCALE = 256.0
 
 

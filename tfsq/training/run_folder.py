@@ -173,9 +173,9 @@ def locked(output: pathlib.Path) -> Iterator[None]:
 def _locked_file(lock: pathlib.Path, output: pathlib.Path):
     """Opens and locks the file of that name, and none that another process has taken away."""
     while True:
+        output.mkdir(parents=True, exist_ok=True)
         # Whoever leaves takes file and folder away, at any moment in between.
         with contextlib.suppress(FileNotFoundError), contextlib.ExitStack() as stack:
-            output.mkdir(parents=True, exist_ok=True)
             opened = stack.enter_context(lock.open("a"))
             try:
                 fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
