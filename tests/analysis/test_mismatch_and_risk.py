@@ -21,6 +21,7 @@ from tfsq.analysis import (
     mismatch,
     rate_mismatch,
 )
+from tfsq.analysis.losses import _bits, bits
 
 SCALES, TEMPERATURES = (0.2, 0.5, 1.5), (1.0, 0.5, 0.1)
 FORMS = [(form, g) for form in SUA_FORMS for g in ("straight_through", "expected")]
@@ -243,6 +244,18 @@ def test_rate_mismatch_of_the_design():
     assert far[0] > 66
 
 
+@pytest.mark.parametrize("family", [Gaussian, Laplace, Logistic])
+def test_bits_of_other_parameters_and_shapes_are_not_traced_again(family):
+    traces = []
+    for scale, shape in ((0.7, [3]), (0.2, [4]), (1.5, [5])):
+        source, residual = family(scale=scale), np.linspace(-3.0, 3.0, shape[0])
+        expected = -np.log2(source.mass(residual - 0.5, residual + 0.5))
+        np.testing.assert_allclose(bits(source.distribution, residual), expected, rtol=1e-9)
+        traces.append(_bits.experimental_get_tracing_count())
+    # The first two shapes may each have a trace, in this test or in an earlier one.
+    assert traces[2] == traces[1]
+
+
 @pytest.mark.parametrize("name", ["aun", "sua", "ste"])
 @pytest.mark.parametrize("scale", [0.05, 0.4, 3.0])
 def test_rate_mismatch_agrees_with_brute_force(name, scale):
@@ -252,9 +265,9 @@ def test_rate_mismatch_agrees_with_brute_force(name, scale):
     rng = np.random.default_rng(3)
     r, u = rng.laplace(scale=0.3, size=200_000), rng.uniform(-0.5, 0.5, 200_000)
     noisy = {"aun": r + u, "sua": np.round(r + u / 2) - u / 2, "ste": np.round(r)}[name]
-    bits = Rate(Gaussian(scale=max(scale, bound)))
+    rate_of = Rate(Gaussian(scale=max(scale, bound)))
     for rate, values in ((result.training_rate, noisy), (result.hard_rate, np.round(r))):
-        sample = bits(None, tf.constant(values), None).numpy()
+        sample = rate_of(None, tf.constant(values), None).numpy()
         error = np.std(sample) / np.sqrt(len(sample)) + result.training_rate_error
         assert abs(rate - np.mean(sample)) < 4 * error + 1e-9
     assert result.gap == result.training_rate - result.hard_rate

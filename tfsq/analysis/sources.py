@@ -40,7 +40,7 @@ class Source(abc.ABC):
         """The TFP distribution, in float64."""
         return self._family(np.float64(self.loc), np.float64(self.scale))
 
-    @property
+    @functools.cached_property
     def variance(self) -> float:
         """The variance."""
         return float(self.distribution.variance())
