@@ -275,6 +275,7 @@ def test_recipes_of_equal_cost_have_equal_steps(tmp_path, monkeypatch):
     assert {job["name"]: job["steps"] for job in module.jobs_of(tmp_path, [0])} == steps
 
 
+@pytest.mark.slow
 def test_recipes_begin_where_they_say():
     recipes = load("recipes", BENCHMARKS / "recipe")
     found = {}

@@ -65,6 +65,7 @@ def test_evaluate(image, folder, loaded, tmp_path):
     assert {(row["codec"], row["quality"]) for row in rows} == {(folder.name, "0.02")}
 
 
+@pytest.mark.slow
 def test_evaluate_models_beside_references(folder, tmp_path):
     for name, size in (("a", 50), ("b", 40)):
         codec.write_image(photograph()[:size, :60], tmp_path / f"{name}.png")
@@ -238,6 +239,7 @@ def test_defaults_are_those_of_the_settings():
         assert parameters[field.name].default.default == field.default
 
 
+@pytest.mark.slow
 def test_compress_by_quality_and_decompress_without_a_model(shipping, image, tmp_path):
     folder, quality = shipping, ("--quality", 2)
     compressed, refined, decoded = (tmp_path / name for name in ("a.tfsq", "b.tfsq", "a.png"))
@@ -269,6 +271,7 @@ def test_compress_by_quality_and_decompress_without_a_model(shipping, image, tmp
     assert np.array_equal(codec.read_image(image), codec.decompress(expected, folder))
 
 
+@pytest.mark.slow
 def test_a_model_of_many_rates_from_training_to_evaluation(tiny_network, eagerly, tmp_path):
     image, output = tmp_path / "image.png", tmp_path / "run"
     codec.write_image(photograph()[:64, :80], image)

@@ -20,6 +20,7 @@ def image(tmp_path):
     return save(tmp_path / "image.png")
 
 
+@pytest.mark.slow
 def test_evaluate_goes_on_past_files_that_do_not_serve(image, folder, tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     (tmp_path / "folder").mkdir()
@@ -44,6 +45,7 @@ def test_evaluate_goes_on_past_files_that_do_not_serve(image, folder, tmp_path):
     assert f"{image}" in result.stdout
 
 
+@pytest.mark.slow
 def test_an_evaluation_that_is_interrupted_keeps_what_it_has(image, folder, monkeypatch, tmp_path):
     save(tmp_path / "z.png")
     measure = evaluation.Comparison.measure
@@ -59,6 +61,7 @@ def test_an_evaluation_that_is_interrupted_keeps_what_it_has(image, folder, monk
     assert len((tmp_path / "t.csv").read_text().splitlines()) == 3
 
 
+@pytest.mark.slow
 def test_images_that_are_coded_exactly_leave_means_finite(folder, tmp_path):
     save(tmp_path / "photograph.png", (64, 64))
     Image.new("RGB", (64, 64)).save(tmp_path / "black.png")
@@ -85,6 +88,7 @@ def test_images_that_are_all_coded_exactly_are_said_to_be(folder, tmp_path):
     assert "Each file is reproduced exactly by a codec" in result.output
 
 
+@pytest.mark.slow
 def test_evaluate_the_codec_that_comes_with_tfsq(shipping, image, folder, tmp_path):
     def measured(*options):
         result = run("evaluate", image, *options, "--csv", tmp_path / "a.csv", "--force")
@@ -110,6 +114,7 @@ def test_evaluate_the_codec_that_comes_with_tfsq(shipping, image, folder, tmp_pa
     )
 
 
+@pytest.mark.slow
 def test_two_codecs_of_many_rates_are_compared(shipping, image, tmp_path):
     other = shutil.copytree(shipping, tmp_path / "mine")
     options = ("--model", other, "--model", "bundled", "--qualities", "1:3:0.5")

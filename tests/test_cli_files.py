@@ -321,6 +321,7 @@ def test_version():
     assert (result.exit_code, result.stdout) == (0, f"tfsq {__version__}\n")
 
 
+@pytest.mark.slow
 def test_bundled_is_a_word_and_a_folder_of_that_name_is_a_path(
     shipping, image, folder, tmp_path, monkeypatch
 ):
@@ -336,6 +337,7 @@ def test_bundled_is_a_word_and_a_folder_of_that_name_is_a_path(
     refused(run("analyze", "--model", "bundled", "--output", shipping), "lies in")
 
 
+@pytest.mark.slow
 def test_files_that_are_skipped_are_named_at_once_and_in_the_end(image, tiny_network, tmp_path):
     save(tmp_path / "large.png", (64, 64))
     (tmp_path / "bad.png").write_text("x")
@@ -359,6 +361,7 @@ def test_files_that_are_skipped_are_named_at_once_and_in_the_end(image, tiny_net
     assert not (tmp_path / "strict").exists()
 
 
+@pytest.mark.slow
 def test_runs_are_trained_and_analyzed_in_folders_of_any_name(tiny_network, eagerly, tmp_path):
     save(tmp_path / "large.png", (64, 64))
     options = ("--crop-size", 64, "--batch-size", 1, *TINY)

@@ -122,6 +122,7 @@ def test_bad_files_are_named_and_the_others_coded(photographs, folder, tmp_path)
     assert "files were skipped" not in result.output
 
 
+@pytest.mark.slow
 def test_names_that_differ_in_their_endings_keep_them(photographs, folder, tmp_path):
     output, decoded = tmp_path / "coded", tmp_path / "decoded"
     # One of the two does not serve, and hides the other nowhere.
@@ -181,6 +182,7 @@ def test_options_also_hold_for_one_file(photographs, folder, tmp_path):
     assert "--format" in result.output
 
 
+@pytest.mark.slow
 def test_damaged_files_are_named_also_with_strict(photographs, folder, tmp_path):
     output = tmp_path / "coded"
     arguments = (photographs, "--output-dir", output, "--model", folder)
@@ -265,6 +267,7 @@ def test_a_folder_that_is_a_file_leaves_the_others(photographs, folder, tmp_path
         assert (output / "photo 0.tfsq").exists()
 
 
+@pytest.mark.slow
 def test_photographs_stay_where_the_folder_is_their_own(photographs, folder):
     before = {path: path.read_bytes() for path in photographs.iterdir() if path.is_file()}
     arguments = (photographs, "--output-dir", photographs, "--model", folder)

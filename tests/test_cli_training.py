@@ -28,6 +28,7 @@ def folders(tmp_path):
     return tmp_path / "train", tmp_path / "apart"
 
 
+@pytest.mark.slow
 def test_a_run_of_several_sessions_is_validated_on_folders_and_globs(
     folders, tiny_network, eagerly, tmp_path
 ):
@@ -61,6 +62,7 @@ def test_validation_and_limits_that_do_not_serve_are_refused(folders, tiny_netwo
         assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_has_ended_is_where_another_starts(folders, tiny_network, eagerly, tmp_path):
     trained_on, _ = folders
     first, second = tmp_path / "run", tmp_path / "longer"
@@ -82,6 +84,7 @@ def test_a_run_that_has_ended_is_where_another_starts(folders, tiny_network, eag
     assert expected in result.output
 
 
+@pytest.mark.slow
 def test_a_start_says_which_network(folders, tiny_network, eagerly, tmp_path, monkeypatch):
     trained_on, _ = folders
     arguments = ("train", trained_on, "--steps", 1, "--batch-size", 1, "--crop-size", 64)
@@ -144,6 +147,7 @@ def test_a_start_says_which_loss(command, tmp_path, monkeypatch):
         assert loss_of() == (0.01, "mse")
 
 
+@pytest.mark.slow
 def test_export_puts_on_the_card_what_its_options_say(folders, tiny_network, eagerly, tmp_path):
     trained_on, apart = folders
     output, table, authors = tmp_path / "run", tmp_path / "apart.csv", tmp_path / "authors.md"

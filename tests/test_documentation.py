@@ -18,6 +18,8 @@ from tfsq.layers import registry
 ROOT = pathlib.Path(__file__).parent.parent
 # Of its report, what README.md quotes.
 DEMO = "from nothing, quality 2"
+# Their code takes long; that of the others runs every day.
+LONG = ("guide.md", "files.md")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MODULES = sorted(
     module.name
@@ -34,7 +36,15 @@ def code_of(page):
     return re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if code_of(p)], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.slow if page.name in LONG else ())
+        for page in PAGES
+        if code_of(page)
+    ],
+    ids=lambda page: page.name,
+)
 def test_code_of_the_page_runs(page, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
     if page.name == "README.md":

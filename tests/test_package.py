@@ -20,6 +20,7 @@ for path in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_importing_tfsq_is_enough_to_load_what_was_saved(tmp_path):
     layer = tfsq.layers.StochasticUniformAnnealing()
     model = tf.keras.Sequential([tf.keras.Input([3]), layer])

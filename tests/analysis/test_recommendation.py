@@ -37,6 +37,7 @@ def test_temperature_is_at_the_minimum_of_its_curve():
     assert "no minimum inside" in no_risk.note
 
 
+@pytest.mark.slow
 def test_risk_that_is_not_resolved_is_not_trusted():
     """Below t = 0.1, the variance of noisy soft rounding lies in noise that is hardly drawn."""
     loss = SquaredError(lambda v: 2 * tf.tanh(0.7 * v) + 0.3 * v, target=0.9)
@@ -54,6 +55,7 @@ def test_surrogate_without_a_temperature_gets_none():
     assert result.temperature_curve == ()
 
 
+@pytest.mark.slow
 def test_surrogate_that_rounds_is_judged_by_its_risk_alone():
     loss = SquaredError(lambda v: tf.tanh(v), target=0.9)
     result = recommend("dsq", Gaussian(0.3, 0.2), loss=loss, temperatures=TEMPERATURES)
@@ -80,6 +82,7 @@ def test_flat_criterion_gives_the_smallest_bound_and_says_so():
     assert "J is flat up to a bound of" in result.note
 
 
+@pytest.mark.slow
 def test_scale_that_is_predicted_too_small_needs_a_bound():
     result = recommend("aun", Gaussian(scale=0.4), scale=0.05)
     assert 0.3 < result.scale_lower_bound < 0.6
@@ -88,6 +91,7 @@ def test_scale_that_is_predicted_too_small_needs_a_bound():
     assert of_batch.scale_lower_bound == pytest.approx(result.scale_lower_bound, rel=0.4)
 
 
+@pytest.mark.slow
 def test_batch_gives_what_its_source_gives():
     """A batch whose loss adds up over the elements has the risk of the source, per channel."""
     target = 0.9
@@ -137,6 +141,7 @@ def test_hard_gradients_are_of_channels_around_their_means():
         assert found == pytest.approx((up - down) / 0.2)
 
 
+@pytest.mark.slow
 def test_rate_is_measured_at_the_temperature_that_is_found():
     source = Gaussian(scale=0.3)
     result = recommend("sua", source, temperatures=(1.0, 0.5), weight=0.0)

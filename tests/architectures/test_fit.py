@@ -54,6 +54,7 @@ def test_images_come_in_any_of_keras_ways(data, model):
     assert model.predict(data, verbose=0).shape[1:] == (64, 64, 3)
 
 
+@pytest.mark.slow
 def test_targets_are_what_reconstructions_are_compared_with():
     model = network()
     dark = IMAGES // 2
@@ -96,7 +97,8 @@ def channels_first():
 
 # Keras 3 says so of every pipeline whose length it does not know.
 @pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning")
-@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("jit_compile", [False, True])
 def test_targets_of_another_shape_are_not_broadcast(jit_compile):
     model = network(jit_compile=jit_compile)
     unknown = tf.TensorSpec([None] * 4, tf.uint8)

@@ -86,6 +86,7 @@ def test_training_may_be_a_tensor(model):
     assert not np.allclose(run(tf.constant(True))[0], hard, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_codec_decodes_exactly_whatever_the_quality(model, tmp_path):
     codec.export(model, tmp_path / "codec")
     loaded = codec.load(tmp_path / "codec")
@@ -102,6 +103,7 @@ def test_codec_decodes_exactly_whatever_the_quality(model, tmp_path):
     assert loaded.network.ladder.lmbdas == LMBDAS
 
 
+@pytest.mark.slow
 def test_keras_file_keeps_the_ladder(model, tmp_path):
     model.save(tmp_path / "model.keras")
     again = tf.keras.models.load_model(tmp_path / "model.keras")
@@ -134,6 +136,7 @@ def test_middle_of_the_ladder_is_the_network_of_one_rate():
     assert np.array_equal(found[1]["latent"], expected[1]["latent"])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_fit_and_evaluate_report_each_rung():
     names = ["loss", "bpp", "mse", "psnr"]

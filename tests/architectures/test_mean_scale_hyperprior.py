@@ -159,6 +159,7 @@ def test_trains_for_ms_ssim():
     assert history["loss"][1] < history["loss"][0]
 
 
+@pytest.mark.slow
 def test_keras_file_keeps_the_precision(tmp_path):
     model = make_model(compiled=False, dtype="mixed_bfloat16")
     assert {layer.compute_dtype for layer in model.analysis.layers} == {"bfloat16"}

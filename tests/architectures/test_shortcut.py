@@ -220,6 +220,7 @@ def codec_of_a_build_before():
     return codec.load(codec.shipped_folder() / "analysis" / "codec").network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "load", [codec_of_a_build_before, pytest.param(keras_file_of_a_build_before, marks=has_format)]
 )

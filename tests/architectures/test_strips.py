@@ -92,6 +92,7 @@ def test_latents_of_another_size_are_refused(model, latents, rows, monkeypatch):
         model.encode({**latents, LATENT: y}, **at(model))
 
 
+@pytest.mark.slow
 def test_files_are_the_same_whatever_the_strips(monkeypatch):
     model, image = busy_model("MeanScaleHyperprior", lmbdas=(0.003, 0.03)), PIXELS[:, :100]
     targets = 1.4, codec.Target(bpp=0.55)

@@ -55,6 +55,7 @@ def test_encoder_stands_still_after_the_step_and_the_decoder_does_not():
     np.testing.assert_allclose(soft["distortion"], hard["distortion"], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_resumed_run_is_switched_where_the_interrupted_one_was(tmp_path):
     def fit(model, epochs, *callbacks):

@@ -72,6 +72,7 @@ def accumulating(**kwargs):
     return model
 
 
+@pytest.mark.slow
 def test_an_optimizer_that_stands_still_is_an_error_that_says_what_to_pass():
     for make in (
         lambda: TemperatureCallback(lambda step: 0.9**step),
@@ -88,6 +89,7 @@ def test_an_optimizer_that_stands_still_is_an_error_that_says_what_to_pass():
             model.fit(tf.ones([8, 3]), batch_size=2, epochs=2, verbose=0, callbacks=[callback])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_callable", [False, True])
 def test_the_given_optimizer_or_callable_counts(by_callable):
     model = adversarial()

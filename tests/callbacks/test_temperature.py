@@ -128,6 +128,7 @@ def test_schedule_may_be_any_callable():
     assert float(layer.temperature) == pytest.approx(1 / 8)
 
 
+@pytest.mark.slow
 @eagerly
 def test_finds_annealed_layers_wherever_they_are():
     class Nested(tf.keras.Model):
@@ -182,6 +183,7 @@ def test_two_callbacks_of_one_name_are_refused():
         )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(IS_KERAS_3, reason="Keras 3 starts an interrupted epoch again")
 def test_plan_of_a_run_resumed_within_an_epoch_ends_where_it_did(tmp_path):
     class Interrupt(tf.keras.callbacks.Callback):
@@ -225,6 +227,7 @@ def test_two_callbacks_side_by_side():
     assert [float(first.temperature), float(second.temperature)] == [0.25, 0.75]
 
 
+@pytest.mark.slow
 @eagerly
 def test_nothing_stays_behind_after_two_callbacks():
     first, second = StochasticUniformAnnealing(), StochasticUniformAnnealing()

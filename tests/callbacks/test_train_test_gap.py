@@ -90,6 +90,7 @@ class NoisyGradient(tf.keras.Model):
         return {"loss": tf.reduce_mean(self.rate_distortion(x, training=True)["loss"])}
 
 
+@pytest.mark.slow
 def test_variance_of_the_gradient_is_that_of_the_noise():
     callback = TrainTestGap(tf.fill([1], 0.1), gradient_draws=2000, gradient_every=2)
     history = fit(NoisyGradient(), callback, epochs=3)
@@ -101,6 +102,7 @@ def test_variance_of_the_gradient_is_that_of_the_noise():
     assert "gradient_variance" not in fit(NoisyGradient(), TrainTestGap(tf.fill([1], 0.1)))
 
 
+@pytest.mark.slow
 def test_replicas_are_averaged():
     with two_replicas().scope():
         model = NoisyGradient()

@@ -57,6 +57,7 @@ def test_card_says_what_is_not_recorded(mine):
     assert "# my codec\n" in card
 
 
+@pytest.mark.slow
 def test_lines_of_the_card_run(mine, loaded, monkeypatch):
     codec.write_image(photograph()[:40, :50], mine.parent / "photo.png")
     monkeypatch.chdir(mine.parent)

@@ -101,6 +101,7 @@ def test_metadata(model, folder, loaded):
     assert again.num_filters == model.num_filters
 
 
+@pytest.mark.slow
 def test_hash_is_of_weights_and_tables(tiny, tiny_folder, tmp_path):
     model, metadata = tiny, json.loads((tiny_folder / "tfsq.json").read_text())
     assert codec.export(model, tmp_path / "same")["model_hash"] == metadata["model_hash"]
@@ -237,6 +238,7 @@ def test_network_of_a_loaded_codec_is_built_from_its_configuration(model, loaded
     assert codec.as_codec(model).network is model
 
 
+@pytest.mark.slow
 def test_network_of_a_class_that_keras_does_not_know_is_refused(tiny_folder, tmp_path):
     copy = shutil.copytree(tiny_folder, tmp_path / "codec")
     metadata = json.loads((copy / "tfsq.json").read_text())
@@ -274,6 +276,7 @@ class FactorizedPrior(tfsq.architectures.FactorizedPrior):
     """Has the name of another network."""
 
 
+@pytest.mark.slow
 def test_network_of_a_class_with_the_name_of_another_is_that_class(tmp_path):
     model = FactorizedPrior(num_filters=2, num_latents=3)
     model.compile("sgd", lmbda=0.01)
@@ -281,6 +284,7 @@ def test_network_of_a_class_with_the_name_of_another_is_that_class(tmp_path):
     assert type(codec.load(tmp_path / "codec").network) is FactorizedPrior
 
 
+@pytest.mark.slow
 def test_export_replaces_codecs_alone_and_leaves_what_lies_beside(tiny, tiny_folder, tmp_path):
     model, folder = tiny, tiny_folder
     (tmp_path / "photographs").mkdir()

@@ -17,7 +17,7 @@ def pairs(tmp_path):
     return found
 
 
-@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow), 7])
+@pytest.mark.parametrize("jobs", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 7))])
 def test_many_files_are_those_of_one_at_a_time(jobs, pairs, folder, loaded, tmp_path):
     outcomes = list(codec.compress_files(pairs, folder, jobs))
     assert sorted((o.source, o.target) for o in outcomes) == pairs

@@ -27,16 +27,8 @@ def in_memory(model):
     return codec.as_codec(model)
 
 
-@pytest.mark.parametrize(
-    "surrogate",
-    [
-        "unsr",
-        *(
-            pytest.param(surrogate, marks=pytest.mark.slow)
-            for surrogate in ("sga", "sua", layers.get("soft"))
-        ),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("surrogate", ["unsr", "sga", "sua", layers.get("soft")])
 def test_refined_latents_have_the_smaller_loss_in_bits_and_pixels(in_memory, surrogate):
     seen = []
     latents = codec.refine_latents(IMAGE, in_memory, 40, surrogate=surrogate, progress=seen.append)
@@ -62,6 +54,7 @@ def test_loaded_codec_refines_to_the_same_latents(model, loaded):
         assert np.array_equal(theirs[name], again[name])
 
 
+@pytest.mark.slow
 def test_gradient_is_that_of_the_surrogate_loss(model):
     # Untrained but for steep syntheses, so that hyper-latents matter to the picture.
     network = MeanScaleHyperprior(num_filters=6, num_latents=8)
@@ -101,6 +94,7 @@ class Slow(layers.NoisySoftRounding):
             return super().call(y, training=training, noise=noise)
 
 
+@pytest.mark.slow
 def test_threads_have_temperatures_and_noise_of_their_own(loaded):
     gradients = gradients_of(loaded, Slow())
     latents = {name: tf.constant(value) for name, value in analyze(IMAGE, loaded).items()}
@@ -127,6 +121,7 @@ def test_lmbda_moves_the_trade_off(loaded):
     assert sizes[0] < sizes[1]
 
 
+@pytest.mark.slow
 def test_refined_latents_are_compressed_to_a_file(loaded):
     latents = codec.refine_latents(IMAGE, loaded, 2)
     data = codec.compress_latents(latents, IMAGE.shape[:2], loaded)
@@ -149,6 +144,7 @@ def test_compress_codes_what_is_better(loaded, monkeypatch):
     assert codec.compress(IMAGE, loaded, refine_steps=40) == plain
 
 
+@pytest.mark.slow
 def test_a_layer_stays_what_it_is_and_is_traced_once(loaded):
     layer = layers.get("sga", temperature=0.9, seed=3)
     before, noise = layer.get_config(), layers.get("sga", seed=3).draw_noise(tf.zeros([5]))

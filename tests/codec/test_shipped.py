@@ -12,6 +12,7 @@ from tfsq.codec import shipped
 IMAGE = photograph()[:40, :50]
 
 
+@pytest.mark.slow
 def test_file_finds_its_model_by_the_hash(shipping, tmp_path):
     assert codec.shipped_model() == shipping
     data = codec.compress(IMAGE, codec.shipped_codec())

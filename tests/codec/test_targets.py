@@ -74,6 +74,7 @@ def test_psnr_is_reached_by_a_hundredth(found):
     assert codec.unpack(lowest).quality == 1
 
 
+@pytest.mark.slow
 def test_refined_files_meet_a_size_too(found):
     limit = sum(range_of(PHOTOGRAPH, found)) // 2
     data = codec.compress(PHOTOGRAPH, found, refine_steps=3, quality=Target(size=limit))
@@ -148,9 +149,8 @@ def test_crossing_is_between_neighbors(goal):
         assert len(set(asked)) <= 2 + 3 * math.ceil(math.log2(1000))
 
 
-@pytest.mark.parametrize(
-    "network", [pytest.param("ScaleHyperprior", marks=pytest.mark.slow), "MeanScaleHyperprior"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["ScaleHyperprior", "MeanScaleHyperprior"])
 def test_what_is_predicted_once_codes_the_same_files(network):
     codecs = codec.as_codec(busy_model(network, lmbdas=LMBDAS))
     latents = tiling.analyze(PHOTOGRAPH, codecs)

@@ -15,6 +15,7 @@ def image_file(tmp_path):
     return tmp_path / "image.png"
 
 
+@pytest.mark.slow
 def test_verified_files_are_written(loaded, image_file):
     target = image_file.with_suffix(".tfsq")
     written = codec.compress_file(image_file, target, loaded, verify=True)
@@ -26,6 +27,7 @@ def test_verified_files_are_written(loaded, image_file):
     assert written.psnr == pytest.approx(figures.psnr, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_other_pixels_in_the_second_process_leave_no_file(loaded, image_file, monkeypatch):
     # A process takes seconds to begin; that above is one.
     def second_process(command, **_):

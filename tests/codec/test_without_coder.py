@@ -86,6 +86,7 @@ def test_predictions_are_those_of_strings(model, loaded, signatures):
     np.testing.assert_array_equal(found["loc"], loc[0])
 
 
+@pytest.mark.slow
 def test_many_rates_are_coded_by_the_host(tmp_path):
     model = Tiny(4, 6, lmbdas=(0.002, 0.006, 0.018))
     model.compile("sgd")

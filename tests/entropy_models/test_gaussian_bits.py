@@ -33,6 +33,7 @@ def cases():
     return grid[0] * np.where(rng.integers(0, 2, grid.shape[1]), 1, -1).astype(np.float32), grid[1]
 
 
+@pytest.mark.slow
 def test_value_and_gradients_agree_with_the_oracle():
     residual, scale = cases()
     r, s = tf.constant(residual), tf.constant(scale)
@@ -91,6 +92,7 @@ def test_masses_of_the_integers_add_up_to_one(scale):
     assert float(tf.reduce_sum(mass)) == pytest.approx(1, abs=2e-6)
 
 
+@pytest.mark.slow
 def test_eager_traced_and_compiled_agree():
     r, s = map(tf.constant, cases())
 

@@ -249,6 +249,7 @@ def test_strings_of_outliers_have_the_predicted_length(scale, arguments):
         assert predicted == pytest.approx(2000 * min(ideal, coder), rel=1e-3, abs=1e-2), residual
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("traced_training", [True, False])
 def test_training_may_be_a_tensor(traced_training):
     # Without noise, so that the two can be compared.

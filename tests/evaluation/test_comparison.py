@@ -173,6 +173,7 @@ def test_figure_is_saved_in_formats_of_papers(curves, ending, tmp_path):
     assert ending != "svg" or b">bits per pixel, whole files</text>" in data
 
 
+@pytest.mark.slow
 def test_names_have_as_many_parents_as_tell_them_apart(files, folder, runs, loaded_once):
     (alone,) = compare(files[1:], runs[:1])
     assert alone.measurements[0].codec == "codec"

@@ -126,6 +126,7 @@ def test_names_of_files_end_no_element(written, data):
     assert "b <b>.png" not in text
 
 
+@pytest.mark.slow
 def test_pictures_are_small_where_there_are_many_and_end_where_there_are_too_many(monkeypatch):
     sides = [HtmlReport(n, ["webp", "jpeg"])._side for n in (1, 12, 40, 10_000)]
     assert sides[0] == 512

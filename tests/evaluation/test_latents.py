@@ -63,6 +63,7 @@ def test_analyze_takes_a_model_and_images(quick, model, tmp_path):
     assert float(loss) == pytest.approx(float(expected), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_latents_of_many_rates_are_in_steps_of_a_quality(tmp_path):
     many = MeanScaleHyperprior(6, 8, shortcut="dct", lmbdas=(0.002, 0.006, 0.018))
     many.compile("adam")

@@ -124,6 +124,7 @@ def check_calibration(model, images):
     assert events[-1].loss == pytest.approx(found.after.mean())
 
 
+@pytest.mark.slow
 def test_losses_fall_and_nothing_but_gains_is_changed(images):
     check_calibration(network(), images)
 
@@ -167,6 +168,7 @@ def exported(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_a_codec_is_written_once_more_with_other_gains(exported, files, tmp_path):
     before, output = codec.load(exported), tmp_path / "calibrated"
     result = run("calibrate", *files, "--model", exported, "--output", output)
@@ -217,6 +219,7 @@ def test_a_codec_of_one_rate_and_a_folder_in_use_are_refused(files, exported, tm
     assert (exported / "tfsq.json").read_bytes() == written
 
 
+@pytest.mark.slow
 def test_images_that_do_not_serve_are_left_out_and_named(exported, files, tmp_path):
     (tmp_path / "no.png").write_text("no image")
     output = tmp_path / "calibrated"

@@ -18,6 +18,7 @@ from tfsq.training.history import History, forget_epochs
 pytestmark = pytest.mark.usefixtures("eagerly")
 
 
+@pytest.mark.slow
 def test_a_deterministic_run_that_was_interrupted_ends_as_if_it_was_not(files, tmp_path):
     settings = training.TrainingSettings(
         **SMALL, rate_quantizer=None, reconstruction_quantizer="ste"
@@ -29,6 +30,7 @@ def test_a_deterministic_run_that_was_interrupted_ends_as_if_it_was_not(files, t
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_run_that_is_over_is_what_it_was_when_called_again(files, tmp_path):
     settings = training.TrainingSettings(**SMALL, final_temperature=0.25, hard_fraction=0.3)
 
@@ -85,6 +87,7 @@ def test_loss_that_is_not_finite_stops_the_run(files, tmp_path):
     assert not (tmp_path / "run" / "model.keras").exists()
 
 
+@pytest.mark.slow
 def test_callback_that_stops_a_run_leaves_one_to_continue(files, tmp_path):
     settings = training.TrainingSettings(**SMALL, reconstruction_quantizer="ste")
 
@@ -118,6 +121,7 @@ def test_callback_that_stops_a_run_leaves_one_to_continue(files, tmp_path):
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1"]
 
 
+@pytest.mark.slow
 def test_arm_that_was_killed_early_does_not_begin_elsewhere(files, tmp_path):
     settings = training.TrainingSettings(**SMALL, reconstruction_quantizer="ste")
     training.train(files, tmp_path / "start", settings, stop=2)
@@ -171,6 +175,7 @@ def test_the_last_epoch_may_be_shorter(files, tmp_path):
     assert (tmp_path / "run" / "codec").is_dir()
 
 
+@pytest.mark.slow
 def test_a_run_has_one_process(files, tmp_path):
     settings = training.TrainingSettings(**{**SMALL, "steps": 2})
 
@@ -190,6 +195,7 @@ def test_a_run_has_one_process(files, tmp_path):
     assert training.export_run(tmp_path / "run") == {"step": 2, "steps": 2, "card": True}
 
 
+@pytest.mark.slow
 def test_noise_without_a_seed_does_not_repeat_when_a_run_goes_on(files, tmp_path):
     drawn = []
 

@@ -128,6 +128,7 @@ def test_networks_learn_and_come_back_from_a_file(policy, tmp_path):
         np.testing.assert_array_equal(saved, restored)
 
 
+@pytest.mark.slow
 def test_a_run_of_adam_goes_on_with_muon(tmp_path):
     def compiled(optimizer):
         model = Tiny(4, 6)

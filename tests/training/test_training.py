@@ -26,6 +26,7 @@ def batches(files, seed=0, count=5, first_batch=0):
     return np.stack([batch.numpy() for batch in data.take(count)])
 
 
+@pytest.mark.slow
 def test_crops_come_from_the_images_and_repeat_with_the_seed(files):
     first = batches(files)
     assert first.shape == (5, 3, 64, 64, 3)
@@ -195,6 +196,7 @@ def test_runs_that_start_from_another_lambda_are_the_same_network(files, tmp_pat
     np.testing.assert_allclose(found[0], expected, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_runs_of_builds_with_other_pixels_are_refused(files, tmp_path):
     settings = training.TrainingSettings(**SMALL, shortcut=None)
@@ -274,6 +276,7 @@ def test_start_must_fit(files, tmp_path):
         begin(steps_per_epoch=3)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_a_run_that_was_killed_before_its_first_epoch_begins_with_the_same_codec(files, tmp_path):
     settings = training.TrainingSettings(**SMALL)
@@ -297,6 +300,7 @@ def test_a_start_whose_settings_are_damaged_is_named(files, tmp_path):
         training.network_of(tmp_path / "start")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_a_codec_is_a_start_of_weights_alone(files, tmp_path):
     settings = training.TrainingSettings(**SMALL, lmbdas=(0.002, 0.006))

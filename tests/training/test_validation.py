@@ -89,6 +89,7 @@ def check_that_training_does_not_notice(files, kept_apart, tmp_path):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_training_does_not_notice(files, kept_apart, tmp_path):
     # Run eagerly, a draw anywhere would change all later ones.
@@ -100,6 +101,7 @@ def test_traced_training_does_not_notice(files, kept_apart, tmp_path):
     check_that_training_does_not_notice(files, kept_apart, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_runs_go_on_with_it_or_without(files, kept_apart, tmp_path):
     settings, run = training.TrainingSettings(**SMALL), tmp_path / "run"
@@ -153,6 +155,7 @@ def test_models_of_other_kinds_are_refused():
         logged(model, [photograph()])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_a_run_writes_figures_and_pictures_for_tensorboard(files, kept_apart, tmp_path):
     settings = training.TrainingSettings(**SMALL, lmbdas=LADDER)
@@ -247,6 +250,7 @@ def test_hyperpriors_are_validated_as_they_are_trained(files, kept_apart, tmp_pa
     assert ("residual" in written) == (name == "MeanScaleHyperprior")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_a_run_that_is_out_of_time_stops_after_an_epoch_and_goes_on(files, tmp_path):
     settings, run = training.TrainingSettings(**SMALL), tmp_path / "run"

@@ -34,6 +34,7 @@ def result(exported, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_collected_run_is_the_network_at_its_step(exported, result, tmp_path):
     found = training.collect(exported, result, tmp_path / "run")
     assert found == {"step": 12, "steps": 20}

@@ -64,6 +64,7 @@ def test_order_of_parameters_is_checked_against_the_program(exported):
         hlo_module._check_parameters(text, parameters[::-1])
 
 
+@pytest.mark.slow
 def test_rungs_of_many_rates_are_drawn_in_the_program(tiny_network, files, tmp_path):
     settings = settings_of(lmbdas=(0.002, 0.006, 0.018), hard_fraction=0.0)
     assert settings.lmbda == pytest.approx(0.006)
