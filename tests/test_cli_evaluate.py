@@ -82,6 +82,7 @@ def test_images_that_are_coded_exactly_leave_means_finite(folder, tmp_path):
     assert np.isfinite([point for curve in again for point in curve.points()]).all()
 
 
+@pytest.mark.slow
 def test_images_that_are_all_coded_exactly_are_said_to_be(folder, tmp_path):
     Image.new("RGB", (64, 64)).save(tmp_path / "black.png")
     result = run("evaluate", tmp_path, "--model", folder, "--reference", "webp")

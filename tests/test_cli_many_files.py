@@ -198,6 +198,7 @@ def test_damaged_files_are_named_also_with_strict(photographs, folder, tmp_path)
         assert ("error: " in line) == bool(options)
 
 
+@pytest.mark.slow
 def test_strict_tells_of_files_that_were_being_coded(photographs, folder, tmp_path):
     coded, output = tmp_path / "coded", tmp_path / "decoded"
     model = ("--model", folder)

@@ -177,6 +177,7 @@ def test_networks_of_the_literature_begin_at_random():
     assert all(layer.kernel.numpy().all() for layer in model.hyper_synthesis.layers[::2])
 
 
+@pytest.mark.slow
 def test_a_hyper_synthesis_of_little_width_is_enough():
     model = network(hyper_width=4)
     model.compile("sgd", lmbda=LMBDA)

@@ -134,6 +134,7 @@ def test_loss_is_bits_per_pixel_plus_lmbda_times_mse(model):
     np.testing.assert_allclose(values["bpp"], sum(bits.values()) / 64**2, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_ms_ssim():
     model = make_model(compiled=False)
     model.compile("adam", lmbda=10.0, distortion="ms-ssim")
@@ -168,6 +169,7 @@ def test_keras_file_keeps_the_precision(tmp_path):
     assert_same_weights(model, tf.keras.models.load_model(tmp_path / "model.keras"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [True, False])
 def test_config_keeps_what_was_shared(shared):
     quantizer = StochasticUniformAnnealing(0.5)

@@ -206,6 +206,7 @@ class OfOnesOwn(MeanScaleHyperprior):
         return {"width": self.num_filters, "name": self.name}
 
 
+@pytest.mark.slow
 def test_networks_with_a_constructor_of_their_own_decide_themselves(tmp_path):
     model = OfOnesOwn(3)
     model.save(tmp_path / "model.keras")

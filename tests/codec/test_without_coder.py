@@ -62,6 +62,7 @@ def signatures(exported):
     return {"loaded": loaded, **loaded.signatures}
 
 
+@pytest.mark.slow
 def test_signatures_of_an_export_code_nothing_and_it_loads_anywhere(loaded, exported, signatures):
     metadata = json.loads((exported / "tfsq.json").read_text())
     assert metadata["coder"] == "host"

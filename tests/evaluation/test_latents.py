@@ -46,6 +46,7 @@ def test_analyze_writes_tables_and_figures(quick, tmp_path):
             assert min(figure.size) > 300
 
 
+@pytest.mark.slow
 def test_analyze_takes_a_model_and_images(quick, model, tmp_path):
     model.save(tmp_path / "model.keras")
     for number, size in enumerate(((70, 100), (64, 130))):

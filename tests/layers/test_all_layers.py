@@ -29,27 +29,27 @@ noisy_names = pytest.mark.parametrize(
     "row", one_of_each_name([r for r in ROWS if r.noise]), ids=str
 )
 noisy_rows = pytest.mark.parametrize("row", [r for r in ROWS if r.noise], ids=str)
+# One with noise, one with a temperature, one with both, and one whose noise has an axis more: the
+# others differ in no weight from these, and are slow.
+_KINDS = {"aun", "soft", "sua-dithered-straight_through", "sga-atanh"}
+kinds_of_rows = pytest.mark.parametrize(
+    "row",
+    [pytest.param(row, marks=() if row.name in _KINDS else pytest.mark.slow) for row in ROWS],
+    ids=str,
+)
 annealed_rows = pytest.mark.parametrize("row", [r for r in ROWS if r.annealed], ids=str)
 
 
 # Saving the old HDF5 format is still supported, but not silently.
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
-@pytest.mark.parametrize("row", one_of_each_name(ROWS), ids=str)
+@kinds_of_rows
 def test_layer(row, tmp_path):
     run_layer_test(lambda **kwargs: row.make_layer(temperature=0.5, seed=1, **kwargs), tmp_path)
 
 
-# One with noise, one with a temperature, one with both, and one whose noise has an axis more: the
-# others differ in no weight from these. Keras traces every method for such a file.
-_DAILY = {"aun", "soft", "sua-dithered-straight_through", "sga-atanh"}
-
-
+# Keras traces every method for such a file.
 @has_format
-@pytest.mark.parametrize(
-    "row",
-    [pytest.param(r, marks=() if r.name in _DAILY else pytest.mark.slow) for r in ROWS],
-    ids=str,
-)
+@kinds_of_rows
 def test_saved_model_keeps_the_layer(row, tmp_path):
     check_functional_model_files(
         lambda **kwargs: row.make_layer(temperature=0.5, seed=1, **kwargs), tmp_path, ["model_tf"]

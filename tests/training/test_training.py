@@ -212,6 +212,7 @@ def test_runs_of_builds_with_other_pixels_are_refused(files, tmp_path):
         training.train(files, tmp_path / "arm", settings, start=tmp_path / "start")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hard_fraction", [0.0, 0.5])
 def test_annealing_may_start_at_the_last_step(hard_fraction):
     settings = training.TrainingSettings(

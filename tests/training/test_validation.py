@@ -268,6 +268,7 @@ def test_a_run_that_is_out_of_time_stops_after_an_epoch_and_goes_on(files, tmp_p
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_time_that_is_left_stops_nothing(files, tmp_path):
     settings = training.TrainingSettings(**SMALL)

@@ -94,6 +94,7 @@ def test_programs_start_from_runs_and_from_results(exported, result, files, tmp_
         training.export_program(files, tmp_path / "b", settings_of(), start=tmp_path)
 
 
+@pytest.mark.slow
 def test_results_of_other_programs_and_full_folders_are_refused(exported, result, files, tmp_path):
     other = tmp_path / "other"
     training.export_program(files, other, settings_of(hard_fraction=0.0))
