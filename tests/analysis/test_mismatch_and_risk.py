@@ -245,14 +245,14 @@ def test_rate_mismatch_of_the_design():
 
 
 @pytest.mark.parametrize("family", [Gaussian, Laplace, Logistic])
-def test_bits_of_other_parameters_and_shapes_are_not_traced_again(family):
+def test_bits_of_other_parameters_and_sizes_are_not_traced_again(family):
     traces = []
-    for scale, shape in ((0.7, [3]), (0.2, [4]), (1.5, [5])):
-        source, residual = family(scale=scale), np.linspace(-3.0, 3.0, shape[0])
+    for scale, size in ((0.7, 3), (0.2, 4), (1.5, 5)):
+        source, residual = family(scale=scale), np.linspace(-3.0, 3.0, size)
         expected = -np.log2(source.mass(residual - 0.5, residual + 0.5))
         np.testing.assert_allclose(bits(source.distribution, residual), expected, rtol=1e-9)
         traces.append(_bits.experimental_get_tracing_count())
-    # The first two shapes may each have a trace, in this test or in an earlier one.
+    # The first two sizes may each have a trace, in this test or in an earlier one.
     assert traces[2] == traces[1]
 
 

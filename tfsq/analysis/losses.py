@@ -113,8 +113,8 @@ def bits(distribution: tfp.distributions.Distribution, residual) -> tf.Tensor:
     return _bits(distribution, residual)
 
 
-# As a graph it takes a quarter of the time. TFP's densities are tensors to it, so that their
-# parameters do not make it be traced again.
+# A graph, since eagerly it is many small operations. TFP's densities are tensors to it: other
+# parameters are not traced again.
 @functools.partial(tf.function, reduce_retracing=True)
 def _bits(distribution, residual):
     # By symmetry in the upper tail, where the logarithm of the survival function does not cancel.
